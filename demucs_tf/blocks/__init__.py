@@ -1,0 +1,1 @@
+"""What Demucs is built of: residual branches, encoder and decoder layers."""

@@ -1,0 +1,92 @@
+"""The residual branch of encoder and decoder layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from demucs_tf.layers.activation import GELU, GLU, ReLU
+from demucs_tf.layers.attention import LocalState
+from demucs_tf.layers.base import Identity, Layer, Sequential
+from demucs_tf.layers.conv import Conv1d
+from demucs_tf.layers.norm import GroupNorm, LayerScale
+from demucs_tf.layers.recurrent import BLSTM
+
+
+class DConv(Layer):
+    """Dilated convolutions through a bottleneck, with LSTM and attention on demand.
+
+    Args:
+        channels: C, in and out.
+        compress: the bottleneck has int(C / compress) channels.
+        depth: how many branches, one after another; a negative number switches dilation off.
+        init: initial factor of each branch.
+        norm: normalise inside the branches.
+        attn: put a LocalState of `heads` heads and `ndecay` decays into each branch.
+        lstm: put a BLSTM into each branch.
+        gelu: GELU after the first convolution, otherwise ReLU.
+        kernel: odd size of the first convolution.
+
+    Shape: (B, T, C) -> (B, T, C).
+
+    Raises:
+        ValueError: `kernel` is even.
+
+    Reference: demucs/demucs.py::DConv
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        compress: float = 4,
+        depth: int = 2,
+        init: float = 1e-4,
+        norm: bool = True,
+        attn: bool = False,
+        heads: int = 4,
+        ndecay: int = 4,
+        lstm: bool = False,
+        gelu: bool = True,
+        kernel: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if kernel % 2 == 0:
+            raise ValueError(f"DConv needs an odd kernel, got {kernel}.")
+        dtype = self.dtype
+        hidden = int(channels / compress)
+
+        def group_norm(width: int) -> Layer:
+            if not norm:
+                return Identity(dtype=dtype)
+            return GroupNorm(1, width, epsilon=1e-5, dtype=dtype)
+
+        def branch(dilation: int) -> Sequential:
+            padding = dilation * (kernel // 2)
+            start = [
+                Conv1d(channels, hidden, kernel, 1, padding, dilation, dtype=dtype),
+                group_norm(hidden),
+                GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype),
+            ]
+            middle: list[Layer] = []
+            if lstm:
+                middle.append(BLSTM(hidden, layers=2, max_steps=200, skip=True, dtype=dtype))
+            if attn:
+                middle.append(LocalState(hidden, heads, ndecay, dtype=dtype))
+            end = [
+                Conv1d(hidden, 2 * channels, 1, dtype=dtype),
+                group_norm(2 * channels),
+                GLU(dtype=dtype),
+                LayerScale(channels, init, dtype=dtype),
+            ]
+            return Sequential(start + middle + end, dtype=dtype)
+
+        # QUIRK demucs/demucs.py:118: the sign of depth switches dilation; `dilate` is ignored.
+        self.layers = [branch(2**d if depth > 0 else 1) for d in range(abs(depth))]
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> (B, T, C)."""
+        for layer in self.layers:
+            x = self.step("skip", tf.add, x, layer(x))
+        return x

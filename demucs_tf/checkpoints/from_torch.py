@@ -1,0 +1,38 @@
+"""From a live PyTorch module of the reference to the port."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from demucs_tf.checkpoints.weights import load_state
+from demucs_tf.errors import CheckpointError
+
+
+def from_torch(module: Any, dtype: str = "float32") -> Any:
+    """Build the port of a live reference model, with its configuration and its weights.
+
+    Args:
+        module: a `demucs.demucs.Demucs` (or a subclass) of any floating dtype, on any device.
+        dtype: "float32" or "float64", of the port.
+
+    Returns:
+        a `DemucsTF` on its own copy of the weights.
+
+    Raises:
+        CheckpointError: `module` is of a class that has no port.
+    """
+    from demucs_tf.models.demucs import DemucsTF
+
+    ports = {"demucs.demucs.Demucs": DemucsTF}
+    names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(module).__mro__]
+    port = next((ports[name] for name in names if name in ports), None)
+    if port is None or not hasattr(module, "_init_args_kwargs"):
+        raise CheckpointError(f"from_torch takes a module of {', '.join(ports)}, got {names[0]}.")
+    args, kwargs = module._init_args_kwargs
+    arguments = inspect.signature(port).bind(*args, **kwargs).arguments
+    model = port(**arguments, dtype=dtype)
+    load_state(
+        model, {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
+    )
+    return model

@@ -1,0 +1,132 @@
+"""The weight map between the reference's state and the port's variables, both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demucs_tf.errors import CheckpointError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How an array of the reference becomes one of the port, and back."""
+
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "same": Transform(_same, _same),
+    # Linear (O, I) <-> (I, O); convolution (O, I, K) <-> (K, I, O); transposed convolution
+    # (I, O, K) <-> (K, O, I): each the same numbers with the order of the axes reversed.
+    "reversed": Transform(np.transpose, np.transpose),
+}
+
+# Variables have the names of the reference's `state_dict`, so a rule needs no pair of names:
+# (layer class, pattern of the variable's name, transform). Exactly one rule fits each variable.
+RULES: tuple[tuple[str, str, str], ...] = (
+    ("Conv1d", "weight", "reversed"),
+    ("Conv1d", "bias", "same"),
+    ("ConvTranspose1d", "weight", "reversed"),
+    ("ConvTranspose1d", "bias", "same"),
+    ("Linear", "weight", "reversed"),
+    ("Linear", "bias", "same"),
+    ("GroupNorm", "weight|bias", "same"),
+    ("LayerScale", "scale", "same"),
+    ("LSTM", "weight_[ih]h_l[0-9]+(_reverse)?", "reversed"),
+    ("LSTM", "bias_[ih]h_l[0-9]+(_reverse)?", "same"),
+)
+
+
+def rule_for(layer_class: str, name: str) -> Transform:
+    """The transform of one variable; KeyError unless exactly one rule fits."""
+    fitting = [t for cls, pattern, t in RULES if cls == layer_class and re.fullmatch(pattern, name)]
+    if len(fitting) != 1:
+        raise KeyError(f"{len(fitting)} weight rules fit {layer_class}.{name}, expected one")
+    return TRANSFORMS[fitting[0]]
+
+
+def variables_with_rules(model: Any) -> Iterator[tuple[str, Any, Transform]]:
+    """Yield (key in the reference's state, variable, transform) for every variable."""
+    from demucs_tf.layers.base import named_variables
+
+    for key, layer, variable in named_variables(model):
+        yield key, variable, rule_for(type(layer).__name__, key.rpartition(".")[2])
+
+
+def load_state(model: Any, state: Mapping[str, Array]) -> None:
+    """Fill every variable of `model` from the reference's state, or change nothing.
+
+    Args:
+        model: a port model.
+        state: the reference's keys and arrays, in the reference's layout, of any float type.
+
+    Raises:
+        CheckpointError: keys that the model lacks, variables that the state lacks, and shapes
+            that differ, all in one message.
+    """
+    state = rename_v2_keys(state)
+    found, missing, misshapen = [], [], []
+    for key, variable, transform in variables_with_rules(model):
+        if key not in state:
+            missing.append(key)
+            continue
+        array = transform.forward(np.asarray(state[key]))
+        if array.shape != tuple(variable.shape):
+            wanted = transform.inverse(np.empty(tuple(variable.shape), np.int8)).shape
+            misshapen.append(f"{key}: expected {wanted}, found {np.shape(state[key])}")
+        else:
+            found.append((key, variable, array))
+    known = {key for key, *_ in found} | set(missing) | {m.split(":")[0] for m in misshapen}
+    extra = [key for key in state if key not in known]
+    problems = [
+        f"{title}: {', '.join(sorted(keys))}"
+        for title, keys in (
+            ("missing weights", missing),
+            ("weights that the model has no place for", extra),
+            ("weights of another shape", misshapen),
+        )
+        if keys
+    ]
+    if problems:
+        raise CheckpointError(
+            f"The checkpoint does not fit {type(model).__name__}: {'; '.join(problems)}. "
+            "Check that its constructor arguments belong to these weights."
+        )
+    for _, variable, array in found:
+        variable.assign(array.astype(str(model.compute_dtype)))
+
+
+def read_state(model: Any) -> dict[str, Array]:
+    """The inverse of `load_state`: every variable under the reference's key and layout."""
+    return {
+        key: np.ascontiguousarray(transform.inverse(np.asarray(variable)))
+        for key, variable, transform in variables_with_rules(model)
+    }
+
+
+def rename_v2_keys(state: Mapping[str, Array]) -> dict[str, Array]:
+    """Give the second convolution of Demucs v2's layers its present position.
+
+    Reference: demucs/demucs.py::Demucs.load_state_dict
+    """
+    renamed = dict(state)
+    for key in state:
+        old = re.fullmatch(r"((?:encoder|decoder)\.\d+)\.2\.(weight|bias)", key)
+        if old:
+            new = f"{old[1]}.3.{old[2]}"
+            if new not in state:
+                renamed[new] = renamed.pop(key)
+    return renamed

@@ -1,0 +1,20 @@
+"""The errors that demucs_tf raises on purpose.
+
+Every message says what was expected, what was found, and what to do.
+"""
+
+
+class DemucsTFError(Exception):
+    """Base class: catching it catches every error below."""
+
+
+class CheckpointError(DemucsTFError):
+    """A checkpoint is missing, damaged, unsafe, or does not fit the model."""
+
+
+class ModelNotFoundError(DemucsTFError):
+    """No model of that name or at that path."""
+
+
+class AudioError(DemucsTFError):
+    """An audio file can't be read, can't be written, or holds no usable audio."""

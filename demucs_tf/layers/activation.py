@@ -1,0 +1,56 @@
+"""Activations: exact GELU, ReLU, GLU."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from demucs_tf.layers.base import Layer
+
+
+class GELU(Layer):
+    """Gaussian error linear unit, `x * Phi(x)`.
+
+    Args:
+        approximate: False for the exact form with erf, which is the reference's; True for tanh.
+
+    Reference: torch.nn.GELU
+    """
+
+    def __init__(self, approximate: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approximate = approximate
+
+    def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
+        if self.approximate:
+            return tf.nn.gelu(x, approximate=True)
+        # Not tf.nn.gelu: it rounds sqrt(2) to float32 even for float64 input.
+        return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+class ReLU(Layer):
+    """`max(x, 0)`.
+
+    Reference: torch.nn.ReLU
+    """
+
+    def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
+        return tf.nn.relu(x)
+
+
+class GLU(Layer):
+    """Gated linear unit over the last axis: the first half times the sigmoid of the second.
+
+    Shape: (..., 2 C) -> (..., C).
+
+    Reference: torch.nn.GLU(dim=1) on channels-first maps
+    """
+
+    def call(self, x: Any) -> Any:
+        """(..., 2 C) -> (..., C)."""
+        value, gate = tf.split(x, 2, axis=-1)
+        return value * tf.sigmoid(gate)

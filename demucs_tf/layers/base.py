@@ -1,0 +1,92 @@
+"""The base class of every layer, and how layers and variables are found by the reference's names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from demucs_tf.layers.observe import Observable
+
+
+class Layer(Observable, keras.layers.Layer):
+    """A Keras layer whose variables bear the reference's names and exist from construction.
+
+    Inputs and outputs are channels-last unless a layer says otherwise. `dtype` is "float32"
+    or "float64" and holds for variables and arithmetic alike.
+    """
+
+    def variable(self, name: str, shape: tuple[int, ...], init: float | int | Any) -> Any:
+        """Add a trainable variable, filled with a number or by a Keras initializer."""
+        initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
+        return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
+
+    def build(self, *_: Any) -> None:
+        """Nothing is left to do: shapes follow from the constructor's arguments."""
+        self.built = True
+
+
+def fan_in_uniform(fan_in: int) -> Any:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch draws for convolutions and Linear."""
+    bound = 1 / math.sqrt(fan_in)
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+class Identity(Layer):
+    """Return the input: where the reference has a normalisation switched off.
+
+    Reference: torch.nn.Identity
+    """
+
+    def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
+        return x
+
+
+class Sequential(Layer):
+    """Run layers one after another; their paths are their positions, as in torch.
+
+    Reference: torch.nn.Sequential
+    """
+
+    def __init__(self, layers: list[Layer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layers = list(layers)
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> whatever the last layer returns."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def named_layers(root: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, layer) for `root` and all below, under the paths that torch gives them."""
+    yield prefix, root
+    for name, value in _public(root):
+        if isinstance(value, Observable):
+            yield from named_layers(value, _join(prefix, name))
+        elif isinstance(value, (list, tuple)):
+            base = prefix if isinstance(root, Sequential) else _join(prefix, name)
+            for index, item in enumerate(value):
+                if isinstance(item, Observable):
+                    yield from named_layers(item, _join(base, str(index)))
+
+
+def named_variables(root: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, layer, variable); the key is the one in the reference's `state_dict`."""
+    for path, layer in named_layers(root):
+        for name, value in _public(layer):
+            if hasattr(value, "assign") and hasattr(value, "shape"):
+                yield _join(path, name), layer, value
+
+
+def _public(layer: Any) -> list[tuple[str, Any]]:
+    """Attributes set by our own code, in the order in which they were set."""
+    return [(name, value) for name, value in vars(layer).items() if not name.startswith("_")]
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name

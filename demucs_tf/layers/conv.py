@@ -1,0 +1,83 @@
+"""Convolution and transposed convolution over time, channels-last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from demucs_tf.layers.base import Layer, fan_in_uniform
+
+
+class Conv1d(Layer):
+    """Convolution over time with torch's explicit, symmetric zero padding.
+
+    Variables: weight (K, C, C'), bias (C').
+    Shape: (B, T, C) -> (B, T', C'), T' = (T + 2 padding - dilation (K - 1) - 1) // stride + 1.
+
+    Reference: torch.nn.Conv1d
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        init = fan_in_uniform(in_channels * kernel_size)
+        self.weight = self.variable("weight", (kernel_size, in_channels, out_channels), init)
+        self.bias = self.variable("bias", (out_channels,), init)
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> (B, T', C')."""
+        weight = tf.convert_to_tensor(self.weight)
+        if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
+            return tf.matmul(x, weight[0]) + self.bias  # a product is faster than a convolution
+        if self.padding:
+            x = tf.pad(x, [[0, 0], [self.padding, self.padding], [0, 0]])
+        y = tf.nn.conv1d(x, weight, self.stride, "VALID", dilations=self.dilation)
+        return y + self.bias
+
+
+class ConvTranspose1d(Layer):
+    """Transposed convolution over time, not cropped.
+
+    Variables: weight (K, C', C), bias (C').
+    Shape: (B, T, C) -> (B, T', C'), T' = (T - 1) stride + K.
+
+    Reference: torch.nn.ConvTranspose1d
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        # torch takes the fan-in of a transposed convolution from its output channels.
+        init = fan_in_uniform(out_channels * kernel_size)
+        self.weight = self.variable("weight", (kernel_size, out_channels, in_channels), init)
+        self.bias = self.variable("bias", (out_channels,), init)
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> (B, (T - 1) stride + K, C')."""
+        shape = tf.shape(x)
+        length = (shape[1] - 1) * self.stride + self.kernel_size
+        y = tf.nn.conv1d_transpose(
+            x,
+            tf.convert_to_tensor(self.weight),
+            tf.stack([shape[0], length, self.out_channels]),
+            self.stride,
+            "VALID",
+        )
+        return y + self.bias

@@ -1,0 +1,168 @@
+"""Bidirectional LSTM, and its application to long inputs in overlapping frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from demucs_tf.layers.base import Layer
+from demucs_tf.layers.linear import Linear
+from demucs_tf.layers.shape import frame, size, unframe
+
+
+class LSTM(Layer):
+    """Stacked bidirectional LSTM. Both biases of torch are kept, so that weights go both ways.
+
+    Variables, for layer n and with the suffix `_reverse` for the backward direction:
+    weight_ih_l{n} (C, 4 D), weight_hh_l{n} (D, 4 D), bias_ih_l{n} (4 D), bias_hh_l{n} (4 D);
+    gates in the order input, forget, cell, output.
+    Shape: (B, T, C) -> (B, T, 2 D), (2 num_layers, B, D), (2 num_layers, B, D): the outputs,
+    forward direction first, and the last hidden and cell states of each layer and direction.
+
+    Reference: torch.nn.LSTM(bidirectional=True)
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        bound = hidden_size**-0.5
+        init = keras.initializers.RandomUniform(-bound, bound)
+        for n in range(num_layers):
+            columns = input_size if n == 0 else 2 * hidden_size
+            for suffix in (f"l{n}", f"l{n}_reverse"):
+                for kind, shape in (
+                    ("weight_ih", (columns, 4 * hidden_size)),
+                    ("weight_hh", (hidden_size, 4 * hidden_size)),
+                    ("bias_ih", (4 * hidden_size,)),
+                    ("bias_hh", (4 * hidden_size,)),
+                ):
+                    name = f"{kind}_{suffix}"
+                    setattr(self, name, self.variable(name, shape, init))
+
+    def call(self, x: Any) -> tuple[Any, Any, Any]:
+        """(B, T, C) -> (B, T, 2 D), (2 N, B, D), (2 N, B, D)."""
+        hidden, cell = [], []
+        for n in range(self.num_layers):
+            x, h, c = self._bidirectional(x, n)
+            hidden.append(h)
+            cell.append(c)
+        return x, tf.concat(hidden, 0), tf.concat(cell, 0)
+
+    def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
+        """One layer. Both directions advance in one loop, as a batch of two products."""
+        suffixes = (f"l{n}", f"l{n}_reverse")
+        inputs = tf.stack(
+            [
+                tf.matmul(direction, getattr(self, f"weight_ih_{suffix}"))
+                + (getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}"))
+                for suffix, direction in zip(suffixes, (x, tf.reverse(x, [1])), strict=True)
+            ]
+        )  # (2, B, T, 4 D)
+        weight = tf.stack([tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes])
+        outputs, h, c = _recur(tf.transpose(inputs, [2, 0, 1, 3]), weight, self.hidden_size)
+        forward, backward = outputs[:, 0], tf.reverse(outputs[:, 1], [0])
+        y = tf.transpose(tf.concat([forward, backward], -1), [1, 0, 2])  # (B, T, 2 D)
+        return y, h, c
+
+
+# Compiled, because an eager loop takes ten times as long.
+@tf.function(reduce_retracing=True, autograph=False)
+def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
+    """Run the recurrence: inputs (T, 2, B, 4 D), weight (2, D, 4 D), units D.
+
+    Returns the outputs (T, 2, B, D) and the last hidden and cell states (2, B, D).
+    """
+    steps = tf.shape(inputs)[0]
+    zeros = tf.zeros(tf.stack([2, tf.shape(inputs)[2], units]), inputs.dtype)
+    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, None, units])
+
+    def step(t: Any, h: Any, c: Any, rows: Any) -> tuple[Any, Any, Any, Any]:
+        gates = inputs[t] + tf.matmul(h, weight)
+        i, f, g, o = tf.split(gates, 4, axis=-1)
+        c = tf.ensure_shape(tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g), [2, None, units])
+        h = tf.ensure_shape(tf.sigmoid(o) * tf.tanh(c), [2, None, units])
+        return t + 1, h, c, rows.write(t, h)
+
+    state = (tf.constant(0), zeros, zeros, rows)
+    shapes = (
+        tf.TensorShape([]),
+        tf.TensorShape([2, None, units]),
+        tf.TensorShape([2, None, units]),
+        tf.TensorShape(None),
+    )
+    _, h, c, rows = tf.while_loop(
+        lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
+    )
+    return rows.stack(), h, c
+
+
+class BLSTM(Layer):
+    """Bidirectional LSTM, a linear map back to C channels, and optionally a skip.
+
+    Args:
+        dim: C, of the input, the hidden state and the output.
+        layers: how many LSTM layers.
+        max_steps: longer inputs are cut into half-overlapping frames of this many steps, which
+            the LSTM sees apart; None: never.
+        skip: add the input to the output.
+
+    Shape: (B, T, C) -> (B, T, C).
+
+    Raises:
+        ValueError: `max_steps` is not a multiple of 4.
+
+    Reference: demucs/demucs.py::BLSTM
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int = 1,
+        max_steps: int | None = None,
+        skip: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if max_steps is not None and max_steps % 4:
+            raise ValueError(f"BLSTM needs max_steps divisible by 4, got {max_steps}.")
+        self.dim = dim
+        self.max_steps = max_steps
+        self.skip = skip
+        self.lstm = LSTM(dim, dim, layers, dtype=self.dtype)
+        self.linear = Linear(2 * dim, dim, dtype=self.dtype)
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> (B, T, C)."""
+        length = size(x, 1)
+        if self.max_steps is None:
+            y = self._whole(x)
+        elif isinstance(length, int):
+            y = self._framed(x) if length > self.max_steps else self._whole(x)
+        else:
+            y = tf.cond(length > self.max_steps, lambda: self._framed(x), lambda: self._whole(x))
+        if self.skip:
+            y = self.step("skip", tf.add, y, x)
+        return y
+
+    def _recurrent(self, x: Any) -> Any:
+        return self.linear(self.lstm(x)[0])
+
+    def _whole(self, x: Any) -> Any:
+        # The reference goes time-first here and back; channels-last has nothing to move.
+        x = self.step("frame", tf.identity, x)
+        return self.step("unframe", tf.identity, self._recurrent(x))
+
+    def _framed(self, x: Any) -> Any:
+        length, width = size(x, 1), self.max_steps
+
+        def cut(x: Any) -> Any:
+            return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
+
+        def join(y: Any) -> Any:
+            frames = tf.reshape(y, [tf.shape(x)[0], -1, width, self.dim])
+            return tf.ensure_shape(unframe(frames, length), x.shape)
+
+        return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))

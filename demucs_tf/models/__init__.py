@@ -1,0 +1,1 @@
+"""The models, under the reference's names with `TF` appended."""

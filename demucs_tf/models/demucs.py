@@ -1,0 +1,273 @@
+"""Time-domain Demucs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from demucs_tf.blocks.dconv import DConv
+from demucs_tf.layers.activation import GELU, GLU, ReLU
+from demucs_tf.layers.base import Identity, Layer, Sequential
+from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
+from demucs_tf.layers.norm import GroupNorm
+from demucs_tf.layers.observe import Observable
+from demucs_tf.layers.recurrent import BLSTM
+from demucs_tf.layers.resample import resample_frac
+from demucs_tf.layers.shape import center_trim, pad_axis, size
+from demucs_tf.models.init import rescale_convolutions
+
+
+@keras.saving.register_keras_serializable(package="demucs_tf")
+class DemucsTF(Observable, keras.Model):
+    """Demucs on the waveform: a U-Net of strided convolutions with residual branches.
+
+    Args:
+        sources: names of the stems, in the order of the output.
+        audio_channels: A; 2 for stereo, 1 for mono.
+        channels: feature channels of the first encoder layer.
+        growth: each further layer has this many times more.
+        depth: number of encoder, and of decoder, layers.
+        rewrite: follow each strided convolution by a 1x1 convolution.
+        lstm_layers: layers of the LSTM between encoder and decoder; 0 for none.
+        kernel_size: of the strided convolutions.
+        stride: of the strided convolutions.
+        context: the decoder's convolutions look this many steps to either side.
+        gelu: GELU, otherwise ReLU.
+        glu: GLU behind the 1x1 convolutions, otherwise ReLU.
+        norm_starts: index of the first layer with GroupNorm.
+        norm_groups: groups of those GroupNorms.
+        dconv_mode: residual branches in 0: no layer, 1: the encoder, 2: the decoder, 3: both.
+        dconv_depth: branches of a layer; a negative number switches dilation off.
+        dconv_comp: compression inside a branch.
+        dconv_attn: index of the first layer whose branches have attention.
+        dconv_lstm: index of the first layer whose branches have an LSTM.
+        dconv_init: initial factor of a branch.
+        normalize: work on audio of zero mean and unit deviation, and undo that at the end.
+        resample: work at twice the sample rate.
+        rescale: bring the initial weights' deviation closer to this; 0 or None: leave them.
+        samplerate: of the audio, in Hz; kept for `apply_model`.
+        segment: length of the pieces that `apply_model` cuts, in seconds.
+        dtype: "float32", or "float64" for the strict mode.
+
+    Shape: (B, A, T) -> (B, S, A, T), channels first as in the reference, any T >= 1.
+
+    Raises:
+        ValueError: an impossible combination of arguments, or input of the wrong shape or type.
+
+    Reference: demucs/demucs.py::Demucs
+    """
+
+    def __init__(
+        self,
+        sources: list[str],
+        # Channels
+        audio_channels: int = 2,
+        channels: int = 64,
+        growth: float = 2.0,
+        # Main structure
+        depth: int = 6,
+        rewrite: bool = True,
+        lstm_layers: int = 0,
+        # Convolutions
+        kernel_size: int = 8,
+        stride: int = 4,
+        context: int = 1,
+        # Activations
+        gelu: bool = True,
+        glu: bool = True,
+        # Normalization
+        norm_starts: int = 4,
+        norm_groups: int = 4,
+        # DConv residual branch
+        dconv_mode: int = 1,
+        dconv_depth: int = 2,
+        dconv_comp: float = 4,
+        dconv_attn: int = 4,
+        dconv_lstm: int = 4,
+        dconv_init: float = 1e-4,
+        # Pre/post processing
+        normalize: bool = True,
+        resample: bool = True,
+        # Weight init
+        rescale: float | None = 0.1,
+        # Metadata
+        samplerate: int = 44100,
+        segment: float = 4 * 10,
+        *,
+        dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
+        arguments = {
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "dtype", "kwargs", "__class__")
+        }
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+        super().__init__(dtype=dtype, **kwargs)
+        self._arguments = {**arguments, "sources": list(sources)}
+        self.audio_channels = audio_channels
+        self.sources = list(sources)
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.depth = depth
+        self.resample = resample
+        self.channels = channels
+        self.normalize = normalize
+        self.samplerate = samplerate
+        self.segment = segment
+
+        def norm(index: int, width: int) -> Layer:
+            if index < norm_starts:
+                return Identity(dtype=dtype)
+            return GroupNorm(norm_groups, width, epsilon=1e-5, dtype=dtype)
+
+        def act2() -> Layer:
+            return GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype)
+
+        def activation() -> Layer:
+            return GLU(dtype=dtype) if glu else ReLU(dtype=dtype)
+
+        def dconv(index: int, width: int) -> Layer:
+            return DConv(
+                width,
+                depth=dconv_depth,
+                init=dconv_init,
+                compress=dconv_comp,
+                attn=index >= dconv_attn,
+                lstm=index >= dconv_lstm,
+                dtype=dtype,
+            )
+
+        ch_scale = 2 if glu else 1
+        in_channels = audio_channels
+        encoder, decoder = [], []
+        for index in range(depth):
+            encode = [
+                Conv1d(in_channels, channels, kernel_size, stride, dtype=dtype),
+                norm(index, channels),
+                act2(),
+            ]
+            if dconv_mode & 1:
+                encode += [dconv(index, channels)]
+            if rewrite:
+                encode += [
+                    Conv1d(channels, ch_scale * channels, 1, dtype=dtype),
+                    norm(index, ch_scale * channels),
+                    activation(),
+                ]
+            encoder.append(Sequential(encode, dtype=dtype))
+
+            decode: list[Layer] = []
+            out_channels = in_channels if index > 0 else len(sources) * audio_channels
+            if rewrite:
+                kernel = 2 * context + 1
+                decode += [
+                    Conv1d(channels, ch_scale * channels, kernel, 1, context, dtype=dtype),
+                    norm(index, ch_scale * channels),
+                    activation(),
+                ]
+            if dconv_mode & 2:
+                decode += [dconv(index, channels)]
+            decode += [ConvTranspose1d(channels, out_channels, kernel_size, stride, dtype=dtype)]
+            if index > 0:
+                decode += [norm(index, out_channels), act2()]
+            decoder.insert(0, Sequential(decode, dtype=dtype))
+            in_channels = channels
+            channels = int(growth * channels)
+
+        self.encoder = encoder
+        self.decoder = decoder
+        self.lstm = BLSTM(in_channels, lstm_layers, dtype=dtype) if lstm_layers else None
+        if rescale:
+            rescale_convolutions(self, reference=rescale)
+        self.built = True
+
+    def valid_length(self, length: Any) -> Any:
+        """The shortest length >= `length` that leaves no step over in any convolution.
+
+        Args:
+            length: samples, an int or, inside a graph, an integer tensor.
+
+        Reference: demucs/demucs.py::Demucs.valid_length
+        """
+        larger = max if isinstance(length, int) else tf.maximum
+        if self.resample:
+            length = length * 2
+        for _ in range(self.depth):
+            length = larger(1, -(-(length - self.kernel_size) // self.stride) + 1)
+        for _ in range(self.depth):
+            length = (length - 1) * self.stride + self.kernel_size
+        if self.resample:
+            length = -(-length // 2)
+        return length
+
+    def build(self, *_: Any) -> None:
+        """Nothing is left to do: shapes follow from the constructor's arguments."""
+        self.built = True
+
+    def call(self, mix: Any) -> Any:
+        """(B, A, T) -> (B, S, A, T)."""
+        self._check(mix)
+        length = size(mix, -1)
+        x = mix
+        if self.normalize:
+            mono = self.step("mono", lambda x: tf.reduce_mean(x, 1, keepdims=True), mix)
+            mean = self.step("mean", lambda x: tf.reduce_mean(x, -1, keepdims=True), mono)
+            std = self.step("std", _unbiased_std, mono)
+            x = self.step("normalize", lambda x, mean, std: (x - mean) / (1e-5 + std), x, mean, std)
+
+        delta = self.valid_length(length) - length
+        x = self.step("pad", lambda x: pad_axis(x, delta // 2, delta - delta // 2, -1), x)
+        if self.resample:
+            x = self.step("upsample", lambda x: resample_frac(x, 1, 2), x)
+
+        x = tf.transpose(x, [0, 2, 1])  # (B, T, C) from here to the last decoder layer
+        saved = []
+        for encode in self.encoder:
+            x = encode(x)
+            saved.append(x)
+        if self.lstm is not None:
+            x = self.lstm(x)
+        for decode in self.decoder:
+            steps = size(x, 1)
+            skip = self.step("skip_trim", lambda s, n=steps: center_trim(s, n, 1), saved.pop())
+            x = decode(self.step("skip", tf.add, x, skip))
+        x = tf.transpose(x, [0, 2, 1])  # (B, S A, T)
+
+        if self.resample:
+            x = self.step("downsample", lambda x: resample_frac(x, 2, 1), x)
+        if self.normalize:
+            x = self.step("denormalize", lambda x, std, mean: x * std + mean, x, std, mean)
+        else:
+            x = self.step("denormalize", tf.identity, x)
+        x = self.step("trim", lambda x: center_trim(x, length, -1), x)
+        return self.step("split", self._split, x)
+
+    def _split(self, x: Any) -> Any:
+        return tf.reshape(x, [tf.shape(x)[0], len(self.sources), self.audio_channels, size(x, -1)])
+
+    def _check(self, mix: Any) -> None:
+        shape = mix.shape
+        if shape.rank != 3 or shape[1] not in (None, self.audio_channels):
+            raise ValueError(
+                f"mix must be (batch, {self.audio_channels} audio channels, samples), "
+                f"got {tuple(shape)}."
+            )
+        if shape[2] == 0:
+            raise ValueError("mix has no samples.")
+        if not mix.dtype.is_floating:
+            raise ValueError(f"mix must be floating point in [-1, 1], got {mix.dtype.name}.")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as `keras.models.load_model` needs them."""
+        return {**self._arguments, "dtype": self.compute_dtype, "name": self.name}
+
+
+def _unbiased_std(x: Any) -> Any:
+    """Standard deviation over the last axis, n - 1 in the denominator as torch has it."""
+    count = tf.cast(tf.shape(x)[-1], x.dtype)
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    return tf.sqrt(tf.reduce_sum(centred**2, -1, keepdims=True) / (count - 1))
