@@ -52,8 +52,9 @@ class LocalState(Layer):
         queries = self.step("queries", self._split, self.query(x))  # (B, T, H, C / H)
         keys = self.step("keys", self._split, self.key(x))
         scores = self.step("scores", self._scores, keys, queries)  # (B, H, query, key)
+        rates = self.step("rates", lambda: tf.range(1, self.ndecay + 1, dtype=self.compute_dtype))
         decays = self.step("decays", self._split, self.query_decay(x))  # (B, T, H, N)
-        scores = self.step("penalty", self._penalise, decays, delta, scores)
+        scores = self.step("penalty", self._penalise, decays, rates, delta, scores)
         weights = self.step("weights", tf.nn.softmax, scores)
         content = self.step("content", self._split, self.content(x))
         result = self.step("result", self._mix, weights, content)
@@ -72,8 +73,7 @@ class LocalState(Layer):
         scale = tf.constant((self.channels // self.heads) ** 0.5, keys.dtype)
         return tf.einsum("bthc,bshc->bhst", keys, queries) / scale
 
-    def _penalise(self, decays: Any, delta: Any, scores: Any) -> Any:
-        rates = tf.range(1, self.ndecay + 1, dtype=scores.dtype)
+    def _penalise(self, decays: Any, rates: Any, delta: Any, scores: Any) -> Any:
         # Every decay kernel is a multiple of |delta|, so the rates can be summed beforehand.
         mixed = tf.einsum("bshn,n->bhs", tf.sigmoid(decays) / 2, rates)
         scale = tf.constant(self.ndecay**0.5, scores.dtype)

@@ -1,4 +1,4 @@
-"""The base class of every layer, and how layers and variables are found by the reference's names."""
+"""The base class of every layer, and finding layers and variables by the reference's names."""
 
 from __future__ import annotations
 
@@ -62,17 +62,28 @@ class Sequential(Layer):
         return x
 
 
-def named_layers(root: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (path, layer) for `root` and all below, under the paths that torch gives them."""
-    yield prefix, root
-    for name, value in _public(root):
-        if isinstance(value, Observable):
-            yield from named_layers(value, _join(prefix, name))
-        elif isinstance(value, (list, tuple)):
-            base = prefix if isinstance(root, Sequential) else _join(prefix, name)
-            for index, item in enumerate(value):
-                if isinstance(item, Observable):
-                    yield from named_layers(item, _join(base, str(index)))
+def named_layers(root: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (path, layer) for `root` and all below, under the paths that torch gives them.
+
+    A layer in several places comes once, under its first path, as in torch's `named_modules`.
+    """
+    seen: set[int] = set()
+
+    def walk(layer: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        yield path, layer
+        for name, value in _public(layer):
+            if isinstance(value, Observable):
+                yield from walk(value, _join(path, name))
+            elif isinstance(value, (list, tuple)):
+                base = path if isinstance(layer, Sequential) else _join(path, name)
+                for index, item in enumerate(value):
+                    if isinstance(item, Observable):
+                        yield from walk(item, _join(base, str(index)))
+
+    return walk(root, "")
 
 
 def named_variables(root: Any) -> Iterator[tuple[str, Any, Any]]:

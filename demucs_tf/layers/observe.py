@@ -41,6 +41,7 @@ class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """What Keras does, seen by the observer if there is one."""
         run = super().__call__  # type: ignore[misc]
         observer = _observer.get()
         if observer is None:

@@ -82,8 +82,8 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
     def step(t: Any, h: Any, c: Any, rows: Any) -> tuple[Any, Any, Any, Any]:
         gates = inputs[t] + tf.matmul(h, weight)
         i, f, g, o = tf.split(gates, 4, axis=-1)
-        c = tf.ensure_shape(tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g), [2, None, units])
-        h = tf.ensure_shape(tf.sigmoid(o) * tf.tanh(c), [2, None, units])
+        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, None, units])
+        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, None, units])
         return t + 1, h, c, rows.write(t, h)
 
     state = (tf.constant(0), zeros, zeros, rows)
@@ -97,6 +97,11 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
         lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
     )
     return rows.stack(), h, c
+
+
+def _sigmoid(x: Any) -> Any:
+    """As fast as tf.sigmoid and closer to the truth in float32, which a recurrence adds up."""
+    return 1 / (1 + tf.exp(-x))
 
 
 class BLSTM(Layer):
@@ -140,9 +145,10 @@ class BLSTM(Layer):
         if self.max_steps is None:
             y = self._whole(x)
         elif isinstance(length, int):
-            y = self._framed(x) if length > self.max_steps else self._whole(x)
+            y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
         else:
-            y = tf.cond(length > self.max_steps, lambda: self._framed(x), lambda: self._whole(x))
+            width = self.max_steps
+            y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
         if self.skip:
             y = self.step("skip", tf.add, y, x)
         return y
@@ -155,8 +161,8 @@ class BLSTM(Layer):
         x = self.step("frame", tf.identity, x)
         return self.step("unframe", tf.identity, self._recurrent(x))
 
-    def _framed(self, x: Any) -> Any:
-        length, width = size(x, 1), self.max_steps
+    def _framed(self, x: Any, width: int) -> Any:
+        length = size(x, 1)
 
         def cut(x: Any) -> Any:
             return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)

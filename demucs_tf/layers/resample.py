@@ -81,6 +81,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     """Resample the last axis of a tensor, repeating its first and last sample beyond its ends.
 
     Shape: (B, A, T) -> (B, A, T'), T' = floor(T new_sr / old_sr). float32 or float64.
+    QUIRK julius/resample.py:135: T' goes through float32, so above 2^24 samples it is rounded.
 
     Reference: julius/resample.py::resample_frac
     """
@@ -97,8 +98,8 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     rows = tf.concat([before, rows, after], axis=1)
     weight = tf.constant(kernel.T[:, None, :], x.dtype)  # (K, 1, phases)
     phases = tf.nn.conv1d(rows[..., None], weight, old_sr, "VALID")
-    length = shape[-1] * new_sr // old_sr
-    y = tf.reshape(phases, [shape[0], shape[1], -1])[..., :length]
+    y = tf.reshape(phases, [shape[0], shape[1], -1])
     if x.shape[-1] is not None:
-        y = tf.ensure_shape(y, [*x.shape[:-1], x.shape[-1] * new_sr // old_sr])
-    return y
+        return y[..., : int(np.float32(new_sr * x.shape[-1] / old_sr))]
+    exact = tf.cast(shape[-1], tf.float64) * new_sr / old_sr
+    return y[..., : tf.cast(tf.cast(exact, tf.float32), tf.int32)]

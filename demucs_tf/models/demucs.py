@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import keras
@@ -94,7 +95,7 @@ class DemucsTF(Observable, keras.Model):
         rescale: float | None = 0.1,
         # Metadata
         samplerate: int = 44100,
-        segment: float = 4 * 10,
+        segment: float | Fraction = 4 * 10,
         *,
         dtype: str = "float32",
         **kwargs: Any,
@@ -127,9 +128,6 @@ class DemucsTF(Observable, keras.Model):
         def act2() -> Layer:
             return GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype)
 
-        def activation() -> Layer:
-            return GLU(dtype=dtype) if glu else ReLU(dtype=dtype)
-
         def dconv(index: int, width: int) -> Layer:
             return DConv(
                 width,
@@ -141,11 +139,14 @@ class DemucsTF(Observable, keras.Model):
                 dtype=dtype,
             )
 
+        # One for all layers, as in the reference.
+        activation = GLU(dtype=dtype) if glu else ReLU(dtype=dtype)
         ch_scale = 2 if glu else 1
         in_channels = audio_channels
-        encoder, decoder = [], []
+        encoder: list[Layer] = []
+        decoder: list[Layer] = []
         for index in range(depth):
-            encode = [
+            encode: list[Layer] = [
                 Conv1d(in_channels, channels, kernel_size, stride, dtype=dtype),
                 norm(index, channels),
                 act2(),
@@ -156,7 +157,7 @@ class DemucsTF(Observable, keras.Model):
                 encode += [
                     Conv1d(channels, ch_scale * channels, 1, dtype=dtype),
                     norm(index, ch_scale * channels),
-                    activation(),
+                    activation,
                 ]
             encoder.append(Sequential(encode, dtype=dtype))
 
@@ -167,7 +168,7 @@ class DemucsTF(Observable, keras.Model):
                 decode += [
                     Conv1d(channels, ch_scale * channels, kernel, 1, context, dtype=dtype),
                     norm(index, ch_scale * channels),
-                    activation(),
+                    activation,
                 ]
             if dconv_mode & 2:
                 decode += [dconv(index, channels)]
@@ -215,7 +216,7 @@ class DemucsTF(Observable, keras.Model):
         x = mix
         if self.normalize:
             mono = self.step("mono", lambda x: tf.reduce_mean(x, 1, keepdims=True), mix)
-            mean = self.step("mean", lambda x: tf.reduce_mean(x, -1, keepdims=True), mono)
+            mean = self.step("mean", _mean, mono)
             std = self.step("std", _unbiased_std, mono)
             x = self.step("normalize", lambda x, mean, std: (x - mean) / (1e-5 + std), x, mean, std)
 
@@ -232,8 +233,7 @@ class DemucsTF(Observable, keras.Model):
         if self.lstm is not None:
             x = self.lstm(x)
         for decode in self.decoder:
-            steps = size(x, 1)
-            skip = self.step("skip_trim", lambda s, n=steps: center_trim(s, n, 1), saved.pop())
+            skip = center_trim(saved.pop(), size(x, 1), axis=1)  # equal at every valid length
             x = decode(self.step("skip", tf.add, x, skip))
         x = tf.transpose(x, [0, 2, 1])  # (B, S A, T)
 
@@ -243,7 +243,8 @@ class DemucsTF(Observable, keras.Model):
             x = self.step("denormalize", lambda x, std, mean: x * std + mean, x, std, mean)
         else:
             x = self.step("denormalize", tf.identity, x)
-        x = self.step("trim", lambda x: center_trim(x, length, -1), x)
+        if not _is_zero(size(x, -1) - length):  # else the reference does nothing either
+            x = self.step("trim", lambda x: center_trim(x, length, -1), x)
         return self.step("split", self._split, x)
 
     def _split(self, x: Any) -> Any:
@@ -263,11 +264,38 @@ class DemucsTF(Observable, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as `keras.models.load_model` needs them."""
-        return {**self._arguments, "dtype": self.compute_dtype, "name": self.name}
+        config = {**self._arguments, "dtype": self.compute_dtype, "name": self.name}
+        if isinstance(self.segment, Fraction):
+            config["segment"] = str(self.segment)  # "39/5"; JSON has no fractions
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DemucsTF:
+        """The inverse of `get_config`."""
+        segment = config["segment"]
+        return cls(
+            **{**config, "segment": Fraction(segment) if isinstance(segment, str) else segment}
+        )
+
+
+def _is_zero(length: Any) -> bool:
+    """Whether a length is known, and known to be zero."""
+    return isinstance(length, int) and length == 0
+
+
+# Both statistics in float64: the mean of music is next to zero, and what float32 loses there to
+# cancellation would be all of its digits.
+
+
+def _mean(x: Any) -> Any:
+    """Mean over the last axis."""
+    return tf.cast(tf.reduce_mean(tf.cast(x, tf.float64), -1, keepdims=True), x.dtype)
 
 
 def _unbiased_std(x: Any) -> Any:
     """Standard deviation over the last axis, n - 1 in the denominator as torch has it."""
-    count = tf.cast(tf.shape(x)[-1], x.dtype)
-    centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    return tf.sqrt(tf.reduce_sum(centred**2, -1, keepdims=True) / (count - 1))
+    wide = tf.cast(x, tf.float64)
+    count = tf.cast(tf.shape(x)[-1], tf.float64)
+    centred = wide - tf.reduce_mean(wide, -1, keepdims=True)
+    std = tf.sqrt(tf.reduce_sum(tf.square(centred), -1, keepdims=True) / (count - 1))
+    return tf.cast(std, x.dtype)

@@ -1,0 +1,1 @@
+"""Audio files, and files that appear whole or not at all."""

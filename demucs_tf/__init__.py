@@ -1,0 +1,58 @@
+"""Demucs in TensorFlow/Keras, proven equal to the PyTorch reference layer by layer.
+
+Importing this package imports neither TensorFlow nor NumPy: a name below does when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from demucs_tf.errors import (
+    AudioError,
+    CheckpointError,
+    DemucsTFError,
+    ModelNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from demucs_tf.checkpoints.from_torch import from_torch
+    from demucs_tf.checkpoints.load import load_model
+    from demucs_tf.inference.apply import apply_model
+    from demucs_tf.inference.separator import Separator
+    from demucs_tf.models.demucs import DemucsTF
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioError",
+    "CheckpointError",
+    "DemucsTF",
+    "DemucsTFError",
+    "ModelNotFoundError",
+    "Separator",
+    "__version__",
+    "apply_model",
+    "from_torch",
+    "load_model",
+]
+
+_LAZY = {
+    "DemucsTF": "demucs_tf.models.demucs",
+    "Separator": "demucs_tf.inference.separator",
+    "apply_model": "demucs_tf.inference.apply",
+    "from_torch": "demucs_tf.checkpoints.from_torch",
+    "load_model": "demucs_tf.checkpoints.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value  # the next use does not come through here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,1 @@
+"""Names, files, formats and weight rules: from a checkpoint to a model."""

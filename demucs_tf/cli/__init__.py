@@ -1,0 +1,1 @@
+"""The command line. Nothing here imports TensorFlow before a command needs it."""

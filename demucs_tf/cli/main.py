@@ -1,0 +1,68 @@
+"""The command `demucs-tf`: picks the subcommand, and turns what happens into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from demucs_tf.cli import separate
+from demucs_tf.cli.errors import UsageError, report_error, report_warning
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    0: all done. 1: something failed, with a line `error: ...` on stderr. 130: Ctrl-C.
+
+    Raises:
+        SystemExit: 0 after --help, 2 after wrong usage, 143 after SIGTERM.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    args = _parser().parse_args(argv)
+    command: argparse.ArgumentParser = args.parser
+    with _terminable(), warnings.catch_warnings():
+        warnings.showwarning = report_warning
+        try:
+            status: int = args.run(args)
+            return status
+        except UsageError as error:
+            command.error(str(error))
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+        except Exception as error:
+            report_error(error, command.prog, debug=args.debug)
+            return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("demucs-tf", description="Demucs for TensorFlow and Keras.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    separate.add_command(commands)
+    return parser
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM an exception, so that files being written are removed on the way out."""
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,153 @@
+"""Which files `separate` will write, checked before the costly part, and how it writes them."""
+
+from __future__ import annotations
+
+import os
+import string
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from demucs_tf.cli.errors import UsageError
+from demucs_tf.errors import AudioError
+from demucs_tf.utils.audio import not_written
+from demucs_tf.utils.files import write_whole
+
+FIELDS = ("track", "trackext", "stem", "ext")
+_AWAY = "Move it away, or choose another folder with -o."
+
+
+def model_folder(name: str) -> str:
+    """The folder named after a model: a checkpoint file's name without its suffix.
+
+    Reference: demucs/separate.py:171 for names that are no files.
+    """
+    folder = Path(name).stem if Path(name).is_file() else name
+    folder = folder.removeprefix("hf://").replace("/", "_")
+    if folder in ("", ".", ".."):
+        raise UsageError(f"-n {name!r} does not name a model.")
+    return folder
+
+
+def check_template(template: str, ext: str) -> None:
+    """UsageError if `--filename` has unknown fields, lacks {stem}, or leaves the folder."""
+    try:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template)]
+    except ValueError as error:
+        raise UsageError(f"--filename {template!r}: {error}.") from error
+    names = [name for name, _ in fields if name is not None]
+    known = ", ".join(f"{{{field}}}" for field in FIELDS)
+    if unknown := [name for name in names if name not in FIELDS]:
+        raise UsageError(f"--filename has {{{unknown[0]}}}; expected only {known}.")
+    if "stem" not in names:
+        raise UsageError("--filename lacks {stem}: all stems would get the same name.")
+    sample = _render(template, Path("track.wav"), "stem", ext)
+    if Path(sample).suffix != f".{ext}":
+        raise UsageError(f"--filename must end in .{ext} with these options, e.g. in .{{ext}}.")
+    if not _stays_inside(sample):
+        raise UsageError(f"--filename {template!r} leads out of the output folder.")
+
+
+def plan(folder: Path, template: str, track: Path, stems: Iterable[str], ext: str) -> list[Path]:
+    """The files for `track`, one a stem.
+
+    Raises:
+        AudioError: the track's name leads out of `folder`, or something is in the way.
+    """
+    paths = []
+    for stem in stems:
+        name = _render(template, track, stem, ext)
+        if not _stays_inside(name):
+            raise AudioError(
+                f"{track}: its name would put {name!r} outside of {folder}. Rename it, or give "
+                "a --filename without {track}."
+            )
+        path = Path(os.path.normpath(folder / name))
+        _check_free(path)
+        paths.append(path)
+    return paths
+
+
+def check_distinct(planned: Mapping[Path, Iterable[Path]]) -> None:
+    """UsageError if two outputs have the same path, or one is also an input."""
+    owners: dict[Path, Path] = {}
+    tracks = {track.resolve() for track in planned}
+    for track, paths in planned.items():
+        for path in paths:
+            if path in owners:
+                raise UsageError(
+                    f"{owners[path]} and {track} would both be written to {path}. Separate them "
+                    "into different folders (-o), or change --filename."
+                )
+            if path.resolve() in tracks:
+                raise UsageError(f"{path} is a track to separate and would be overwritten.")
+            owners[path] = track
+
+
+def check_writable(folder: Path) -> None:
+    """AudioError if nothing can be written where `folder` is or will be."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise AudioError(f"{existing}: expected a folder to write to, found a file. {_AWAY}")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise AudioError(not_written(folder, error)) from error
+
+
+def write_all(files: Mapping[Path, Callable[[], memoryview]]) -> None:
+    """Write all files or none: each is renamed to its name only when all are on disk.
+
+    Args:
+        files: for every path a function that makes its bytes, so that one is held at a time.
+
+    Raises:
+        AudioError: a folder can't be made or written to, or the disk is full.
+    """
+    made: list[Path] = []
+    path = Path()
+    try:
+        with ExitStack() as stack:
+            for path, content in files.items():
+                made += _make_folder(path.parent)
+                temporary = stack.enter_context(write_whole(path))
+                temporary.write_bytes(content())
+    except BaseException as error:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise AudioError(not_written(path, error)) from error
+        raise
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make `folder` and what is missing above it; return what was made, outermost first."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
+
+
+def _check_free(path: Path) -> None:
+    if path.is_dir():
+        raise AudioError(f"{path}: expected a file to write, found a folder. {_AWAY}")
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            raise AudioError(f"{folder}: expected a folder, found a file. {_AWAY}")
+
+
+def _render(template: str, track: Path, stem: str, ext: str) -> str:
+    # Reference: demucs/separate.py:199-205. A name without a dot is its own extension there.
+    name = track.name
+    return template.format(
+        track=name.rsplit(".", 1)[0], trackext=name.rsplit(".", 1)[-1], stem=stem, ext=ext
+    )
+
+
+def _stays_inside(name: str) -> bool:
+    first = Path(os.path.normpath(name)).parts[:1]
+    return not os.path.isabs(name) and first != ("..",)

@@ -1,0 +1,1 @@
+"""Whole tracks through a model: chunks, shifts, overlap-add, and the Separator."""

@@ -1,0 +1,45 @@
+"""How a model is applied, checked before anything costly starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ApplySettings:
+    """The arguments of `apply_model` that choose how a model is applied.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    shifts: int = 1
+    split: bool = True
+    overlap: float = 0.25
+    transition_power: float = 1.0
+    segment: float | None = None
+    progress: bool = False
+    seed: int | None = None
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        _require(_is_int(self.shifts) and self.shifts >= 0, "shifts", "0 or more", self.shifts)
+        _require(0 <= self.overlap < 1, "overlap", "at least 0 and below 1", self.overlap)
+        power = self.transition_power
+        _require(1 <= power < np.inf, "transition_power", "1 or more", power)
+        seconds = self.segment
+        _require(seconds is None or 0 < seconds < np.inf, "segment", "more than 0 seconds", seconds)
+        size = self.batch_size
+        _require(_is_int(size) and size >= 1, "batch_size", "1 or more", size)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer))
+
+
+def _require(ok: bool, name: str, wanted: str, value: Any) -> None:
+    if not ok:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}.")

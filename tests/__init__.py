@@ -1,0 +1,1 @@
+"""Everything that is not a numerical comparison with the reference."""
