@@ -1,0 +1,214 @@
+"""`python -m parity`: capture, run, mutate, gate, report.
+
+Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from demucs_tf.utils.quiet import quiet
+from parity.result import ParityError, Result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    options = _parser().parse_args(arguments)
+    if options.run in (_capture, _run, _mutate):
+        with quiet():
+            import tensorflow  # noqa: F401  # here, because it prints when it is imported
+    try:
+        return int(options.run(options))
+    except ParityError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m parity", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    capture = commands.add_parser("capture", help="write goldens from the PyTorch reference")
+    _add_case(capture)
+    capture.add_argument("--golden", type=Path, metavar="DIR", help="write there")
+    capture.set_defaults(run=_capture)
+
+    run = commands.add_parser("run", help="compare the port with goldens or with the reference")
+    _add_case(run)
+    run.add_argument(
+        "-k",
+        dest="expression",
+        default="",
+        metavar="EXPR",
+        help="only records whose case, path or class fits: names, and, or, not",
+    )
+    run.add_argument("--live", action="store_true", help="run the reference, not the goldens")
+    run.add_argument("--golden", type=Path, metavar="DIR", help="goldens from there")
+    run.add_argument("--dtype", choices=["float32", "float64", "both"], default="both")
+    run.add_argument("--mode", choices=["isolated", "cumulative", "both"], default="both")
+    run.add_argument(
+        "--engine",
+        choices=["eager", "graph", "xla"],
+        default="eager",
+        help="how the cumulative pass runs",
+    )
+    run.add_argument("--checkpoint", type=Path, metavar="FILE", help="your own .th; needs --audio")
+    run.add_argument("--audio", type=Path, metavar="FILE", help="your own music, with --checkpoint")
+    run.add_argument("--seconds", type=float, default=5.0, help="how much of --audio (default 5)")
+    run.add_argument("--json", type=Path, metavar="FILE")
+    run.add_argument("--html", type=Path, metavar="FILE")
+    run.set_defaults(run=_run)
+
+    mutate = commands.add_parser("mutate", help="inject known faults, print the mutation score")
+    mutate.add_argument("-k", dest="expression", default="", metavar="EXPR")
+    mutate.add_argument("--json", type=Path, metavar="FILE")
+    mutate.set_defaults(run=_mutate)
+
+    gate = commands.add_parser("gate", help="fail on a regression against a baseline")
+    gate.add_argument("result", type=Path, metavar="RESULT.json")
+    gate.add_argument("--baseline", type=Path, required=True, metavar="FILE")
+    gate.add_argument("--update", action="store_true", help="write the baseline instead")
+    gate.set_defaults(run=_gate)
+
+    report = commands.add_parser("report", help="draw a result as one HTML page")
+    report.add_argument("result", type=Path, metavar="RESULT.json")
+    report.add_argument("--html", type=Path, required=True, metavar="FILE")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_case(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="cases",
+        help="only this case; may be repeated",
+    )
+
+
+def _capture(options: argparse.Namespace) -> int:
+    from parity import golden
+    from parity.run import live_expected, select
+
+    for case in select(options.cases):
+        if case.stored == "live":
+            if options.cases:
+                raise ParityError(f"{case.name} has no golden: `run --case {case.name} --live`.")
+            continue
+        path = golden.write(case, live_expected(case), options.golden)
+        print(path)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from parity import text
+
+    results: list[Result] = []
+    for result in _results(options):
+        results.append(result)
+        print(
+            text.summary(result) if result.verdict == "pass" else text.details(result), flush=True
+        )
+    if not results:
+        raise ParityError("Nothing was compared: no case fits.")
+    failed = sum(result.verdict != "pass" for result in results)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    _write(results, options.json, options.html)
+    return 1 if failed else 0
+
+
+def _results(options: argparse.Namespace) -> Iterator[Result]:
+    from parity import run
+
+    dtypes = ["float64", "float32"] if options.dtype == "both" else [options.dtype]
+    if options.checkpoint or options.audio:
+        if not (options.checkpoint and options.audio) or options.cases:
+            raise ParityError("--checkpoint and --audio go together, and without --case.")
+        return run.run_own(options.checkpoint, options.audio, options.seconds, dtypes, options.mode)
+    return run.run_cases(
+        run.select(options.cases),
+        dtypes,
+        options.expression,
+        mode=options.mode,
+        live=options.live,
+        folder=options.golden,
+        engine=options.engine,
+    )
+
+
+def _mutate(options: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from demucs_tf.utils.files import write_whole
+    from parity.faults import FAULTS
+    from parity.mutate import mutate
+    from parity.run import matches
+
+    chosen = [
+        fault
+        for fault in FAULTS
+        if not options.expression or matches(options.expression, f"{fault.name} {fault.case}")
+    ]
+    if not chosen:
+        raise ParityError(f"No fault fits -k {options.expression!r}.")
+    outcomes = []
+    for outcome in mutate(chosen):
+        word = "killed" if outcome.killed and outcome.placed else "SURVIVED"
+        if outcome.killed and not outcome.placed:
+            word = "MISPLACED"
+        print(f"{word:9}  {outcome.fault:38}  {outcome.case:26}  {outcome.found}", flush=True)
+        outcomes.append(outcome)
+    killed = sum(outcome.killed and outcome.placed for outcome in outcomes)
+    print(f"mutation score: {killed}/{len(outcomes)} killed at the right layer")
+    if options.json:
+        with write_whole(options.json) as temporary:
+            temporary.write_text(json.dumps([asdict(o) for o in outcomes], indent=1) + "\n")
+    return 0 if killed == len(outcomes) else 1
+
+
+def _gate(options: argparse.Namespace) -> int:
+    from parity import gate
+    from parity.result import read_json
+
+    results = read_json(options.result)
+    if options.update:
+        gate.write_baseline(options.baseline, results)
+        print(options.baseline)
+        return 0
+    lines = gate.regressions(results, gate.read_baseline(options.baseline))
+    print("\n".join(lines) or f"{len(results)} results, no regression")
+    return 1 if lines else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from parity.result import read_json
+
+    _write(read_json(options.result), None, options.html)
+    return 0
+
+
+def _write(results: Sequence[Result], json_path: Path | None, html_path: Path | None) -> None:
+    from parity.result import write_json
+
+    if json_path:
+        write_json(json_path, results)
+        print(f"results: {json_path}")
+    if html_path:
+        from parity.report import write_html
+
+        write_html(html_path, results)
+        print(f"report: {html_path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The one comparator: everything that holds two arrays against each other calls `compare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# Unit round-off; a tensor that the reference itself gets right to the last bit has a floor of 0,
+# and its noise ratio is taken over this instead.
+UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far `actual` is from `expected`. Metrics are None where they have no meaning.
+
+    `passed` holds the verdict, `reason` says why not. All metrics are taken in float64.
+    """
+
+    passed: bool
+    reason: str = ""
+    max_abs: float | None = None
+    max_abs_index: tuple[int, ...] | None = None
+    rel_l2: float | None = None
+    max_ulp: float | None = None
+    snr_db: float | None = None
+    si_sdr_db: float | None = None
+    noise_ratio: float | None = None
+
+
+def compare(
+    actual: Array, expected: Array, tolerance: float, floor: float = 0.0, dtype: str = ""
+) -> Difference:
+    """Hold `actual` against `expected`.
+
+    Args:
+        actual: what the port gave.
+        expected: what the reference gave, in the same or in a higher precision.
+        tolerance: bound on the relative L2 error; 0.0 asks for equality bit by bit, after
+            rounding `expected` to the type of `actual`.
+        floor: relative L2 error of the reference itself at the type of `actual`, the
+            denominator of the noise ratio.
+        dtype: the type that `actual` must have; "" for that of `expected`.
+
+    Nothing is reshaped, cropped or cast to fit. NaN or infinity on one side only fails.
+    """
+    dtype = dtype or str(expected.dtype)
+    if actual.shape != expected.shape:
+        return Difference(False, f"shape: expected {expected.shape}, found {actual.shape}")
+    if str(actual.dtype) != dtype:
+        return Difference(False, f"dtype: expected {dtype}, found {actual.dtype}")
+    rounded = expected.astype(actual.dtype)
+    if not np.issubdtype(actual.dtype, np.floating):
+        equal = bool(np.array_equal(actual, rounded))
+        return Difference(equal, "" if equal else "values differ")
+    finite = np.isfinite(actual)
+    if not np.array_equal(finite, np.isfinite(rounded)) or not np.array_equal(
+        actual[~finite], rounded[~finite], equal_nan=True
+    ):
+        return Difference(False, "NaN or infinity on one side only")
+    difference = _metrics(actual, expected, rounded, finite, floor)
+    rel_l2 = difference["rel_l2"]
+    if tolerance == 0:
+        passed = actual.tobytes() == rounded.tobytes()
+        reason = "" if passed else "must be bitwise equal, as it only moves data"
+    else:
+        passed = not ~(np.float64(rel_l2) <= tolerance)  # a NaN does not pass
+        reason = "" if passed else f"relative L2 {rel_l2:.3g} exceeds {tolerance:.3g}"
+    return Difference(passed, reason, **difference)
+
+
+def relative_l2(actual: Array, expected: Array) -> float:
+    """`|actual - expected| / |expected|` in float64; 0 for 0/0, infinity for x/0."""
+    wide = expected.astype(np.float64)
+    return _ratio(_norm(actual.astype(np.float64) - wide), _norm(wide))
+
+
+def snr_db(actual: Array, expected: Array) -> float:
+    """Signal-to-noise ratio of `actual` in dB, infinity where both are equal."""
+    return -_decibel(relative_l2(actual, expected))
+
+
+def _metrics(
+    actual: Array, expected: Array, rounded: Array, finite: Array, floor: float
+) -> dict[str, Any]:
+    a = np.where(finite, actual, 0).astype(np.float64)
+    e = np.where(finite, expected, 0).astype(np.float64)
+    error = np.abs(a - e)
+    if not error.size:
+        return {"max_abs": 0.0, "rel_l2": 0.0, "max_ulp": 0.0, "noise_ratio": 0.0}
+    index = np.unravel_index(int(np.argmax(error)), error.shape)
+    rel_l2 = _ratio(_norm(a - e), _norm(e))
+    spacing = np.spacing(np.where(finite, np.abs(rounded), 1)).astype(np.float64)
+    with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
+        ulp = np.abs(a - np.where(finite, rounded, 0)) / spacing
+    return {
+        "max_abs": float(error[index]),
+        "max_abs_index": tuple(int(i) for i in index),
+        "rel_l2": rel_l2,
+        "max_ulp": float(np.max(ulp)),
+        "snr_db": -_decibel(rel_l2),
+        "si_sdr_db": _si_sdr_db(a, e),
+        "noise_ratio": rel_l2 / max(floor, UNIT_ROUNDOFF[str(actual.dtype)]),
+    }
+
+
+def _norm(x: Array) -> float:
+    return float(np.sqrt(np.sum(np.square(x, dtype=np.float64))))
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    if denominator:
+        return numerator / denominator
+    return float("inf") if numerator else 0.0
+
+
+def _decibel(ratio: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(20 * np.log10(ratio))
+
+
+def _si_sdr_db(actual: Array, expected: Array) -> float:
+    """Scale-invariant SDR: blind to a pure gain, so reported and never a criterion."""
+    energy = float(np.sum(expected**2))
+    target = expected * (float(np.sum(actual * expected)) / energy) if energy else expected
+    return -_decibel(_ratio(_norm(actual - target), _norm(target)))

@@ -1,0 +1,86 @@
+"""What was captured from the reference: one `Event` for each module call and each tap call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.taps import BY_NAME, MOVING_MODULES
+
+Array = npt.NDArray[Any]
+Key = tuple[str, int]  # path (a tap's has ":name"), call index
+
+
+@dataclass
+class Event:
+    """One call. Arrays are in the reference's layout, float64.
+
+    `owner` is the module's class, or for a tap the class whose `forward` has the step.
+    `isolated_floors` and `cumulative_floors` are, output by output, the relative L2 error of the
+    reference's own float32 against `outputs`: fed with `inputs`, and in a whole float32 pass.
+    """
+
+    path: str
+    call: int
+    kind: Literal["module", "tap"]
+    owner: str
+    source: str
+    inputs: list[Array]
+    outputs: list[Array]
+    isolated_floors: list[float] = field(default_factory=list)
+    cumulative_floors: list[float] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """What identifies the call on both sides."""
+        return self.path, self.call
+
+    @property
+    def module_path(self) -> str:
+        """The module's path; for a tap, that of the module that has the step."""
+        return self.path.partition(":")[0]
+
+    @property
+    def moves(self) -> bool:
+        """Whether the call does no arithmetic."""
+        if self.kind == "tap":
+            return BY_NAME[self.owner, self.path.rpartition(":")[2]].moves
+        return self.owner in MOVING_MODULES
+
+
+@dataclass
+class Expected:
+    """Everything that one case expects of the port.
+
+    `state` is the reference's `state_dict` as arrays; `buffers` names those of its keys that are
+    buffers. `events` are in the order in which the calls ended. `leaves` are the paths of modules
+    without children. `unmapped` lists functional steps that no tap covers.
+    """
+
+    reference: str
+    mix: Array
+    events: list[Event]
+    state: dict[str, Array]
+    buffers: tuple[str, ...]
+    leaves: tuple[str, ...]
+    unmapped: tuple[str, ...] = ()
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def by_key(self) -> dict[Key, Event]:
+        """Events by path and call index."""
+        return {event.key: event for event in self.events}
+
+    def arrays(self) -> Iterator[Array]:
+        """Every captured array, with repetitions."""
+        for event in self.events:
+            yield from event.inputs
+            yield from event.outputs
+
+
+def to_float32_and_back(array: Array) -> Array:
+    """`array` as float32 sees it."""
+    return array.astype(np.float32).astype(array.dtype)

@@ -1,0 +1,191 @@
+"""Runs the port and captures the same calls under the same names as `parity.reference`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from parity import layouts
+from parity.events import Event, Key
+from parity.result import ParityError
+from parity.taps import BY_NAME
+
+Array = npt.NDArray[Any]
+Engine = Literal["eager", "graph", "xla"]
+Outputs = dict[Key, list[Array]]
+
+
+class Recorder:
+    """An observer that notes what every layer and every step returns, and changes nothing."""
+
+    def __init__(self, port: Any) -> None:
+        self.outputs: dict[Key, list[Any]] = {}
+        self.owners: dict[Key, str] = {}
+        self._paths = paths_of(port)
+        self._calls: Counter[str] = Counter()
+
+    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """See demucs_tf.layers.observe.Observer."""
+        output = function(*inputs)
+        self.note(self.key(self._paths[id(layer)]), type(layer).__name__, output)
+        return output
+
+    def step(
+        self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
+    ) -> Any:
+        """See demucs_tf.layers.observe.Observer."""
+        key = self.key(f"{self._paths[id(layer)]}:{name}")
+        output = function(*self.replace(key, layer, name, inputs))
+        self.note(key, type(layer).__name__, output)
+        return output
+
+    def key(self, path: str) -> Key:
+        """Path and index of the next call at `path`."""
+        call = self._calls[path]
+        self._calls[path] += 1
+        return path, call
+
+    def note(self, key: Key, owner: str, output: Any) -> None:
+        """Keep an output, leaf by leaf."""
+        self.outputs[key] = list(output) if isinstance(output, (tuple, list)) else [output]
+        self.owners[key] = owner
+
+    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a step is fed with: here, what it was given."""
+        return inputs
+
+
+class Forcer(Recorder):
+    """A recorder that feeds every step with the reference's own input."""
+
+    def __init__(self, port: Any, expected: Mapping[Key, Event]) -> None:
+        super().__init__(port)
+        self._expected = expected
+        self._dtype = port.compute_dtype
+
+    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The reference's inputs of this step, in the port's layout and type."""
+        event = self._expected.get(key)
+        if event is None:
+            return inputs  # reported as a call that the reference does not have
+        if len(event.inputs) != len(inputs):
+            raise ParityError(
+                f"{key[0]}: the reference's step has {len(event.inputs)} input tensors, the "
+                f"port's has {len(inputs)}: make `step` in {type(layer).__name__} take the same."
+            )
+        return tuple(port_inputs(event, self._dtype))
+
+
+def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> tuple[Outputs, dict[Key, str]]:
+    """One real pass. Returns every output in the port's layout, and the class behind each."""
+    import tensorflow as tf
+
+    from demucs_tf.layers.observe import observe
+
+    owners: dict[Key, str] = {}
+
+    def forward(tensor: Any) -> dict[str, list[Any]]:
+        recorder = Recorder(port)
+        with observe(recorder):
+            port(tensor)
+        owners.update(recorder.owners)
+        # A tf.function's results need strings for keys.
+        return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
+
+    if engine != "eager":
+        forward = tf.function(forward, jit_compile=engine == "xla", autograph=False)
+    found = forward(tf.constant(mix.astype(port.compute_dtype)))
+    outputs: Outputs = {}
+    for name, tensors in found.items():
+        path, _, call = name.rpartition("#")
+        outputs[path, int(call)] = [np.asarray(tensor) for tensor in tensors]
+    return outputs, owners
+
+
+def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
+    """Feed every layer and every step with the reference's own input, and note the output."""
+    import tensorflow as tf
+
+    from demucs_tf.layers.observe import observe
+
+    layers = layers_by_path(port)
+    outputs: Outputs = {}
+    for event in events:
+        if event.kind == "module" and event.path in layers:
+            outputs[event.key] = call_layer(layers[event.path], event, port.compute_dtype)
+    forcer = Forcer(port, {event.key: event for event in events})
+    with observe(forcer):
+        port(tf.constant(mix.astype(port.compute_dtype)))
+    for key, tensors in forcer.outputs.items():
+        if ":" in key[0]:
+            outputs[key] = [np.asarray(tensor) for tensor in tensors]
+    return outputs
+
+
+def call_layer(layer: Any, event: Event, dtype: str) -> list[Array]:
+    """One layer on the reference's input of one call."""
+    import tensorflow as tf
+
+    output = layer(*(tf.constant(array) for array in port_inputs(event, dtype)))
+    return [np.asarray(t) for t in (output if isinstance(output, (tuple, list)) else [output])]
+
+
+def port_inputs(event: Event, dtype: str) -> list[Array]:
+    """The inputs of a call in the port's layout and type."""
+    inputs, _ = layouts_of(event)
+    return [
+        layouts.to_port(array, layout).astype(dtype)
+        for array, layout in zip(event.inputs, inputs[: len(event.inputs)], strict=True)
+    ]
+
+
+def layouts_of(event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The layouts of a call's inputs and outputs."""
+    if event.kind == "module":
+        return layouts.of_module(event.owner)
+    tap = BY_NAME[event.owner, event.path.rpartition(":")[2]]
+    return tap.inputs, (tap.output,)
+
+
+def layers_by_path(port: Any) -> dict[str, Any]:
+    """The port's layers under the reference's module paths."""
+    from demucs_tf.layers.base import named_layers
+
+    return dict(named_layers(port))
+
+
+def paths_of(port: Any) -> dict[int, str]:
+    """The reference's module path of every layer, by the layer's id."""
+    return {id(layer): path for path, layer in layers_by_path(port).items()}
+
+
+def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
+    """For each parameter, whether a compared tensor depends on it.
+
+    Each is moved in turn; the layer that owns it is called on the reference's input, and its
+    output, which the isolated comparison sees, has to change.
+    """
+    from demucs_tf.layers.base import named_variables
+
+    first = {event.path: event for event in reversed(events) if event.kind == "module"}
+    before: dict[str, list[Array]] = {}
+    influence = {}
+    for key, layer, variable in named_variables(port):
+        path = key.rpartition(".")[0]
+        if path not in first:
+            influence[key] = False
+            continue
+        if path not in before:
+            before[path] = call_layer(layer, first[path], port.compute_dtype)
+        value = np.asarray(variable)
+        variable.assign(value + 0.5)
+        after = call_layer(layer, first[path], port.compute_dtype)
+        variable.assign(value)
+        influence[key] = any(
+            not np.array_equal(a, b) for a, b in zip(before[path], after, strict=True)
+        )
+    return influence

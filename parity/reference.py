@@ -1,0 +1,322 @@
+"""Runs the PyTorch reference and captures every module call and every functional step.
+
+Nothing here changes what the reference computes: hooks and the function mode only copy. With
+`forced` inputs, and only then, a functional step is fed with them in place of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import linecache
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.overrides import TorchFunctionMode
+
+from parity.compare import relative_l2
+from parity.events import Event, Expected, Key
+from parity.taps import BY_STATEMENT, Tap
+
+Array = npt.NDArray[Any]
+Call = tuple[str, str]  # module path, class name
+
+
+def capture(module: torch.nn.Module, mix: Array) -> Expected:
+    """Run a reference module on `mix` in float64 and capture everything, floors included.
+
+    Args:
+        module: a model of the reference; neither it nor its mode is changed.
+        mix: what it is called with, rounded to float32 beforehand so that both precisions hear
+            the same.
+
+    Reference runs: one whole pass in float64, one in float32, and one call of every module and
+    every functional step in float32 on its own float64 input, rounded.
+    """
+    mix = mix.astype(np.float32).astype(np.float64)
+    wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
+    tracer = Tracer(wide)
+    events = tracer.run(mix)
+    whole = {event.key: event for event in Tracer(narrow).run(mix.astype(np.float32))}
+    forced = {event.key: _round(event.inputs) for event in events if event.kind == "tap"}
+    taps = {event.key: event for event in Tracer(narrow, forced).run(mix.astype(np.float32))}
+    for event in events:
+        event.cumulative_floors = _floors(whole[event.key].outputs, event.outputs)
+        if event.kind == "tap":
+            alone = taps[event.key].outputs
+        else:
+            alone = _call_alone(narrow.get_submodule(event.path), event.inputs)
+        event.isolated_floors = _floors(alone, event.outputs)
+    return Expected(
+        reference=f"{type(module).__module__}.{type(module).__qualname__}",
+        mix=mix,
+        events=events,
+        state={key: value.detach().cpu().numpy() for key, value in module.state_dict().items()},
+        buffers=tuple(name for name, _ in module.named_buffers()),
+        leaves=tuple(name for name, sub in module.named_modules() if _is_leaf(sub)),
+        unmapped=tuple(sorted(tracer.unmapped)),
+        environment={
+            "demucs": _version("demucs"),
+            "torch": torch.__version__,
+            "torch threads": torch.get_num_threads(),
+        },
+    )
+
+
+class Tracer(TorchFunctionMode):
+    """Records module calls through hooks, functional steps through torch's function mode."""
+
+    def __init__(
+        self, module: torch.nn.Module, forced: Mapping[Key, Sequence[Array]] | None = None
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.forced = forced
+        self.events: list[Event] = []
+        self.unmapped: set[str] = set()
+        self._stack: list[tuple[Call, list[Array]]] = []
+        self._calls: Counter[str] = Counter()
+        self._group: _Group | None = None
+
+    def run(self, mix: Array) -> list[Event]:
+        """One forward pass on `mix` without gradients; the calls, in the order they ended."""
+        with ExitStack() as stack:
+            for path, module in self.module.named_modules():
+                handles = (
+                    module.register_forward_pre_hook(self._enter(path)),
+                    module.register_forward_hook(self._leave(path), always_call=False),
+                )
+                for handle in handles:
+                    stack.callback(handle.remove)
+            stack.enter_context(torch.no_grad())
+            tensor = torch.from_numpy(mix.copy())
+            with self:
+                self.module(tensor)
+        return self.events
+
+    def _enter(self, path: str) -> Any:
+        def hook(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._close_group()
+            self._stack.append(((path, type(module).__qualname__), _copies(inputs)))
+
+        return hook
+
+    def _leave(self, path: str) -> Any:
+        def hook(module: torch.nn.Module, __: tuple[Any, ...], output: Any) -> None:
+            self._close_group()
+            (_, owner), inputs = self._stack.pop()
+            code = inspect.unwrap(type(module).forward)
+            source = _where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
+            self._add(path, "module", owner, source, inputs, _copies(output))
+
+        return hook
+
+    def _add(
+        self,
+        path: str,
+        kind: Any,
+        owner: str,
+        source: str,
+        inputs: list[Array],
+        outputs: list[Array],
+    ) -> None:
+        call = self._calls[path]
+        self._calls[path] += 1
+        self.events.append(Event(path, call, kind, owner, source, inputs, outputs))
+
+    # Functional steps
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Torch calls this for every operation; see TorchFunctionMode."""
+        kwargs = kwargs or {}
+        place = self._place()
+        if place is None:
+            return func(*args, **kwargs)
+        owner, statement, source = place
+        tap = BY_STATEMENT.get((owner, statement))
+        if tap is None:
+            result = func(*args, **kwargs)
+            if _tensors(result):
+                self.unmapped.add(f"{source} {owner}: {statement}")
+            return result
+        path = f"{self._stack[-1][0][0]}:{tap.name}"
+        group = self._group
+        if group is None or group.path != path:
+            self._close_group()
+            forced = None if self.forced is None else self.forced.get((path, self._calls[path]))
+            group = _Group(path, tap, source, self._parameters(), forced)
+        noted = group.noted
+        args, kwargs = group.take((args, kwargs))
+        result = func(*args, **kwargs)
+        if _tensors(result):
+            group.give(result)
+            self._group = group
+        else:  # asking for a shape or a device is no step
+            group.noted = noted
+        return result
+
+    def _parameters(self) -> set[int]:
+        owner = self.module.get_submodule(self._stack[-1][0][0])
+        return {id(p) for p in owner.parameters(recurse=False)}
+
+    def _close_group(self) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            output = [group.result.detach().cpu().numpy().copy()]
+            self._add(group.path, "tap", group.tap.owner, group.source, group.inputs, output)
+
+    def _place(self) -> tuple[str, str, str] | None:
+        """Class, statement and source of the running operation; None inside a leaf module."""
+        if not self._stack:
+            return None
+        path, owner = self._stack[-1][0]
+        module = self.module.get_submodule(path)
+        if _is_leaf(module):
+            return None
+        code = inspect.unwrap(type(module).forward).__code__
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and frame.f_code is not code:
+            if frame.f_code.co_filename == __file__:
+                return None  # our own copying
+            frame = frame.f_back
+        if frame is None:
+            return None  # outside of any forward
+        statement, line = _statement(code.co_filename, frame.f_lineno)
+        return owner, statement, _where(code.co_filename, line)
+
+
+class _Group:
+    """The operations of one call of a tap."""
+
+    def __init__(
+        self,
+        path: str,
+        tap: Tap,
+        source: str,
+        parameters: set[int],
+        forced: Sequence[Array] | None,
+    ) -> None:
+        self.path = path
+        self.tap = tap
+        self.source = source
+        self.result: torch.Tensor = torch.empty(0)
+        # Tensors from outside and what is used in their place, by id and, for `x + x`, by place.
+        # They are held, because the ids of the dead come again; and with a copy, because
+        # operations work in place.
+        self.noted: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor, Array]] = {}
+        self._inside: dict[int, torch.Tensor] = {}
+        self._parameters = parameters
+        self._forced = forced
+
+    @property
+    def inputs(self) -> list[Array]:
+        """The tensors from outside as they were when first used, in that order."""
+        return [array for _, _, array in self.noted.values()]
+
+    def take(self, arguments: Any) -> Any:
+        """Note the tensors among an operation's arguments that come from outside."""
+        noted = dict(self.noted)
+        seen: Counter[int] = Counter()
+
+        def visit(value: Any) -> Any:
+            if isinstance(value, (tuple, list)):
+                return type(value)(visit(item) for item in value)
+            if isinstance(value, dict):
+                return {key: visit(item) for key, item in value.items()}
+            if not isinstance(value, torch.Tensor):
+                return value
+            if id(value) in self._inside or id(value) in self._parameters:
+                return value
+            key = id(value), seen[id(value)]
+            seen[id(value)] += 1
+            if key not in noted:
+                used = value
+                if self._forced is not None and len(noted) < len(self._forced):
+                    used = torch.from_numpy(self._forced[len(noted)].copy())
+                noted[key] = (value, used, used.detach().cpu().numpy().copy())
+            return noted[key][1]
+
+        replaced = visit(arguments)
+        self.noted = noted
+        return replaced
+
+    def give(self, result: Any) -> None:
+        """Note what an operation returned."""
+        for tensor in _tensors(result):
+            self._inside[id(tensor)] = tensor
+            self.result = tensor
+
+
+def _is_leaf(module: torch.nn.Module) -> bool:
+    """Whether a module is compared as a whole; an empty list is not even called."""
+    return not any(True for _ in module.children()) and not isinstance(module, torch.nn.ModuleList)
+
+
+def _call_alone(module: torch.nn.Module, inputs: list[Array]) -> list[Array]:
+    with torch.no_grad():
+        return _copies(module(*(torch.from_numpy(array) for array in _round(inputs))))
+
+
+def _round(arrays: list[Array]) -> list[Array]:
+    return [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+
+
+def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:
+    return [relative_l2(n, w) for n, w in zip(narrow, wide, strict=True)]
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _tensors(item)]
+    if isinstance(value, dict):
+        return [tensor for item in value.values() for tensor in _tensors(item)]
+    return []
+
+
+def _copies(value: Any) -> list[Array]:
+    return [tensor.detach().cpu().numpy().copy() for tensor in _tensors(value)]
+
+
+@cache
+def _statement(filename: str, line: int) -> tuple[str, int]:
+    """The innermost statement at a line of a file, as `ast.unparse` writes it."""
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    inside = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    node = max(inside, key=lambda node: (node.lineno, -(node.end_lineno or node.lineno)))
+    if isinstance(node, (ast.If, ast.For, ast.While, ast.With)):
+        node = copy.copy(node)
+        node.body = [ast.Pass()]
+        if isinstance(node, (ast.If, ast.For, ast.While)):
+            node.orelse = []
+    return ast.unparse(node), node.lineno
+
+
+def _where(filename: str, line: int) -> str:
+    """File and line, the file as seen from the folder of installed packages."""
+    parts = Path(filename).parts
+    start = max((parts.index(name) for name in ("torch", "demucs") if name in parts), default=-2)
+    return f"{'/'.join(parts[start:])}:{line}"
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

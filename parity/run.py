@@ -1,0 +1,227 @@
+"""Runs cases: from a row of the table to a `Result`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from parity import golden, signals
+from parity.cases import CASES, Case
+from parity.checking import Modes, check_expected
+from parity.compare import compare, relative_l2
+from parity.events import Expected
+from parity.port import Engine
+from parity.result import ParityError, Result
+from parity.seeding import seeded_state, state_hash
+
+Array = npt.NDArray[Any]
+
+# Two runs of the reference agree this well in float64, whatever the number of threads and the
+# instruction set; a golden further off is stale. Bits differ, because sums are ordered otherwise.
+SAME_REFERENCE = 1e-13
+
+
+def run_case(
+    case: Case,
+    dtype: str,
+    mode: Modes = "both",
+    live: bool = False,
+    folder: Path | None = None,
+    engine: Engine = "eager",
+) -> Result:
+    """Compare the port with the golden of a case, or, with `live`, with the running reference."""
+    port = make_port(case, dtype)
+    expected = live_expected(case) if live else stored_expected(case, folder)
+    return check_expected(expected, port, dtype, mode, case.name, engine)
+
+
+def run_cases(
+    cases: Sequence[Case], dtypes: Sequence[str], expression: str = "", **options: Any
+) -> Iterator[Result]:
+    """The results of cases; with a `-k` expression, only of records that fit it.
+
+    A case whose name alone does not fit still runs for those of its layers that do.
+    """
+    for case in cases:
+        if case.stored == "live" and not options.get("live"):
+            continue
+        for dtype in dtypes:
+            if expression and not _may_match(case, dtype, expression, options):
+                continue
+            result = run_case(case, dtype, **options)
+            yield _only(result, expression) if expression else result
+
+
+def _may_match(case: Case, dtype: str, expression: str, options: dict[str, Any]) -> bool:
+    """Whether any layer of a case fits; of a live one that is not known beforehand."""
+    if case.stored == "live" or options.get("live"):
+        return True
+    events = stored_expected(case, options.get("folder")).events
+    return any(matches(expression, label(case.name, dtype, e.path, e.owner)) for e in events)
+
+
+def _only(result: Result, expression: str) -> Result:
+    kept = [
+        record
+        for record in result.layers
+        if matches(expression, label(result.case, result.dtype, record.path, record.module_class))
+    ]
+    return replace(result, layers=tuple(kept))
+
+
+def label(case: str, dtype: str, path: str, owner: str) -> str:
+    """What a `-k` expression is matched against; the ids of `parity/test_layers.py` as well."""
+    return f"{case}-{dtype}-{path or '(model)'}-{owner}"
+
+
+def run_own(
+    checkpoint: Path, audio: Path, seconds: float, dtypes: Sequence[str], mode: Modes
+) -> Iterator[Result]:
+    """Compare on a user's own checkpoint and music. Needs torch and demucs.
+
+    The checkpoint is read by demucs_tf's reader, which runs nothing in it; the reference model is
+    built from what that reader found.
+
+    Raises:
+        ParityError: the checkpoint is of a class that has no port.
+    """
+    import torch
+    from demucs.demucs import Demucs
+
+    from demucs_tf import from_torch
+    from demucs_tf.checkpoints.package import read_package
+    from demucs_tf.utils.audio import read_audio
+    from demucs_tf.utils.audio_convert import convert_audio
+
+    package = read_package(checkpoint)
+    if package.klass != "demucs.demucs.Demucs":
+        raise ParityError(f"{checkpoint} holds a {package.klass}, which has no port yet.")
+    module = Demucs(*package.args, **package.kwargs).eval()
+    module.load_state_dict({key: torch.tensor(value) for key, value in package.state.items()})
+    samples, rate = read_audio(audio)
+    wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
+    length = int(seconds * module.samplerate)
+    start = max(0, (wav.shape[-1] - length) // 2)
+    from parity.reference import capture
+
+    expected = capture(module, wav[None, :, start : start + length])
+    expected.environment["weights"] = state_hash(expected.state)
+    name = f"{checkpoint.name} on {audio.name}"
+    for dtype in dtypes:
+        yield check_expected(expected, from_torch(module, dtype), dtype, mode, name)
+
+
+def make_port(case: Case, dtype: str) -> Any:
+    """The port of a row with its seeded weights."""
+    from demucs_tf.checkpoints.weights import load_state
+    from demucs_tf.models.demucs import DemucsTF
+
+    model = DemucsTF(**case.config, dtype=dtype)
+    load_state(model, weights(case, model))
+    return model
+
+
+def weights(case: Case, model: Any) -> dict[str, Array]:
+    """The seeded weights of a row, under the reference's keys and in its layout."""
+    from demucs_tf.checkpoints.weights import read_state
+
+    return seeded_state(((k, a.shape) for k, a in read_state(model).items()), case.seed)
+
+
+def make_reference(case: Case) -> Any:
+    """The reference of a row with its seeded weights. Needs torch and demucs."""
+    import torch
+    from demucs.demucs import Demucs
+
+    module = Demucs(**case.config).eval()
+    shapes = ((key, tuple(value.shape)) for key, value in module.state_dict().items())
+    state = seeded_state(shapes, case.seed)
+    module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    return module
+
+
+@lru_cache(maxsize=1)
+def live_expected(case: Case) -> Expected:
+    """Run the reference on a row. The small ones on one thread, which is faster for them."""
+    import torch
+
+    from parity.reference import capture
+
+    module = make_reference(case)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads if case.full else 1)
+    try:
+        expected = capture(module, signals.make(case.signal, case.shape, case.seed))
+    finally:
+        torch.set_num_threads(threads)
+    expected.environment["seed"] = case.seed
+    expected.environment["weights"] = state_hash(expected.state)
+    return expected
+
+
+@lru_cache(maxsize=4)
+def stored_expected(case: Case, folder: Path | None = None) -> Expected:
+    """The golden of a row; one that is made on demand is made here if it is not there yet."""
+    if case.stored == "live":
+        raise ParityError(f"{case.name} has no golden: run it with --live.")
+    if (
+        case.stored == "cache"
+        and not (golden.folder_of(case, folder) / f"{case.name}.json").exists()
+    ):
+        golden.write(case, live_expected(case), folder)
+    expected = golden.read(case, weights(case, make_port(case, "float32")), folder)
+    expected.environment["weights"] = state_hash(expected.state)
+    return expected
+
+
+def stale(case: Case, folder: Path | None = None) -> list[str]:
+    """What of a golden no longer equals what the reference gives; empty if all does."""
+    old, new = stored_expected(case, folder), live_expected(case)
+    problems = []
+    if [e.key for e in old.events] != [e.key for e in new.events]:
+        problems.append(f"{case.name}: the reference makes other calls than the golden has")
+    before = old.by_key()
+    for event in new.events:
+        kept = before.get(event.key)
+        pairs = (
+            []
+            if kept is None
+            else zip([*kept.inputs, *kept.outputs], [*event.inputs, *event.outputs], strict=False)
+        )
+        for golden_array, array in pairs:
+            difference = compare(golden_array, array, SAME_REFERENCE)
+            if not difference.passed:
+                problems.append(f"{event.path} call {event.call}: {difference.reason}")
+    if relative_l2(old.mix, new.mix):
+        problems.append(f"{case.name}: the input signal is another one")
+    return problems
+
+
+def select(names: Sequence[str] = ()) -> list[Case]:
+    """The cases of these names, or all small ones.
+
+    Raises:
+        ParityError: an unknown name.
+    """
+    known = {case.name: case for case in CASES}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ParityError(f"No case {', '.join(unknown)}. There are: {', '.join(known)}.")
+    return [known[name] for name in names] or [case for case in CASES if not case.full]
+
+
+def matches(expression: str, text: str) -> bool:
+    """Whether `text` fits a `-k` expression: substrings with and, or, not, parentheses."""
+    tokens = re.findall(r"[()]|[^\s()]+", expression)
+    words = {"and", "or", "not", "(", ")"}
+    booleans = [t if t in words else str(t.lower() in text.lower()) for t in tokens]
+    try:
+        return bool(eval(" ".join(booleans), {"__builtins__": {}}))  # only True, False, words
+    except SyntaxError as error:
+        raise ParityError(f"-k {expression!r} is no expression of names, and, or, not.") from error

@@ -1,0 +1,29 @@
+"""Nothing is left out: N of N modules, calls, taps, parameters, and an exact number of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from parity import text
+from parity.cases import Case
+from parity.conftest import DTYPES, stored_cases
+from parity.result import Result
+from parity.run import live_expected, stored_expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+def test_everything_is_compared(
+    case: Case, dtype: str, live: bool, result_of: Callable[[Case, str], Result]
+) -> None:
+    result = result_of(case, dtype)
+    expected = live_expected(case) if live else stored_expected(case)
+    tensors = sum(len(event.outputs) for event in expected.events)
+    assert result.coverage.complete, text.details(result)
+    assert len(result.layers) == 2 * tensors + len(expected.state)
+    assert result.verdict == "pass", text.details(result)
+    assert result.coverage.call_sites.total == sum(e.kind == "module" for e in expected.events)
+    assert result.coverage.parameters.total == len(expected.state) - len(expected.buffers)
+    print(text.summary(result))

@@ -1,0 +1,44 @@
+"""The tolerances. Data, with the reason beside each number.
+
+The unit is the reference's own error: its float32 pass against its float64 pass, tensor by
+tensor. `docs/tolerances.md` shows how the factor was measured.
+"""
+
+from __future__ import annotations
+
+from parity.compare import UNIT_ROUNDOFF
+from parity.events import Event
+from parity.result import Mode
+
+# A port may be this many times as far from the float64 truth as the reference's float32 is.
+# Other summation orders, other exp and erf, and fused operations stay within it; the faults of
+# `parity/faults.py` do not.
+FACTOR = 4.0
+
+# float64 has no wider oracle, and the float32 floor scaled by the ratio of both unit round-offs
+# stands in for one. Both sides err there, and the scaled floor of a tensor that float32 happens to
+# hit exactly is too small; so the factor is wider, and still far below any change of meaning.
+FACTOR_FLOAT64 = 32.0
+SCALE_FLOAT64 = UNIT_ROUNDOFF["float64"] / UNIT_ROUNDOFF["float32"]
+
+# Whatever the floor says, float64 never gets more than this.
+CEILING_FLOAT64 = {"isolated": 1e-12, "cumulative": 1e-11}
+
+# What only moves data is bitwise equal.
+BITWISE = 0.0
+
+
+def floor(event: Event, output: int, mode: Mode, dtype: str) -> float:
+    """The relative L2 error that the reference itself has, or would have, at `dtype`."""
+    floors = event.isolated_floors if mode == "isolated" else event.cumulative_floors
+    return floors[output] * (SCALE_FLOAT64 if dtype == "float64" else 1.0)
+
+
+def tolerance(event: Event, output: int, mode: Mode, dtype: str) -> float:
+    """The bound on the relative L2 error of one output of one call."""
+    if mode == "isolated" and event.moves:
+        return BITWISE
+    unit = max(floor(event, output, mode, dtype), UNIT_ROUNDOFF[dtype])
+    if dtype == "float64":
+        return min(FACTOR_FLOAT64 * unit, CEILING_FLOAT64[mode])
+    return FACTOR * unit
