@@ -1,0 +1,66 @@
+# On a machine with Python >= 3.10 and make: `make demo`, `make test`.
+#
+#   PYTHON=python3.12 make test    another Python for .venv (remove .venv first)
+#   TORCH=... make test            another PyTorch, e.g. the path of a CPU wheel
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export CUDA_VISIBLE_DEVICES ?= -1
+
+.PHONY: demo test lint types unit parity live clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    separate the piece in examples/ and write the parity report to demo/"
+	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
+	@echo "make lint | types | unit | parity | live    one of these"
+	@echo "make clean   remove .venv and everything that the other targets write"
+
+demo: $(VENV)/.user
+	$(BIN)/python examples/demo.py -o demo
+
+test: lint types unit parity live
+
+lint: $(VENV)/.developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.developer
+	$(BIN)/mypy
+
+unit: $(VENV)/.developer
+	$(BIN)/pytest tests -m "not live"
+
+parity: $(VENV)/.developer
+	$(BIN)/pytest parity
+
+live: $(VENV)/.developer
+	$(BIN)/pytest tests -m live --live
+	$(BIN)/pytest parity --live
+
+# Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	  "Python >= 3.10 is needed, $(PYTHON) is " + sys.version.split()[0])'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.user: $(VENV)/.made pyproject.toml
+	@echo "Installing into $(VENV) (TensorFlow is a download of several hundred MB)"
+	$(PIP) --editable ".[report]"
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.user
+	@echo "Installing the tools and the PyTorch reference into $(VENV)"
+	$(PIP) --editable ".[dev,reference]" "$(TORCH)"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .tox .mypy_cache .pytest_cache .ruff_cache build demo *.egg-info
