@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from parity import layouts, port, tolerances
 from parity.compare import compare
-from parity.events import Event, Expected, Key
+from parity.events import Event, Expected
 from parity.result import Count, Coverage, Mode, ParityError, Record, Result
 
 Array = npt.NDArray[Any]
@@ -61,12 +61,11 @@ def check_expected(
             f'make it with dtype="{dtype}".'
         )
     found: dict[Mode, port.Outputs] = {}
-    whole, owners = port.cumulative(port_model, expected.mix, engine)
     if mode in ("both", "isolated"):
         found["isolated"] = port.isolated(port_model, expected.events, expected.mix)
     if mode in ("both", "cumulative"):
-        found["cumulative"] = whole
-    parameters, influence = _parameters(expected, port_model, dtype)
+        found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
+    parameters = _parameters(expected, port_model, dtype)
     errors: Errors = {}
     layers = [
         record
@@ -79,7 +78,7 @@ def check_expected(
         dtype=dtype,
         reference=expected.reference,
         layers=(*parameters, *layers),
-        coverage=_coverage(expected, list(found.values()), owners, influence),
+        coverage=_coverage(expected, list(found.values())),
         environment={**expected.environment, **environment(), "engine": engine},
     )
 
@@ -157,12 +156,11 @@ def _plain(difference: Any) -> dict[str, Any]:
     return {"verdict": "pass" if values.pop("passed") else "fail", **values}
 
 
-def _parameters(
-    expected: Expected, port_model: Any, dtype: str
-) -> tuple[list[Record], Mapping[str, bool]]:
+def _parameters(expected: Expected, port_model: Any, dtype: str) -> list[Record]:
     from demucs_tf.checkpoints.weights import read_state
 
-    influence = port.perturbed_parameters(port_model, expected.events)
+    if not expected.influence:
+        expected.influence = port.perturbed_parameters(port_model, expected.events)
     records = []
     for key, array in read_state(port_model).items():
         wanted = expected.state.get(key)
@@ -182,15 +180,12 @@ def _parameters(
                 **_plain(difference),
             )
         )
-    return records, influence
+    return records
 
 
-def _coverage(
-    expected: Expected,
-    found: Sequence[port.Outputs],
-    owners: Mapping[Key, str],
-    influence: Mapping[str, bool],
-) -> Coverage:
+def _coverage(expected: Expected, found: Sequence[port.Outputs]) -> Coverage:
+    influence = expected.influence
+
     def compared(event: Event) -> bool:
         return all(len(outputs.get(event.key, ())) == len(event.outputs) for outputs in found)
 
@@ -199,15 +194,12 @@ def _coverage(
     called = {event.path for event in calls if compared(event)}
     parameters = [key for key in expected.state if key not in expected.buffers]
     known = {event.key for event in expected.events}
+    surplus = sorted({key for outputs in found for key in outputs} - known)
     missing = [
         *(f"not compared: {e.path} call {e.call}" for e in expected.events if not compared(e)),
         *(f"module never called: {path}" for path in expected.leaves if path not in called),
         *(f"functional step without a tap: {text}" for text in expected.unmapped),
-        *(
-            f"only in the port: {path} call {call}"
-            for path, call in owners
-            if (path, call) not in known
-        ),
+        *(f"only in the port: {path} call {call}" for path, call in surplus),
         *(f"parameter without influence: {key}" for key in parameters if not influence.get(key)),
         *(f"parameter only in the port: {key}" for key in influence if key not in parameters),
     ]

@@ -47,11 +47,12 @@ def _groupnorm(
     root: Callable[[Any, float], Any] = lambda v, e: tf.sqrt(v + tf.constant(e, v.dtype)),
 ) -> Callable[..., Any]:
     def call(self: Any, x: Any) -> Any:
-        rows = tf.reshape(x, [x.shape[0], -1, self.num_channels])
-        centred = rows - self._group_mean(rows)
-        count = rows.shape[1] * self.num_channels / self.num_groups
-        spread = root(variance(self._group_mean(centred**2), count), self.epsilon)
-        return tf.reshape(centred / spread * self.weight + self.bias, x.shape)
+        groups, size = self.num_groups, self.num_channels // self.num_groups
+        grouped = tf.reshape(x, [x.shape[0], -1, groups, size])
+        centred = grouped - tf.reduce_mean(grouped, [1, 3], keepdims=True)
+        spread = tf.reduce_mean(centred**2, [1, 3], keepdims=True)
+        grouped = centred / root(variance(spread, grouped.shape[1] * size), self.epsilon)
+        return tf.reshape(grouped, x.shape) * self.weight + self.bias
 
     return call
 

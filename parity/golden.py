@@ -21,7 +21,7 @@ from demucs_tf.utils.files import write_whole
 from parity.cases import Case
 from parity.events import Event, Expected
 from parity.result import ParityError
-from parity.seeding import state_hash
+from parity.seeding import seeded_state, state_hash
 
 Array = npt.NDArray[Any]
 FORMAT = 1
@@ -91,12 +91,11 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
     return path
 
 
-def read(case: Case, state: dict[str, Array], folder: Path | None = None) -> Expected:
-    """Read and verify the golden of a case.
+def read(case: Case, folder: Path | None = None) -> Expected:
+    """Read and verify the golden of a case. Its weights are drawn again from the seed.
 
     Args:
         case: the row; the golden's own copy of it has to be equal.
-        state: the seeded weights, whose hash has to be the golden's.
         folder: where it lies, if not at the usual place.
 
     Raises:
@@ -108,6 +107,7 @@ def read(case: Case, state: dict[str, Array], folder: Path | None = None) -> Exp
     manifest = read_manifest(path, case)
     if manifest["case"] != json.loads(json.dumps(asdict(case))):
         raise ParityError(f"{path} was made for another version of this row: {renew_command(case)}")
+    state = seeded_state(manifest["state"].items(), case.seed)
     if manifest["weights_sha256"] != state_hash(state):
         raise ParityError(f"{path} belongs to other weights: {renew_command(case)}")
     arrays = _read_arrays(folder / f"{case.name}.npz", case)

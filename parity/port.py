@@ -24,14 +24,13 @@ class Recorder:
 
     def __init__(self, port: Any) -> None:
         self.outputs: dict[Key, list[Any]] = {}
-        self.owners: dict[Key, str] = {}
         self._paths = paths_of(port)
         self._calls: Counter[str] = Counter()
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """See demucs_tf.layers.observe.Observer."""
         output = function(*inputs)
-        self.note(self.key(self._paths[id(layer)]), type(layer).__name__, output)
+        self.note(self.key(self._paths[id(layer)]), output)
         return output
 
     def step(
@@ -40,7 +39,7 @@ class Recorder:
         """See demucs_tf.layers.observe.Observer."""
         key = self.key(f"{self._paths[id(layer)]}:{name}")
         output = function(*self.replace(key, layer, name, inputs))
-        self.note(key, type(layer).__name__, output)
+        self.note(key, output)
         return output
 
     def key(self, path: str) -> Key:
@@ -49,10 +48,9 @@ class Recorder:
         self._calls[path] += 1
         return path, call
 
-    def note(self, key: Key, owner: str, output: Any) -> None:
+    def note(self, key: Key, output: Any) -> None:
         """Keep an output, leaf by leaf."""
         self.outputs[key] = list(output) if isinstance(output, (tuple, list)) else [output]
-        self.owners[key] = owner
 
     def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What a step is fed with: here, what it was given."""
@@ -80,49 +78,47 @@ class Forcer(Recorder):
         return tuple(port_inputs(event, self._dtype))
 
 
-def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> tuple[Outputs, dict[Key, str]]:
-    """One real pass. Returns every output in the port's layout, and the class behind each."""
+def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> Outputs:
+    """One real pass: every output, in the port's layout."""
     import tensorflow as tf
 
     from demucs_tf.layers.observe import observe
-
-    owners: dict[Key, str] = {}
 
     def forward(tensor: Any) -> dict[str, list[Any]]:
         recorder = Recorder(port)
         with observe(recorder):
             port(tensor)
-        owners.update(recorder.owners)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
 
     if engine != "eager":
         forward = tf.function(forward, jit_compile=engine == "xla", autograph=False)
-    found = forward(tf.constant(mix.astype(port.compute_dtype)))
     outputs: Outputs = {}
-    for name, tensors in found.items():
+    for name, tensors in forward(tf.constant(mix.astype(port.compute_dtype))).items():
         path, _, call = name.rpartition("#")
         outputs[path, int(call)] = [np.asarray(tensor) for tensor in tensors]
-    return outputs, owners
+    return outputs
 
 
 def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
-    """Feed every layer and every step with the reference's own input, and note the output."""
+    """Feed every layer and every step with the reference's own input, and note the output.
+
+    Steps are fed during a pass of the whole model; layers are called one by one.
+    """
     import tensorflow as tf
 
     from demucs_tf.layers.observe import observe
 
-    layers = layers_by_path(port)
-    outputs: Outputs = {}
-    for event in events:
-        if event.kind == "module" and event.path in layers:
-            outputs[event.key] = call_layer(layers[event.path], event, port.compute_dtype)
     forcer = Forcer(port, {event.key: event for event in events})
     with observe(forcer):
         port(tf.constant(mix.astype(port.compute_dtype)))
-    for key, tensors in forcer.outputs.items():
-        if ":" in key[0]:
-            outputs[key] = [np.asarray(tensor) for tensor in tensors]
+    outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
+    layers = layers_by_path(port)
+    for event in events:
+        if event.kind == "module":
+            outputs.pop(event.key, None)
+            if event.path in layers:
+                outputs[event.key] = call_layer(layers[event.path], event, port.compute_dtype)
     return outputs
 
 

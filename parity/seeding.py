@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-def seeded_state(shapes: Iterable[tuple[str, tuple[int, ...]]], seed: int) -> dict[str, Array]:
+def seeded_state(shapes: Iterable[tuple[str, Sequence[int]]], seed: int) -> dict[str, Array]:
     """Draw a float32 array for each (key, shape) of the reference's `state_dict`.
 
     Each key has a random stream of its own, so that neither order nor other keys matter.
     """
-    return {key: _draw(key, shape, seed) for key, shape in shapes}
+    return {key: _draw(key, tuple(shape), seed) for key, shape in shapes}
 
 
 def _draw(key: str, shape: tuple[int, ...], seed: int) -> Array:

@@ -1,6 +1,6 @@
-"""Every layer and every functional step of every case: `pytest parity/ -k "encoder and float32"`.
+"""Every layer and every functional step of every case: `pytest parity/ -k encoder`.
 
-An id is case, dtype, the reference's path, its class. A failure prints the first divergence.
+An id is case, the reference's path, its class. A failure prints the first divergence.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def _rows() -> list[Any]:
         manifest = golden.read_manifest(golden.folder_of(case) / f"{case.name}.json", case)
         owners = {event["path"]: event["owner"] for event in manifest["events"]}
         rows += [
-            pytest.param(case.name, dtype, path, id=label(case.name, dtype, path, owner))
-            for dtype in DTYPES
+            pytest.param(case.name, path, id=label(case.name, path, owner))
             for path, owner in owners.items()
         ]
     return rows
 
 
-@pytest.mark.parametrize(("name", "dtype", "path"), _rows())
+@pytest.mark.parametrize(("name", "path"), _rows())
 def test_equals_the_reference(
-    name: str, dtype: str, path: str, result_of: Callable[[Case, str], Result]
+    name: str, path: str, result_of: Callable[[Case, str], Result]
 ) -> None:
-    result = result_of(BY_NAME[name], dtype)
-    records = [r for r in result.layers if r.path == path and r.kind != "parameter"]
-    assert {record.mode for record in records} == {"isolated", "cumulative"}
-    failed = [record for record in records if record.verdict != "pass"]
-    assert not failed, "\n" + "\n".join([*text.table(failed), text.details(result)])
+    for dtype in DTYPES:
+        result = result_of(BY_NAME[name], dtype)
+        records = [r for r in result.layers if r.path == path and r.kind != "parameter"]
+        assert {record.mode for record in records} == {"isolated", "cumulative"}
+        failed = [record for record in records if record.verdict != "pass"]
+        assert not failed, "\n" + "\n".join([*text.table(failed), text.details(result)])

@@ -22,6 +22,7 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
     Raises:
         CheckpointError: `module` is of a class that has no port.
     """
+    from demucs_tf.layers.base import blank_weights
     from demucs_tf.models.demucs import DemucsTF
 
     ports = {"demucs.demucs.Demucs": DemucsTF}
@@ -31,7 +32,8 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
         raise CheckpointError(f"from_torch takes a module of {', '.join(ports)}, got {names[0]}.")
     args, kwargs = module._init_args_kwargs
     arguments = inspect.signature(port).bind(*args, **kwargs).arguments
-    model = port(**arguments, dtype=dtype)
+    with blank_weights():
+        model = port(**arguments, dtype=dtype)
     load_state(
         model, {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
     )

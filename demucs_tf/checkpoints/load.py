@@ -84,11 +84,13 @@ def _load_package(path: Path, dtype: str) -> DemucsTF:
 
 def _port(cls: type[DemucsTF], package: Package, dtype: str) -> DemucsTF:
     from demucs_tf.checkpoints.weights import load_state
+    from demucs_tf.layers.base import blank_weights
 
     arguments = _constructor_arguments(cls, package)
     try:
         _check_size(arguments, package.state)
-        model = cls(**arguments, dtype=dtype)
+        with blank_weights():
+            model = cls(**arguments, dtype=dtype)
     except CheckpointError:
         raise
     except Exception as error:  # arguments from a file may fail in any way

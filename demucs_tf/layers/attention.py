@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import Layer, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.shape import size
 
@@ -41,9 +41,9 @@ class LocalState(Layer):
         self.query = Conv1d(channels, channels, 1, dtype=self.dtype)
         self.key = Conv1d(channels, channels, 1, dtype=self.dtype)
         self.query_decay = Conv1d(channels, heads * ndecay, 1, dtype=self.dtype)
-        # Decays close to zero give a fresh model its widest window.
-        self.query_decay.weight.assign(self.query_decay.weight * 0.01)
-        self.query_decay.bias.assign(tf.fill([heads * ndecay], tf.constant(-2, self.dtype)))
+        if not weights_are_blank():  # decays close to zero give a fresh model its widest window
+            self.query_decay.weight.assign(self.query_decay.weight * 0.01)
+            self.query_decay.bias.assign(tf.fill([heads * ndecay], tf.constant(-2, self.dtype)))
         self.proj = Conv1d(channels, channels, 1, dtype=self.dtype)
 
     def call(self, x: Any) -> Any:

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
 
 from demucs_tf.layers.observe import Observable
+
+_blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
+
+
+@contextmanager
+def blank_weights() -> Iterator[None]:
+    """Build models with zeros in place of initial weights: for those who load weights anyway."""
+    token = _blank.set(True)
+    try:
+        yield
+    finally:
+        _blank.reset(token)
+
+
+def weights_are_blank() -> bool:
+    """Whether the code runs inside `blank_weights`."""
+    return _blank.get()
 
 
 class Layer(Observable, keras.layers.Layer):
@@ -20,6 +39,8 @@ class Layer(Observable, keras.layers.Layer):
 
     def variable(self, name: str, shape: tuple[int, ...], init: float | int | Any) -> Any:
         """Add a trainable variable, filled with a number or by a Keras initializer."""
+        if weights_are_blank():
+            init = 0
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 

@@ -41,27 +41,29 @@ class GroupNorm(Layer):
 
     def call(self, x: Any) -> Any:
         """(B, ..., C) -> (B, ..., C)."""
-        rows = tf.reshape(x, [tf.shape(x)[0], -1, self.num_channels])
-        mean = self._group_mean(rows)
+        groups, size = self.num_groups, self.num_channels // self.num_groups
+        grouped = tf.reshape(x, [tf.shape(x)[0], -1, groups, size])  # (B, N, G, C / G)
+        mean = _group_mean(grouped)
         # What float32 cuts off the mean would be divided by sqrt(epsilon) in a group that is
         # nearly constant, so it goes into the shift.
         high = tf.cast(mean, x.dtype)
         low = tf.cast(mean - tf.cast(high, tf.float64), x.dtype)
-        centred = rows - high
-        variance = tf.cast(self._group_mean(tf.square(centred)), x.dtype)
-        scale = self.weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
-        return tf.reshape(centred * scale + (self.bias - low * scale), tf.shape(x))
+        centred = grouped - high
+        variance = tf.cast(_group_mean(tf.square(centred)), x.dtype)
+        weight = tf.reshape(self.weight, [groups, size])
+        scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
+        shift = tf.reshape(self.bias, [groups, size]) - low * scale
+        return tf.reshape(centred * scale + shift, tf.shape(x))
 
-    def _group_mean(self, rows: Any) -> Any:
-        """(B, N, C) -> (B, 1, C) in float64: the mean of each channel's group.
 
-        Channels are summed in the input's precision, which is short and fast; positions in
-        float64, since TensorFlow adds them up one by one and float32 would lose four digits.
-        """
-        size = self.num_channels // self.num_groups
-        grouped = tf.reshape(rows, [tf.shape(rows)[0], -1, self.num_groups, size])
-        sums = tf.cast(tf.reduce_sum(grouped, -1), tf.float64)  # (B, N, G)
-        return tf.repeat(tf.reduce_mean(sums, 1, keepdims=True) / size, size, axis=-1)
+def _group_mean(grouped: Any) -> Any:
+    """(B, N, G, C / G) -> (B, 1, G, 1) in float64.
+
+    Channels are summed in the input's precision, which is short and fast; positions in float64,
+    since TensorFlow adds them up one by one and float32 would lose four digits.
+    """
+    sums = tf.cast(tf.reduce_sum(grouped, -1, keepdims=True), tf.float64)
+    return tf.reduce_mean(sums, 1, keepdims=True) / grouped.shape[-1]
 
 
 class LayerScale(Layer):

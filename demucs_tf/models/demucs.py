@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import Identity, Layer, Sequential
+from demucs_tf.layers.base import Identity, Layer, Sequential, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import GroupNorm
 from demucs_tf.layers.observe import Observable
@@ -182,7 +182,7 @@ class DemucsTF(Observable, keras.Model):
         self.encoder = encoder
         self.decoder = decoder
         self.lstm = BLSTM(in_channels, lstm_layers, dtype=dtype) if lstm_layers else None
-        if rescale:
+        if rescale and not weights_are_blank():
             rescale_convolutions(self, reference=rescale)
         self.built = True
 
