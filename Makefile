@@ -18,7 +18,7 @@ export CUDA_VISIBLE_DEVICES ?= -1
 
 help:
 	@echo "make demo    separate the piece in examples/ and write the parity report to demo/"
-	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
+	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference, full size"
 	@echo "make lint | types | unit | parity | live    one of these"
 	@echo "make clean   remove .venv and everything that the other targets write"
 
@@ -42,7 +42,7 @@ parity: $(VENV)/.developer
 
 live: $(VENV)/.developer
 	$(BIN)/pytest tests -m live --live
-	$(BIN)/pytest parity --live
+	$(BIN)/pytest parity -m live --live --full
 
 # Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
 

@@ -123,11 +123,11 @@ CASES: tuple[Case, ...] = (
     Case(
         "demucs-full",
         {"sources": FOUR},
-        5 * 44100,
+        2 * 44100,
         signal="music",
         stored="live",
         full=True,
-        note="the published width and depth on five seconds of real music",
+        note="the published width and depth on two seconds of real music",
     ),
 )
 

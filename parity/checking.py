@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from parity import layouts, port, tolerances
 from parity.compare import compare
-from parity.events import Event, Expected
+from parity.events import Event, Expected, content
 from parity.result import Count, Coverage, Mode, ParityError, Record, Result
 
 Array = npt.NDArray[Any]
@@ -118,7 +117,7 @@ def _records(
         gain = None
         if mode == "cumulative" and difference.rel_l2 is not None:
             gain = _gain(event, difference.rel_l2, errors)
-            errors[_content(wanted)] = difference.rel_l2
+            errors[content(wanted)] = difference.rel_l2
         records.append(
             Record(
                 path=event.path,
@@ -143,12 +142,8 @@ def _gain(event: Event, error: float, errors: Errors) -> float | None:
 
     An input is recognised by its content as the output of an earlier call.
     """
-    known = [errors[key] for key in map(_content, event.inputs) if errors.get(key)]
+    known = [errors[key] for key in map(content, event.inputs) if errors.get(key)]
     return error / max(known) if known else None
-
-
-def _content(array: Array) -> bytes:
-    return hashlib.sha1(np.ascontiguousarray(array).tobytes()).digest()
 
 
 def _plain(difference: Any) -> dict[str, Any]:

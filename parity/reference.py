@@ -12,7 +12,7 @@ import inspect
 import linecache
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from parity.compare import relative_l2
-from parity.events import Event, Expected, Key
+from parity.events import Event, Expected, Key, content
 from parity.taps import BY_STATEMENT, Tap
 
 Array = npt.NDArray[Any]
@@ -47,16 +47,22 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
     wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
     tracer = Tracer(wide)
     events = tracer.run(mix)
-    whole = {event.key: event for event in Tracer(narrow).run(mix.astype(np.float32))}
-    forced = {event.key: _round(event.inputs) for event in events if event.kind == "tap"}
-    taps = {event.key: event for event in Tracer(narrow, forced).run(mix.astype(np.float32))}
-    for event in events:
-        event.cumulative_floors = _floors(whole[event.key].outputs, event.outputs)
+    by_key = {event.key: event for event in events}
+
+    def note_whole(event: Event) -> None:
+        by_key[event.key].cumulative_floors = _floors(event.outputs, by_key[event.key].outputs)
+
+    def note_tap(event: Event) -> None:
         if event.kind == "tap":
-            alone = taps[event.key].outputs
-        else:
+            by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
+
+    Tracer(narrow, sink=note_whole).run(mix.astype(np.float32))
+    forced = {event.key: event.inputs for event in events if event.kind == "tap"}
+    Tracer(narrow, forced, note_tap).run(mix.astype(np.float32))
+    for event in events:
+        if event.kind == "module":
             alone = _call_alone(narrow.get_submodule(event.path), event.inputs)
-        event.isolated_floors = _floors(alone, event.outputs)
+            event.isolated_floors = _floors(alone, event.outputs)
     return Expected(
         reference=f"{type(module).__module__}.{type(module).__qualname__}",
         mix=mix,
@@ -74,15 +80,26 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
 
 
 class Tracer(TorchFunctionMode):
-    """Records module calls through hooks, functional steps through torch's function mode."""
+    """Records module calls through hooks, functional steps through torch's function mode.
+
+    Args:
+        module: what runs.
+        forced: inputs that functional steps get in place of their own, rounded to float32.
+        sink: takes each event as it ends; None to keep them all and return them from `run`.
+    """
 
     def __init__(
-        self, module: torch.nn.Module, forced: Mapping[Key, Sequence[Array]] | None = None
+        self,
+        module: torch.nn.Module,
+        forced: Mapping[Key, Sequence[Array]] | None = None,
+        sink: Callable[[Event], None] | None = None,
     ) -> None:
         super().__init__()
         self.module = module
         self.forced = forced
         self.events: list[Event] = []
+        self._sink = self.events.append if sink is None else sink
+        self._known: dict[bytes, Array] = {}
         self.unmapped: set[str] = set()
         self._stack: list[tuple[Call, list[Array]]] = []
         self._calls: Counter[str] = Counter()
@@ -132,7 +149,14 @@ class Tracer(TorchFunctionMode):
     ) -> None:
         call = self._calls[path]
         self._calls[path] += 1
-        self.events.append(Event(path, call, kind, owner, source, inputs, outputs))
+        inputs, outputs = self._shared(inputs), self._shared(outputs)
+        self._sink(Event(path, call, kind, owner, source, inputs, outputs))
+
+    def _shared(self, arrays: list[Array]) -> list[Array]:
+        """Keep one copy of what is one layer's output and the next one's input."""
+        if self._sink != self.events.append:
+            return arrays
+        return [self._known.setdefault(content(array), array) for array in arrays]
 
     # Functional steps
 
@@ -244,7 +268,7 @@ class _Group:
             if key not in noted:
                 used = value
                 if self._forced is not None and len(noted) < len(self._forced):
-                    used = torch.from_numpy(self._forced[len(noted)].copy())
+                    used = torch.from_numpy(_rounded(self._forced[len(noted)]))
                 noted[key] = (value, used, used.detach().cpu().numpy().copy())
             return noted[key][1]
 
@@ -266,11 +290,12 @@ def _is_leaf(module: torch.nn.Module) -> bool:
 
 def _call_alone(module: torch.nn.Module, inputs: list[Array]) -> list[Array]:
     with torch.no_grad():
-        return _copies(module(*(torch.from_numpy(array) for array in _round(inputs))))
+        return _copies(module(*(torch.from_numpy(_rounded(array)) for array in inputs)))
 
 
-def _round(arrays: list[Array]) -> list[Array]:
-    return [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+def _rounded(array: Array) -> Array:
+    """A copy, in float32 if it is in float64."""
+    return array.astype(np.float32) if array.dtype == np.float64 else array.copy()
 
 
 def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:

@@ -197,7 +197,7 @@ def stale(case: Case, folder: Path | None = None) -> list[str]:
         for golden_array, array in pairs:
             difference = compare(golden_array, array, SAME_REFERENCE)
             if not difference.passed:
-                problems.append(f"{event.path} call {event.call}: {difference.reason}")
+                problems.append(f"{event.path or '(model)'} call {event.call}: {difference.reason}")
     if relative_l2(old.mix, new.mix):
         problems.append(f"{case.name}: the input signal is another one")
     return problems

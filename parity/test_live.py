@@ -29,11 +29,11 @@ def test_no_golden_is_stale(case: Case) -> None:
 def test_a_changed_golden_would_be_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     from parity import run
 
-    expected = run.stored_expected(BY_NAME["demucs-dconv0"])
+    expected = run.stored_expected(BY_NAME["demucs-dconv0"], None)
     output = expected.events[-1].outputs[0]
     altered = output * (1 + 1e-9)
     monkeypatch.setattr(expected.events[-1], "outputs", [altered])
-    assert stale(BY_NAME["demucs-dconv0"]) == [" call 0: relative L2 1e-09 exceeds 1e-13"]
+    assert stale(BY_NAME["demucs-dconv0"]) == ["(model) call 0: relative L2 1e-09 exceeds 1e-13"]
 
 
 @needs_music
@@ -47,7 +47,7 @@ def test_real_music(dtype: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_full_size(dtype: str) -> None:
-    """64 channels, six layers, five seconds of real music."""
+    """64 channels, six layers, two seconds of real music."""
     result = run_case(BY_NAME["demucs-full"], dtype, live=True)
     print(text.summary(result))
     assert result.verdict == "pass", text.details(result)

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer
+from demucs_tf.layers.reduce import sum_float64
 
 
 class GroupNorm(Layer):
@@ -57,13 +58,9 @@ class GroupNorm(Layer):
 
 
 def _group_mean(grouped: Any) -> Any:
-    """(B, N, G, C / G) -> (B, 1, G, 1) in float64.
-
-    Channels are summed in the input's precision, which is short and fast; positions in float64,
-    since TensorFlow adds them up one by one and float32 would lose four digits.
-    """
-    sums = tf.cast(tf.reduce_sum(grouped, -1, keepdims=True), tf.float64)
-    return tf.reduce_mean(sums, 1, keepdims=True) / grouped.shape[-1]
+    """(B, N, G, C / G) -> (B, 1, G, 1) in float64; channels are few, positions are many."""
+    sums = sum_float64(tf.reduce_sum(grouped, -1, keepdims=True))
+    return sums / tf.cast(tf.shape(grouped)[1] * grouped.shape[-1], tf.float64)
 
 
 class LayerScale(Layer):

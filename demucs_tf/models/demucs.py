@@ -15,6 +15,7 @@ from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import GroupNorm
 from demucs_tf.layers.observe import Observable
 from demucs_tf.layers.recurrent import BLSTM
+from demucs_tf.layers.reduce import sum_float64
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.layers.shape import center_trim, pad_axis, size
 from demucs_tf.models.init import rescale_convolutions
@@ -288,14 +289,16 @@ def _is_zero(length: Any) -> bool:
 
 
 def _mean(x: Any) -> Any:
-    """Mean over the last axis."""
-    return tf.cast(tf.reduce_mean(tf.cast(x, tf.float64), -1, keepdims=True), x.dtype)
+    """Mean over time, (B, 1, T) -> (B, 1, 1)."""
+    return tf.cast(_wide_mean(x), x.dtype)
 
 
 def _unbiased_std(x: Any) -> Any:
-    """Standard deviation over the last axis, n - 1 in the denominator as torch has it."""
-    wide = tf.cast(x, tf.float64)
-    count = tf.cast(tf.shape(x)[-1], tf.float64)
-    centred = wide - tf.reduce_mean(wide, -1, keepdims=True)
-    std = tf.sqrt(tf.reduce_sum(tf.square(centred), -1, keepdims=True) / (count - 1))
-    return tf.cast(std, x.dtype)
+    """Standard deviation over time with n - 1 in the denominator, (B, 1, T) -> (B, 1, 1)."""
+    deviation = tf.square(tf.cast(x, tf.float64) - _wide_mean(x))
+    count = tf.cast(tf.shape(x)[2], tf.float64)
+    return tf.cast(tf.sqrt(_wide_mean(deviation) * (count / (count - 1))), x.dtype)
+
+
+def _wide_mean(x: Any) -> Any:
+    return sum_float64(tf.transpose(x, [0, 2, 1])) / tf.cast(tf.shape(x)[2], tf.float64)
