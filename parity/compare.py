@@ -75,7 +75,13 @@ def compare(
 
 
 def relative_l2(actual: Array, expected: Array) -> float:
-    """`|actual - expected| / |expected|` in float64; 0 for 0/0, infinity for x/0."""
+    """`|actual - expected| / |expected|` in float64; 0 for 0/0, infinity for x/0.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if actual.shape != expected.shape:
+        raise ValueError(f"shapes differ: {actual.shape} and {expected.shape}")
     wide = expected.astype(np.float64)
     return _ratio(_norm(actual.astype(np.float64) - wide), _norm(wide))
 

@@ -15,14 +15,6 @@ def noise(*shape: int, seed: int = 0, dtype: str = "float32") -> Array:
     return (np.random.default_rng(seed).standard_normal(shape) * 0.1).astype(dtype)
 
 
-def snr_db(found: Array, wanted: Array) -> float:
-    """Signal to noise ratio of `found` against `wanted` in dB; infinite if they are equal."""
-    assert found.shape == wanted.shape
-    difference = found.astype(np.float64) - wanted
-    error = float(np.sum(difference**2))
-    return float("inf") if error == 0 else 10 * np.log10(np.sum(wanted.astype("f8") ** 2) / error)
-
-
 class FakeTF:
     """Three "stems" that depend on level, on position in the chunk, and on the sample before.
 

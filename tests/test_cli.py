@@ -18,7 +18,8 @@ from demucs_tf.cli import outputs
 from demucs_tf.cli.errors import UsageError
 from demucs_tf.cli.main import main
 from demucs_tf.utils.audio import prevent_clip, read_audio
-from tests.helpers import noise, snr_db
+from parity.compare import snr_db
+from tests.helpers import noise
 from tests.test_audio import largest_file
 
 SOURCES = ["drums", "bass", "other", "vocals"]

@@ -49,8 +49,11 @@ class Layer(Observable, keras.layers.Layer):
         self.built = True
 
 
-def fan_in_uniform(fan_in: int) -> Any:
-    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch draws for convolutions and Linear."""
+def uniform(fan_in: int) -> Any:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch draws for convolutions, Linear and LSTM.
+
+    Make a new one for each variable: one and the same draws the same numbers every time.
+    """
     bound = 1 / math.sqrt(fan_in)
     return keras.initializers.RandomUniform(-bound, bound)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, fan_in_uniform
+from demucs_tf.layers.base import Layer, uniform
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
@@ -38,9 +38,10 @@ class Conv1d(Layer):
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
-        init = fan_in_uniform(in_channels * kernel_size)
-        self.weight = self.variable("weight", (kernel_size, in_channels, out_channels), init)
-        self.bias = self.variable("bias", (out_channels,), init)
+        fan_in = in_channels * kernel_size
+        shape = (kernel_size, in_channels, out_channels)
+        self.weight = self.variable("weight", shape, uniform(fan_in))
+        self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: Any) -> Any:
         """(B, T, C) -> (B, T', C')."""
@@ -86,9 +87,10 @@ class ConvTranspose1d(Layer):
         self.kernel_size = kernel_size
         self.stride = stride
         # torch takes the fan-in of a transposed convolution from its output channels.
-        init = fan_in_uniform(out_channels * kernel_size)
-        self.weight = self.variable("weight", (kernel_size, out_channels, in_channels), init)
-        self.bias = self.variable("bias", (out_channels,), init)
+        fan_in = out_channels * kernel_size
+        shape = (kernel_size, out_channels, in_channels)
+        self.weight = self.variable("weight", shape, uniform(fan_in))
+        self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: Any) -> Any:
         """(B, T, C) -> (B, (T - 1) stride + K, C')."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, fan_in_uniform
+from demucs_tf.layers.base import Layer, uniform
 
 
 class Linear(Layer):
@@ -20,9 +20,8 @@ class Linear(Layer):
 
     def __init__(self, in_features: int, out_features: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        init = fan_in_uniform(in_features)
-        self.weight = self.variable("weight", (in_features, out_features), init)
-        self.bias = self.variable("bias", (out_features,), init)
+        self.weight = self.variable("weight", (in_features, out_features), uniform(in_features))
+        self.bias = self.variable("bias", (out_features,), uniform(in_features))
 
     def call(self, x: Any) -> Any:
         """(..., C) -> (..., C')."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import Layer, uniform
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.shape import frame, size, unframe
 
@@ -28,8 +27,6 @@ class LSTM(Layer):
         super().__init__(**kwargs)
         self.hidden_size = hidden_size
         self.num_layers = num_layers
-        bound = hidden_size**-0.5
-        init = keras.initializers.RandomUniform(-bound, bound)
         for n in range(num_layers):
             columns = input_size if n == 0 else 2 * hidden_size
             for suffix in (f"l{n}", f"l{n}_reverse"):
@@ -40,7 +37,7 @@ class LSTM(Layer):
                     ("bias_hh", (4 * hidden_size,)),
                 ):
                     name = f"{kind}_{suffix}"
-                    setattr(self, name, self.variable(name, shape, init))
+                    setattr(self, name, self.variable(name, shape, uniform(hidden_size)))
 
     def call(self, x: Any) -> tuple[Any, Any, Any]:
         """(B, T, C) -> (B, T, 2 D), (2 N, B, D), (2 N, B, D)."""
