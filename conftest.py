@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Real music may lie beside the checkout; its licences keep it out of it.
+MUSIC = Path(__file__).resolve().parent.parent / "shared" / "audio"
+if MUSIC.is_dir():
+    os.environ.setdefault("PARITY_AUDIO", str(MUSIC))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,7 @@
 """`python -m parity`: capture, run, mutate, gate, report.
 
-Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage.
+Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
+read or written, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,24 +12,55 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.quiet import quiet
+from parity.cases import Case
 from parity.result import ParityError, Result
+
+# Which extra a module comes with.
+EXTRAS = {
+    **dict.fromkeys(("torch", "demucs", "julius", "omegaconf"), "reference"),
+    **dict.fromkeys(("jinja2", "markupsafe", "plotly"), "report"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
-    if options.run in (_capture, _run, _mutate):
-        with quiet():
-            import tensorflow  # noqa: F401  # here, because it prints when it is imported
     try:
+        _check_outputs(getattr(options, "json", None), getattr(options, "html", None))
+        if options.run in (_capture, _run, _mutate):
+            with quiet():
+                import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
-    except ParityError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ParityError, DemucsTFError, OSError) as error:
+        return _report_error(str(error))
+    except ImportError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _report_error(f'{error}: pip install "demucs-tf[{extra}]"')
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return 130
+
+
+def _report_error(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _check_outputs(json_path: Path | None, html_path: Path | None) -> None:
+    """What can be known beforehand to keep results from being written, before they are made."""
+    for option, path in (("--json", json_path), ("--html", html_path)):
+        if path and not path.parent.is_dir():
+            raise ParityError(f"{option} {path}: there is no folder {path.parent}.")
+        if path and path.is_dir():
+            raise ParityError(f"{option} {path}: expected a file, found a folder.")
+    if html_path:
+        import jinja2  # noqa: F401
+        import plotly  # noqa: F401
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,13 +131,13 @@ def _capture(options: argparse.Namespace) -> int:
     from parity import golden
     from parity.run import live_expected, select
 
-    for case in select(options.cases):
-        if case.stored == "live":
-            if options.cases:
-                raise ParityError(f"{case.name} has no golden: `run --case {case.name} --live`.")
-            continue
-        path = golden.write(case, live_expected(case), options.golden)
-        print(path)
+    cases = select(options.cases)
+    live = [case.name for case in cases if case.stored == "live"]
+    if options.cases and live:
+        raise ParityError(f"{live[0]} has no golden: `run --case {live[0]} --live`.")
+    for case in cases:
+        if case.stored != "live":
+            print(golden.write(case, live_expected(case), options.golden), flush=True)
     return 0
 
 
@@ -129,13 +161,23 @@ def _run(options: argparse.Namespace) -> int:
 def _results(options: argparse.Namespace) -> Iterator[Result]:
     from parity import run
 
+    if options.mode == "isolated" and options.engine != "eager":
+        raise ParityError("--engine is how the cumulative pass runs: not with --mode isolated.")
     dtypes = ["float64", "float32"] if options.dtype == "both" else [options.dtype]
     if options.checkpoint or options.audio:
         if not (options.checkpoint and options.audio) or options.cases:
             raise ParityError("--checkpoint and --audio go together, and without --case.")
-        return run.run_own(options.checkpoint, options.audio, options.seconds, dtypes, options.mode)
+        return run.run_own(
+            options.checkpoint,
+            options.audio,
+            options.seconds,
+            dtypes,
+            options.mode,
+            options.engine,
+            options.expression,
+        )
     return run.run_cases(
-        run.select(options.cases),
+        _runnable(options.cases, options.live),
         dtypes,
         options.expression,
         mode=options.mode,
@@ -143,6 +185,22 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
         folder=options.golden,
         engine=options.engine,
     )
+
+
+def _runnable(names: Sequence[str], live: bool) -> list[Case]:
+    """The cases that can run here. What cannot is said; an error if it was asked for by name."""
+    from parity import run
+
+    cases = []
+    for case in run.select(names):
+        reason = run.obstacle(case, live)
+        if reason and names:
+            raise ParityError(f"{case.name} cannot run: {reason}.")
+        if reason:
+            print(f"not run: {case.name} ({reason})", flush=True)
+        else:
+            cases.append(case)
+    return cases
 
 
 def _mutate(options: argparse.Namespace) -> int:

@@ -93,6 +93,12 @@ CASES: tuple[Case, ...] = (
     Case("demucs-norm", _demucs(norm_starts=0, norm_groups=4), 103),
     Case("demucs-norm-one-group", _demucs(norm_starts=1, norm_groups=1, rewrite=False), 109),
     Case("demucs-no-rewrite", _demucs(rewrite=False), 113),
+    Case(
+        "demucs-no-rewrite-norm",
+        _demucs(rewrite=False, dconv_mode=2, norm_starts=0, depth=1),
+        101,
+        note="a norm where Demucs v2 had its second convolution",
+    ),
     Case("demucs-no-normalize", _demucs(normalize=False, depth=1), 107, signal="noise"),
     Case("demucs-no-resample", _demucs(resample=False), 211),
     Case("demucs-mono", _demucs(audio_channels=1, sources=FOUR, depth=1), 149),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -65,6 +65,7 @@ def check_expected(
     if mode in ("both", "cumulative"):
         found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
     parameters = _parameters(expected, port_model, dtype)
+    influence = port.perturbed_parameters(port_model, expected.events)
     errors: Errors = {}
     layers = [
         record
@@ -73,11 +74,11 @@ def check_expected(
         for record in _records(event, outputs, name, dtype, errors)
     ]
     return Result(
-        case=case,
+        case=case or expected.reference,
         dtype=dtype,
         reference=expected.reference,
-        layers=(*parameters, *layers),
-        coverage=_coverage(expected, list(found.values())),
+        layers=(*layers, *parameters),
+        coverage=_coverage(expected, list(found.values()), influence),
         environment={**expected.environment, **environment(), "engine": engine},
     )
 
@@ -146,6 +147,10 @@ def _gain(event: Event, error: float, errors: Errors) -> float | None:
     return error / max(known) if known else None
 
 
+def _origin(event: Event | None) -> dict[str, str]:
+    return {} if event is None else {"source": event.source, "module_class": event.owner}
+
+
 def _plain(difference: Any) -> dict[str, Any]:
     values = dict(vars(difference))
     return {"verdict": "pass" if values.pop("passed") else "fail", **values}
@@ -154,8 +159,7 @@ def _plain(difference: Any) -> dict[str, Any]:
 def _parameters(expected: Expected, port_model: Any, dtype: str) -> list[Record]:
     from demucs_tf.checkpoints.weights import read_state
 
-    if not expected.influence:
-        expected.influence = port.perturbed_parameters(port_model, expected.events)
+    owners = {event.path: event for event in expected.events if event.kind == "module"}
     records = []
     for key, array in read_state(port_model).items():
         wanted = expected.state.get(key)
@@ -172,15 +176,16 @@ def _parameters(expected: Expected, port_model: Any, dtype: str) -> list[Record]
                 dtype=dtype,
                 shape=wanted.shape,
                 tolerance=tolerances.BITWISE,
+                **_origin(owners.get(key.rpartition(".")[0])),
                 **_plain(difference),
             )
         )
     return records
 
 
-def _coverage(expected: Expected, found: Sequence[port.Outputs]) -> Coverage:
-    influence = expected.influence
-
+def _coverage(
+    expected: Expected, found: Sequence[port.Outputs], influence: Mapping[str, bool]
+) -> Coverage:
     def compared(event: Event) -> bool:
         return all(len(outputs.get(event.key, ())) == len(event.outputs) for outputs in found)
 

@@ -58,8 +58,7 @@ class Expected:
 
     `state` is the reference's `state_dict` as arrays; `buffers` names those of its keys that are
     buffers. `events` are in the order in which the calls ended. `leaves` are the paths of modules
-    without children. `unmapped` lists functional steps that no tap covers. `influence` says of each
-    parameter whether a compared tensor depends on it; filled in by the first comparison.
+    without children. `unmapped` lists functional steps that no tap covers.
     """
 
     reference: str
@@ -70,7 +69,6 @@ class Expected:
     leaves: tuple[str, ...]
     unmapped: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
-    influence: dict[str, bool] = field(default_factory=dict)
 
     def by_key(self) -> dict[Key, Event]:
         """Events by path and call index."""

@@ -342,6 +342,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("lstm-gates-swapped", _LSTM, " LSTM$", recurrent, "_recur", _recur_gates((1, 0, 2, 3))),
     Fault("lstm-gates-icfo", _LSTM, " LSTM$", recurrent, "_recur", _recur_gates((0, 2, 1, 3))),
+    Fault(
+        "lstm-hard-sigmoid",
+        _LSTM,
+        " LSTM$",
+        recurrent,
+        "_sigmoid",
+        lambda x: tf.clip_by_value(x / 6 + 0.5, 0, 1),
+    ),
     Fault("lstm-forget-bias-one", _LSTM, " LSTM$", recurrent, "_recur", _recur_forget_bias),
     Fault("lstm-backward-not-reversed", _LSTM, " LSTM$", recurrent, "_recur", _recur_one_way),
     Fault(

@@ -9,6 +9,7 @@ from typing import Any
 
 from demucs_tf.utils.files import write_whole
 from parity.result import ParityError, Result
+from parity.text import worst_noise_ratio
 
 # Machines round differently; a case's worst noise ratio may grow by this factor, and by this much
 # in any case.
@@ -17,8 +18,19 @@ NOISE_SLACK = 1.0
 
 
 def baseline_of(results: Sequence[Result]) -> dict[str, Any]:
-    """What a baseline keeps of each case and dtype."""
-    return {f"{result.case} {result.dtype}": _kept(result) for result in results}
+    """What a baseline keeps of each case and dtype; of other engines than eager apart.
+
+    Raises:
+        ParityError: there is no result.
+    """
+    if not results:
+        raise ParityError("There are no results to hold against a baseline.")
+    return {_name(result): _kept(result) for result in results}
+
+
+def _name(result: Result) -> str:
+    engine = result.environment.get("engine", "eager")
+    return " ".join([result.case, result.dtype, *([] if engine == "eager" else [engine])])
 
 
 def _kept(result: Result) -> dict[str, Any]:
@@ -26,7 +38,7 @@ def _kept(result: Result) -> dict[str, Any]:
         "verdict": result.verdict,
         "comparisons": len(result.layers),
         "coverage": str(result.coverage),
-        "worst_noise_ratio": max((r.noise_ratio or 0.0 for r in result.layers), default=0.0),
+        "worst_noise_ratio": worst_noise_ratio(result.layers),
     }
 
 
@@ -41,6 +53,8 @@ def read_baseline(path: Path) -> dict[str, Any]:
     """Read a baseline; ParityError for anything else."""
     try:
         baseline = json.loads(path.read_text(encoding="utf-8"))
+        if not baseline:
+            raise ValueError("it is empty")
         for entry in baseline.values():
             _ = entry["verdict"], entry["comparisons"], entry["worst_noise_ratio"]
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

@@ -83,6 +83,7 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
             for event in expected.events
         ],
     }
+    manifest["manifest_sha256"] = _manifest_hash(manifest)
     with write_whole(folder / f"{case.name}.npz") as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     path = folder / f"{case.name}.json"
@@ -156,11 +157,20 @@ def read_manifest(path: Path, case: Case) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']}, expected {FORMAT}")
+        if manifest["manifest_sha256"] != _manifest_hash(manifest):
+            raise ValueError("it was altered")
     except FileNotFoundError as error:
         raise ParityError(f"{path} is missing: {renew_command(case)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParityError(f"{path} is damaged ({error}): {renew_command(case)}") from error
     return dict(manifest)
+
+
+def _manifest_hash(manifest: dict[str, Any]) -> str:
+    """Over everything else in the manifest: floors are tolerances, and leaves are coverage."""
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read_arrays(path: Path, case: Case) -> dict[str, Array]:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from unittest import mock
 
+import tensorflow as tf
+
+from demucs_tf.layers import recurrent
 from parity.cases import BY_NAME
 from parity.faults import Fault
 from parity.result import ParityError
@@ -27,7 +30,13 @@ class Outcome:
 
 def inject(fault: Fault) -> Outcome:
     """Run the fault's case with the fault in place, float64 and isolated."""
-    with mock.patch.object(fault.owner, fault.attribute, fault.replacement):
+    recur = recurrent._recur
+    if fault.owner is recurrent:  # traced anew: an earlier trace would hide a fault inside of it
+        recur = tf.function(recur.python_function, reduce_retracing=True, autograph=False)
+    with (
+        mock.patch.object(recurrent, "_recur", recur),
+        mock.patch.object(fault.owner, fault.attribute, fault.replacement),
+    ):
         result = run_case(BY_NAME[fault.case], "float64", mode="isolated")
     first = result.first_divergence
     owner = next((r.module_class for r in result.layers if r.path == first), "")

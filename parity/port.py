@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -116,8 +117,8 @@ def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
     layers = layers_by_path(port)
     for event in events:
         if event.kind == "module":
-            outputs.pop(event.key, None)
-            if event.path in layers:
+            called = outputs.pop(event.key, None) is not None
+            if called and event.path in layers:
                 outputs[event.key] = call_layer(layers[event.path], event, port.compute_dtype)
     return outputs
 
@@ -162,12 +163,12 @@ def paths_of(port: Any) -> dict[int, str]:
 def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
     """For each parameter, whether a compared tensor depends on it.
 
-    Each is moved in turn; the layer that owns it is called on the reference's input, and its
-    output, which the isolated comparison sees, has to change.
+    Each is moved in turn; the layer that owns it is called on the first steps of the reference's
+    input, and its output, which the isolated comparison sees, has to change.
     """
     from demucs_tf.layers.base import named_variables
 
-    first = {event.path: event for event in reversed(events) if event.kind == "module"}
+    first = {event.path: _shortened(event) for event in reversed(events) if event.kind == "module"}
     before: dict[str, list[Array]] = {}
     influence = {}
     for key, layer, variable in named_variables(port):
@@ -185,3 +186,13 @@ def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
             not np.array_equal(a, b) for a, b in zip(before[path], after, strict=True)
         )
     return influence
+
+
+def _shortened(event: Event, steps: int = 32) -> Event:
+    """A call with no more than the first steps of its inputs, to be quick."""
+    inputs, _ = layouts_of(event)
+    cut = [
+        array[tuple(slice(steps) if axis == "T" else slice(None) for axis in layout[: array.ndim])]
+        for array, layout in zip(event.inputs, inputs, strict=False)
+    ]
+    return replace(event, inputs=cut)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from torch.overrides import TorchFunctionMode
 
-from parity.compare import relative_l2
+from parity.compare import relative_l2_where_finite
 from parity.events import Event, Expected, Key, content
 from parity.taps import BY_STATEMENT, Tap
 
@@ -299,7 +299,7 @@ def _rounded(array: Array) -> Array:
 
 
 def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:
-    return [relative_l2(n, w) for n, w in zip(narrow, wide, strict=True)]
+    return [relative_l2_where_finite(n, w) for n, w in zip(narrow, wide, strict=True)]
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
@@ -337,7 +337,8 @@ def _statement(filename: str, line: int) -> tuple[str, int]:
 def _where(filename: str, line: int) -> str:
     """File and line, the file as seen from the folder of installed packages."""
     parts = Path(filename).parts
-    start = max((parts.index(name) for name in ("torch", "demucs") if name in parts), default=-2)
+    places = [index for index, part in enumerate(parts) if part in ("torch", "demucs")]
+    start = max((i for i in places if parts[i - 1] == "site-packages"), default=-2)
     return f"{'/'.join(parts[start:])}:{line}"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,8 +16,8 @@ import numpy.typing as npt
 from parity import golden, signals
 from parity.cases import CASES, Case
 from parity.checking import Modes, check_expected
-from parity.compare import compare, relative_l2
-from parity.events import Expected
+from parity.compare import UNIT_ROUNDOFF, compare, relative_l2
+from parity.events import Event, Expected
 from parity.port import Engine
 from parity.result import ParityError, Result
 from parity.seeding import seeded_state, state_hash
@@ -25,6 +27,7 @@ Array = npt.NDArray[Any]
 # Two runs of the reference agree this well in float64, whatever the number of threads and the
 # instruction set; a golden further off is stale. Bits differ, because sums are ordered otherwise.
 SAME_REFERENCE = 1e-13
+SAME_FLOOR = 10.0
 
 
 def run_case(
@@ -49,24 +52,35 @@ def run_cases(
     A case whose name alone does not fit still runs for those of its layers that do.
     """
     for case in cases:
-        if case.stored == "live" and not options.get("live"):
-            continue
-        if expression and not _may_match(case, expression, options):
-            continue
+        if expression:
+            live = options.get("live", False)
+            expected = live_expected(case) if live else stored_expected(case, options.get("folder"))
+            if not _fits(case.name, expected, expression):
+                continue
         for dtype in dtypes:
-            result = run_case(case, dtype, **options)
-            yield _only(result, expression) if expression else result
+            yield _only(run_case(case, dtype, **options), expression)
 
 
-def _may_match(case: Case, expression: str, options: dict[str, Any]) -> bool:
-    """Whether any layer of a case fits; of a live one that is not known beforehand."""
-    if case.stored == "live" or options.get("live"):
-        return True
-    events = stored_expected(case, options.get("folder")).events
-    return any(matches(expression, label(case.name, e.path, e.owner)) for e in events)
+def obstacle(case: Case, live: bool) -> str:
+    """Why a case cannot run here; empty if it can."""
+    if case.stored == "live" and not live:
+        return "it has no golden, so it needs --live"
+    if case.signal == "music" and live and signals.music_file() is None:
+        return f"it needs real music: set {signals.AUDIO} to a folder with FLAC files"
+    return ""
+
+
+def _fits(name: str, expected: Expected, expression: str) -> bool:
+    """Whether any call, step or parameter of a case fits."""
+    labels = [label(name, event.path, event.owner) for event in expected.events]
+    labels += [label(name, key, "") for key in expected.state]
+    return any(matches(expression, text) for text in labels)
 
 
 def _only(result: Result, expression: str) -> Result:
+    """The records that fit. None do if the port lacks what fits, which the coverage says."""
+    if not expression:
+        return result
     kept = [
         record
         for record in result.layers
@@ -76,12 +90,21 @@ def _only(result: Result, expression: str) -> Result:
 
 
 def label(case: str, path: str, owner: str) -> str:
-    """What a `-k` expression is matched against; the ids of `parity/test_layers.py` as well."""
+    """What a `-k` expression is matched against; the ids of `parity/test_layers.py` as well.
+
+    A parameter's path is its key in the state, and its class is "".
+    """
     return f"{case}-{path or '(model)'}-{owner}"
 
 
 def run_own(
-    checkpoint: Path, audio: Path, seconds: float, dtypes: Sequence[str], mode: Modes
+    checkpoint: Path,
+    audio: Path,
+    seconds: float,
+    dtypes: Sequence[str],
+    mode: Modes = "both",
+    engine: Engine = "eager",
+    expression: str = "",
 ) -> Iterator[Result]:
     """Compare on a user's own checkpoint and music. Needs torch and demucs.
 
@@ -89,32 +112,39 @@ def run_own(
     built from what that reader found.
 
     Raises:
-        ParityError: the checkpoint is of a class that has no port.
+        ParityError: the checkpoint is of a class that has no port, or `seconds` is no length.
+        DemucsTFError: a file is missing or damaged.
     """
-    import torch
-    from demucs.demucs import Demucs
-
-    from demucs_tf import from_torch
     from demucs_tf.checkpoints.package import read_package
     from demucs_tf.utils.audio import read_audio
     from demucs_tf.utils.audio_convert import convert_audio
 
+    if not 0 < seconds < math.inf:
+        raise ParityError(f"--seconds: expected a number above 0, found {seconds:g}.")
     package = read_package(checkpoint)
     if package.klass != "demucs.demucs.Demucs":
         raise ParityError(f"{checkpoint} holds a {package.klass}, which has no port yet.")
+    samples, rate = read_audio(audio)
+
+    import torch
+    from demucs.demucs import Demucs
+
+    from demucs_tf import from_torch
+    from parity.reference import capture
+
     module = Demucs(*package.args, **package.kwargs).eval()
     module.load_state_dict({key: torch.tensor(value) for key, value in package.state.items()})
-    samples, rate = read_audio(audio)
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
     start = max(0, (wav.shape[-1] - length) // 2)
-    from parity.reference import capture
-
     expected = capture(module, wav[None, :, start : start + length])
     expected.environment["weights"] = state_hash(expected.state)
     name = f"{checkpoint.name} on {audio.name}"
+    if expression and not _fits(name, expected, expression):
+        return
     for dtype in dtypes:
-        yield check_expected(expected, from_torch(module, dtype), dtype, mode, name)
+        result = check_expected(expected, from_torch(module, dtype), dtype, mode, name, engine)
+        yield _only(result, expression)
 
 
 def make_port(case: Case, dtype: str) -> Any:
@@ -183,28 +213,45 @@ def stored_expected(case: Case, folder: Path | None = None) -> Expected:
 def stale(case: Case, folder: Path | None = None) -> list[str]:
     """What of a golden no longer equals what the reference gives; empty if all does."""
     old, new = stored_expected(case, folder), live_expected(case)
-    problems = []
-    if [e.key for e in old.events] != [e.key for e in new.events]:
-        problems.append(f"{case.name}: the reference makes other calls than the golden has")
-    before = old.by_key()
-    for event in new.events:
-        kept = before.get(event.key)
-        pairs = (
-            []
-            if kept is None
-            else zip([*kept.inputs, *kept.outputs], [*event.inputs, *event.outputs], strict=False)
-        )
-        for golden_array, array in pairs:
-            difference = compare(golden_array, array, SAME_REFERENCE)
-            if not difference.passed:
-                problems.append(f"{event.path or '(model)'} call {event.call}: {difference.reason}")
+    problems = [
+        f"{case.name}: {name} differ"
+        for name in ("reference", "leaves", "buffers", "unmapped")
+        if getattr(old, name) != getattr(new, name)
+    ]
     if relative_l2(old.mix, new.mix):
         problems.append(f"{case.name}: the input signal is another one")
+    if [_signature(event) for event in old.events] != [_signature(event) for event in new.events]:
+        return [*problems, f"{case.name}: the reference makes other calls than the golden has"]
+    for before, now in zip(old.events, new.events, strict=True):
+        pairs = zip([*before.inputs, *before.outputs], [*now.inputs, *now.outputs], strict=True)
+        differences = [compare(kept, array, SAME_REFERENCE) for kept, array in pairs]
+        reasons = [d.reason for d in differences if not d.passed]
+        reasons += [
+            f"the {name} floor was {kept:.3g}, is {floor:.3g}"
+            for name in ("isolated", "cumulative")
+            for kept, floor in zip(
+                getattr(before, f"{name}_floors"), getattr(now, f"{name}_floors"), strict=True
+            )
+            if not _same_floor(kept, floor)
+        ]
+        place = f"{now.path or '(model)'} call {now.call}"
+        problems += [f"{place}: {reason}" for reason in reasons]
     return problems
 
 
+def _signature(event: Event) -> tuple[Any, ...]:
+    sizes = (len(event.inputs), len(event.outputs))
+    return (*event.key, event.kind, event.owner, event.source, *sizes)
+
+
+def _same_floor(kept: float, floor: float) -> bool:
+    """Rounding differs between machines, but not in its order of magnitude."""
+    least = UNIT_ROUNDOFF["float32"]
+    return max(kept, floor, least) <= SAME_FLOOR * max(min(kept, floor), least)
+
+
 def select(names: Sequence[str] = ()) -> list[Case]:
-    """The cases of these names, or all small ones.
+    """The cases of these names, each once, or all small ones.
 
     Raises:
         ParityError: an unknown name.
@@ -213,7 +260,9 @@ def select(names: Sequence[str] = ()) -> list[Case]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ParityError(f"No case {', '.join(unknown)}. There are: {', '.join(known)}.")
-    return [known[name] for name in names] or [case for case in CASES if not case.full]
+    return [known[name] for name in dict.fromkeys(names)] or [
+        case for case in CASES if not case.full
+    ]
 
 
 def matches(expression: str, text: str) -> bool:
@@ -222,6 +271,8 @@ def matches(expression: str, text: str) -> bool:
     words = {"and", "or", "not", "(", ")"}
     booleans = [t if t in words else str(t.lower() in text.lower()) for t in tokens]
     try:
-        return bool(eval(" ".join(booleans), {"__builtins__": {}}))  # only True, False, words
-    except SyntaxError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # "(a)(b)" is a warning, and then a TypeError
+            return bool(eval(" ".join(booleans), {"__builtins__": {}}))  # only True, False, words
+    except (SyntaxError, TypeError) as error:
         raise ParityError(f"-k {expression!r} is no expression of names, and, or, not.") from error

@@ -96,13 +96,10 @@ def _music(shape: tuple[int, int, int], random: np.random.RandomState) -> Array:
 
 
 def music_file() -> Path | None:
-    """The first FLAC file of real music, or None where there is none."""
-    places = [os.environ.get(AUDIO), Path(__file__).parents[2] / "shared" / "audio"]
-    for place in places:
-        files = sorted(Path(place).glob("planet*.flac")) if place else []
-        if files:
-            return files[0]
-    return None
+    """The last FLAC file in the folder that PARITY_AUDIO names, or None where there is none."""
+    place = os.environ.get(AUDIO)
+    files = sorted(Path(place).glob("*.flac")) if place else []
+    return files[-1] if files else None
 
 
 SIGNALS: dict[str, Callable[[tuple[int, int, int], Any], Array]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,25 @@ def test_an_altered_number_is_refused(copy: Path) -> None:
         _read(copy)
 
 
+def _write_signed(path: Path, manifest: dict[str, Any]) -> None:
+    manifest["manifest_sha256"] = golden._manifest_hash(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("key", ["leaves", "environment", "isolated_floors", "source"])
+def test_an_altered_manifest_is_refused(copy: Path, key: str) -> None:
+    """Floors are tolerances: whoever widens one in the file is noticed."""
+    path = copy / f"{CASE.name}.json"
+    manifest = json.loads(path.read_text())
+    if key in manifest:
+        manifest[key] = type(manifest[key])()
+    else:
+        manifest["events"][3][key] = [1e6] if key.endswith("floors") else "nowhere:0"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.json is damaged \(it was altered\)"):
+        _read(copy)
+
+
 def test_an_array_that_nothing_uses_is_refused(copy: Path) -> None:
     path = copy / f"{CASE.name}.json"
     manifest = json.loads(path.read_text())
@@ -87,7 +107,7 @@ def test_an_array_that_nothing_uses_is_refused(copy: Path) -> None:
     after["inputs"] = after["outputs"]
     assert conv["outputs"] not in [e["inputs"] for e in kept]
     manifest["events"] = kept
-    path.write_text(json.dumps(manifest))
+    _write_signed(path, manifest)
     with pytest.raises(ParityError, match="arrays that nothing uses"):
         _read(copy)
 
@@ -106,7 +126,7 @@ def test_a_golden_of_something_else_is_refused(
     path = copy / f"{CASE.name}.json"
     manifest = json.loads(path.read_text())
     manifest[key] = value
-    path.write_text(json.dumps(manifest))
+    _write_signed(path, manifest)
     with pytest.raises(ParityError, match=message):
         _read(copy)
 

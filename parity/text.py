@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 from parity.result import Record, Result
 
@@ -13,7 +14,7 @@ def summary(result: Result) -> str:
     """One line: case, dtype, verdict, tensors, worst noise ratios, coverage."""
     compared = [record for record in result.layers if record.kind != "parameter"]
     worst = {
-        mode: max((r.noise_ratio or 0 for r in compared if r.mode == mode), default=0)
+        mode: worst_noise_ratio([r for r in compared if r.mode == mode])
         for mode in ("isolated", "cumulative")
     }
     return (
@@ -24,17 +25,23 @@ def summary(result: Result) -> str:
     )
 
 
+def worst_noise_ratio(records: Iterable[Record]) -> float:
+    """The largest noise ratio, 0 where there is none; one that is NaN counts as infinite."""
+    ratios = [r.noise_ratio for r in records if r.noise_ratio is not None]
+    return max((math.inf if math.isnan(ratio) else ratio for ratio in ratios), default=0.0)
+
+
 def details(result: Result) -> str:
     """What a failure needs: the first divergence, its place in the reference, its surroundings."""
     lines = [summary(result)]
-    first = next((r for r in result.layers if r.path == result.first_divergence), None)
-    if result.first_divergence is not None and first is not None:
-        failed = next(r for r in result.failures if r.path == first.path)
+    if result.failures:
+        # The first isolated one, else the first: that of `Result.first_divergence`.
+        first = min(result.failures, key=lambda record: record.mode != "isolated")
         lines += [
             f"first divergence: {first.path or '(model)'} ({first.module_class or first.kind}), "
             f"{first.source or 'no source line'}",
-            f"  {failed.mode}, call {failed.call}, output {failed.output}: {failed.reason}",
-            *table(_around(result.layers, first.path)),
+            f"  {first.mode}, call {first.call}, output {first.output}: {first.reason}",
+            *table(_around(result.layers, first)),
         ]
     if result.coverage.missing:
         lines += ["missing:", *(f"  {text}" for text in result.coverage.missing[:20])]
@@ -68,13 +75,13 @@ def table(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _around(records: Sequence[Record], path: str) -> list[Record]:
-    """The records of `path` and of the few calls before and after it."""
+def _around(records: Sequence[Record], failed: Record) -> list[Record]:
+    """The records of a failed call and of the few calls before and after it."""
+    if failed.kind == "parameter":
+        return [failed]
     calls = list(dict.fromkeys((r.path, r.call) for r in records if r.kind != "parameter"))
-    places = [index for index, (name, _) in enumerate(calls) if name == path]
-    if not places:  # a parameter
-        return [record for record in records if record.path == path]
-    near = set(calls[max(0, places[0] - AROUND) : places[0] + AROUND + 1])
+    place = calls.index((failed.path, failed.call))
+    near = set(calls[max(0, place - AROUND) : place + AROUND + 1])
     return [r for r in records if (r.path, r.call) in near and r.kind != "parameter"]
 
 

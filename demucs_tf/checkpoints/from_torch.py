@@ -33,8 +33,13 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
     args, kwargs = module._init_args_kwargs
     arguments = inspect.signature(port).bind(*args, **kwargs).arguments
     with blank_weights():
-        model = port(**arguments, dtype=dtype)
+        model = port(**{**arguments, **_reassigned(module)}, dtype=dtype)
     load_state(
         model, {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
     )
     return model
+
+
+def _reassigned(module: Any) -> dict[str, Any]:
+    """Attributes that the reference changes on finished models: a bag sets `segment`."""
+    return {"segment": module.segment, "samplerate": module.samplerate}

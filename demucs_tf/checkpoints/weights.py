@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,10 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
         CheckpointError: keys that the model lacks, variables that the state lacks, and shapes
             that differ, all in one message.
     """
-    state = rename_v2_keys(state)
+    variables = list(variables_with_rules(model))
+    state = rename_v2_keys(state, {key for key, *_ in variables})
     found, missing, misshapen = [], [], []
-    for key, variable, transform in variables_with_rules(model):
+    for key, variable, transform in variables:
         if key not in state:
             missing.append(key)
             continue
@@ -117,8 +118,11 @@ def read_state(model: Any) -> dict[str, Array]:
     }
 
 
-def rename_v2_keys(state: Mapping[str, Array]) -> dict[str, Array]:
+def rename_v2_keys(state: Mapping[str, Array], wanted: Collection[str]) -> dict[str, Array]:
     """Give the second convolution of Demucs v2's layers its present position.
+
+    Only where the model wants the new name and not the old one. The reference renames whenever the
+    new name is free, and so cannot reload a model with a norm at the old position.
 
     Reference: demucs/demucs.py::Demucs.load_state_dict
     """
@@ -127,6 +131,6 @@ def rename_v2_keys(state: Mapping[str, Array]) -> dict[str, Array]:
         old = re.fullmatch(r"((?:encoder|decoder)\.\d+)\.2\.(weight|bias)", key)
         if old:
             new = f"{old[1]}.3.{old[2]}"
-            if new not in state:
+            if new not in state and new in wanted and key not in wanted:
                 renamed[new] = renamed.pop(key)
     return renamed

@@ -21,7 +21,7 @@ _AWAY = "Move it away, or choose another folder with -o."
 def model_folder(name: str) -> str:
     """The folder named after a model: a checkpoint file's name without its suffix.
 
-    Reference: demucs/separate.py:171 for names that are no files.
+    Reference: demucs/separate.py:158 for names that are no files.
     """
     folder = Path(name).stem if Path(name).is_file() else name
     folder = folder.removeprefix("hf://").replace("/", "_")
@@ -141,7 +141,7 @@ def _check_free(path: Path) -> None:
 
 
 def _render(template: str, track: Path, stem: str, ext: str) -> str:
-    # Reference: demucs/separate.py:199-205. A name without a dot is its own extension there.
+    # Reference: demucs/separate.py:187-192. A name without a dot is its own extension there.
     name = track.name
     return template.format(
         track=name.rsplit(".", 1)[0], trackext=name.rsplit(".", 1)[-1], stem=stem, ext=ext

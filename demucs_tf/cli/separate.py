@@ -236,7 +236,7 @@ def _separate(
 
 
 def _rest(origin: Array, stems: dict[str, Array], args: argparse.Namespace) -> dict[str, Array]:
-    """What is not the chosen stem, under the reference's name: demucs/separate.py:208-246."""
+    """What is not the chosen stem, under the reference's name: demucs/separate.py:202-225."""
     if args.stem is None or args.other_method == "none":
         return {}
     name = f"{OTHER[args.other_method]}{args.stem}"

@@ -81,7 +81,7 @@ def apply_model(
     settings = ApplySettings(
         shifts, split, overlap, transition_power, segment, progress, seed, batch_size
     )
-    # QUIRK demucs/apply.py:184-186,231-232: the positions override the caller's keys, but a
+    # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
     # "models" of the caller's stays.
     info = {"models": 1, **(callback_arg or {})}
     job = _Job(model, settings, _compiled(model), callback, {**info, "model_idx_in_bag": 0})
@@ -147,7 +147,7 @@ class _Job:
         return out
 
     def _segment_and_stride(self) -> tuple[int, int]:
-        """In samples; truncated as in demucs/apply.py:262-263."""
+        """In samples; truncated as in demucs/apply.py:264-265."""
         segment = self.model.segment if self.settings.segment is None else self.settings.segment
         length = int(self.model.samplerate * segment)
         stride = int((1 - self.settings.overlap) * length)

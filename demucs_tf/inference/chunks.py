@@ -75,7 +75,7 @@ def transition_weight(length: int, power: float, dtype: np.dtype[Any]) -> Array:
     Raises:
         ValueError: `power` is so large that the ends vanish in `dtype`.
 
-    Reference: demucs/apply.py:270-275
+    Reference: demucs/apply.py:271-276
     """
     half = length // 2
     rising = np.arange(1, half + 1)

@@ -168,7 +168,7 @@ class Separator:
 def _track_statistics(wav: Array) -> tuple[Any, Any]:
     """Mean and deviation of the mono mix, as scalars of wav's dtype.
 
-    The deviation is unbiased and the epsilon is added outside the root: demucs/api.py:270-271.
+    The deviation is unbiased and the epsilon is added outside the root: demucs/api.py:269-271.
     """
     mono = wav.mean(0)
     mean = mono.mean(dtype=np.float64)

@@ -34,6 +34,7 @@ class Conv1d(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.in_channels = in_channels
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
@@ -50,24 +51,45 @@ class Conv1d(Layer):
             return tf.matmul(x, weight[0]) + self.bias  # a product is faster than a convolution
         if self.padding:
             x = tf.pad(x, [[0, 0], [self.padding, self.padding], [0, 0]])
-        parts = _parts(x.shape[2], self.kernel_size)
-        partial = [
-            tf.nn.conv1d(channels, w, self.stride, "VALID", dilations=self.dilation)
-            for channels, w in zip(
-                tf.split(x, parts, axis=2), tf.split(weight, parts, axis=1), strict=True
-            )
-        ]
-        return tf.add_n([*partial[:-1], partial[-1] + self.bias])
+        sizes = _sizes(self.in_channels, self.kernel_size)
+        y = self.bias
+        for channels, w in zip(tf.split(x, sizes, 2), tf.split(weight, sizes, 1), strict=True):
+            y += _convolve(channels, w, self.stride, self.dilation)
+        return y
 
 
-def _parts(channels: int, kernel_size: int) -> int:
-    """The smallest number of equal parts whose sums are at most `_LONGEST_SUM` long."""
-    return next(
-        parts
-        for parts in range(1, channels + 1)
-        if channels % parts == 0
-        and (kernel_size * channels // parts <= _LONGEST_SUM or parts == channels)
-    )
+def _sizes(channels: int, kernel_size: int) -> list[int]:
+    """Cut `channels` into nearly equal parts whose sums are at most `_LONGEST_SUM` long."""
+    parts = min(channels, -(-kernel_size * channels // _LONGEST_SUM))
+    return [channels // parts + (index < channels % parts) for index in range(parts)]
+
+
+def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
+    if dilation == 1:
+        return tf.nn.conv1d(x, weight, stride, "VALID")
+
+    @tf.custom_gradient
+    def dilated(x: Any, weight: Any) -> Any:
+        """TensorFlow has no gradient of its own for dilated convolutions on every CPU."""
+        y = tf.nn.conv1d(x, weight, stride, "VALID", dilations=dilation)
+
+        def gradient(upstream: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch([x, weight])
+                taps = _convolve_by_taps(x, weight, stride, dilation)
+            return tape.gradient(taps, [x, weight], output_gradients=upstream)
+
+        return y, gradient
+
+    return dilated(x, weight)
+
+
+def _convolve_by_taps(x: Any, weight: Any, stride: int, dilation: int) -> Any:
+    """The same as a sum of products, one for each kernel tap."""
+    taps = weight.shape[0]
+    span = tf.shape(x)[1] - dilation * (taps - 1)
+    rows = [x[:, k * dilation : k * dilation + span : stride] for k in range(taps)]
+    return tf.add_n([tf.matmul(row, weight[k]) for k, row in enumerate(rows)])
 
 
 class ConvTranspose1d(Layer):

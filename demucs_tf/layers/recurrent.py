@@ -97,8 +97,11 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
 
 
 def _sigmoid(x: Any) -> Any:
-    """As fast as tf.sigmoid and closer to the truth in float32, which a recurrence adds up."""
-    return 1 / (1 + tf.exp(-x))
+    """As fast as tf.sigmoid and closer to the truth in float32, which a recurrence adds up.
+
+    Below -80 it is zero for float32; the bound keeps its gradient from becoming infinity by zero.
+    """
+    return 1 / (1 + tf.exp(-tf.maximum(x, tf.constant(-80, x.dtype))))
 
 
 class BLSTM(Layer):

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
 
-# QUIRK julius/resample.py:88-98: the reference builds its filter in float32 even for float64
+# QUIRK julius/resample.py:101-112: the reference builds its filter in float32 even for float64
 # audio, so its last bits reach the output. Ours rounds every step correctly; torch's float32 sine
 # and cosine now and then do not. These are the entries of Demucs's own two filters that come out
 # otherwise, (flat index, units in the last place), the same for every instruction set of torch on
-# x86-64. Without them strict float64 would stop at 1e-8. `parity/test_resample.py` checks them.
+# x86-64. Without them strict float64 would stop at 1e-8. `parity/test_live.py` checks them.
 _LAST_PLACES = {
     (1, 2): ((17, -2), (25, 1), (27, 1), (35, -2), (58, 1), (101, 1)),
     (2, 1): ((8, 1), (33, -2), (49, 1), (53, 1), (69, -2), (94, 1)),
@@ -81,7 +81,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     """Resample the last axis of a tensor, repeating its first and last sample beyond its ends.
 
     Shape: (B, A, T) -> (B, A, T'), T' = floor(T new_sr / old_sr). float32 or float64.
-    QUIRK julius/resample.py:135: T' goes through float32, so above 2^24 samples it is rounded.
+    QUIRK julius/resample.py:137-139: T' goes through float32, so above 2^24 samples it is rounded.
 
     Reference: julius/resample.py::resample_frac
     """
@@ -100,6 +100,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     phases = tf.nn.conv1d(rows[..., None], weight, old_sr, "VALID")
     y = tf.reshape(phases, [shape[0], shape[1], -1])
     if x.shape[-1] is not None:
-        return y[..., : int(np.float32(new_sr * x.shape[-1] / old_sr))]
+        length = int(np.float32(new_sr * x.shape[-1] / old_sr))
+        return tf.ensure_shape(y[..., :length], [*x.shape[:-1], length])
     exact = tf.cast(shape[-1], tf.float64) * new_sr / old_sr
     return y[..., : tf.cast(tf.cast(exact, tf.float32), tf.int32)]

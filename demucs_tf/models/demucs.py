@@ -195,7 +195,7 @@ class DemucsTF(Observable, keras.Model):
 
         Reference: demucs/demucs.py::Demucs.valid_length
         """
-        larger = max if isinstance(length, int) else tf.maximum
+        larger = tf.maximum if isinstance(length, tf.Tensor) else max
         if self.resample:
             length = length * 2
         for _ in range(self.depth):
@@ -213,6 +213,7 @@ class DemucsTF(Observable, keras.Model):
     def call(self, mix: Any) -> Any:
         """(B, A, T) -> (B, S, A, T)."""
         self._check(mix)
+        mix = tf.ensure_shape(mix, [None, self.audio_channels, None])
         length = size(mix, -1)
         x = mix
         if self.normalize:
@@ -253,12 +254,14 @@ class DemucsTF(Observable, keras.Model):
 
     def _check(self, mix: Any) -> None:
         shape = mix.shape
-        if shape.rank != 3 or shape[1] not in (None, self.audio_channels):
+        if shape.rank not in (None, 3) or (
+            shape.rank == 3 and shape[1] not in (None, self.audio_channels)
+        ):
             raise ValueError(
                 f"mix must be (batch, {self.audio_channels} audio channels, samples), "
                 f"got {tuple(shape)}."
             )
-        if shape[2] == 0:
+        if shape.rank == 3 and shape[2] == 0:
             raise ValueError("mix has no samples.")
         if not mix.dtype.is_floating:
             raise ValueError(f"mix must be floating point in [-1, 1], got {mix.dtype.name}.")

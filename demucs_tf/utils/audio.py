@@ -119,8 +119,9 @@ def check_samples(wav: Array, name: str) -> None:
 def prevent_clip(wav: Array, mode: ClipMode = "rescale") -> Array:
     """Bring samples into [-1, 1] before they are written.
 
-    "rescale" divides by 1.01 times the peak if that is above 1. QUIRK: each stem on its own, so
-    relative levels change. "clamp" cuts at 0.99. "none" leaves `wav` alone.
+    "rescale" divides by 1.01 times the peak if that is above 1. "clamp" cuts at 0.99. "none"
+    leaves `wav` alone.
+    QUIRK demucs/audio.py:287: "rescale" takes each stem on its own, so relative levels change.
 
     Raises:
         ValueError: another mode.
@@ -154,7 +155,7 @@ def encode_audio(
         clip: see `prevent_clip`. Integers are clamped to [-1, 1] in any case.
         bits: 16 or 24, of integer samples.
         as_float: float32 samples, WAV only. With clip "none" they are written as they are;
-            the reference clamps them (demucs/audio.py:233).
+            the reference clamps them (demucs/audio.py:240).
 
     Raises:
         AudioError: NaN or infinite samples, or more than a WAV can hold.

@@ -90,6 +90,6 @@ def _resample_row(row: Array, filters: Array, stride: int) -> Array:
 
 
 def _resampled_length(length: int, old: int, new: int) -> int:
-    # QUIRK julius/resample.py:133-135: the length passes through float32 before it is floored,
+    # QUIRK julius/resample.py:137-139: the length passes through float32 before it is floored,
     # so that of more than 2**24 samples (6.3 minutes at 44.1 kHz) may be off by one.
     return math.floor(np.float32(new * length / old))
