@@ -147,7 +147,7 @@ def _gain(event: Event, error: float, errors: Errors) -> float | None:
     return error / max(known) if known else None
 
 
-def _origin(event: Event | None) -> dict[str, str]:
+def _origin(event: Event | None) -> dict[str, Any]:
     return {} if event is None else {"source": event.source, "module_class": event.owner}
 
 

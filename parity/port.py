@@ -163,36 +163,43 @@ def paths_of(port: Any) -> dict[int, str]:
 def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
     """For each parameter, whether a compared tensor depends on it.
 
-    Each is moved in turn; the layer that owns it is called on the first steps of the reference's
-    input, and its output, which the isolated comparison sees, has to change.
+    Each is moved in turn; the layer that owns it is called on the reference's input, and its
+    output, which the isolated comparison sees, has to change. A few steps of the input are tried
+    first, because they are quick, and all of it if those show nothing.
     """
     from demucs_tf.layers.base import named_variables
 
-    first = {event.path: _shortened(event) for event in reversed(events) if event.kind == "module"}
-    before: dict[str, list[Array]] = {}
-    influence = {}
-    for key, layer, variable in named_variables(port):
-        path = key.rpartition(".")[0]
-        if path not in first:
-            influence[key] = False
-            continue
-        if path not in before:
-            before[path] = call_layer(layer, first[path], port.compute_dtype)
+    calls = {event.path: event for event in reversed(events) if event.kind == "module"}
+    outputs: dict[tuple[str, bool], list[Array]] = {}
+
+    def changes(layer: Any, variable: Any, path: str, short: bool) -> bool:
+        call = _shortened(calls[path]) if short else calls[path]
+        if (path, short) not in outputs:
+            outputs[path, short] = call_layer(layer, call, port.compute_dtype)
         value = np.asarray(variable)
         variable.assign(value + 0.5)
-        after = call_layer(layer, first[path], port.compute_dtype)
+        moved = call_layer(layer, call, port.compute_dtype)
         variable.assign(value)
-        influence[key] = any(
-            not np.array_equal(a, b) for a, b in zip(before[path], after, strict=True)
-        )
-    return influence
+        pairs = zip(outputs[path, short], moved, strict=True)
+        return not all(np.array_equal(before, after) for before, after in pairs)
+
+    return {
+        key: path in calls
+        and (changes(layer, variable, path, True) or changes(layer, variable, path, False))
+        for key, layer, variable in named_variables(port)
+        for path in [key.rpartition(".")[0]]
+    }
 
 
 def _shortened(event: Event, steps: int = 32) -> Event:
-    """A call with no more than the first steps of its inputs, to be quick."""
+    """A call with no more than a few steps from the middle of its inputs."""
     inputs, _ = layouts_of(event)
-    cut = [
-        array[tuple(slice(steps) if axis == "T" else slice(None) for axis in layout[: array.ndim])]
-        for array, layout in zip(event.inputs, inputs, strict=False)
-    ]
-    return replace(event, inputs=cut)
+
+    def cut(array: Array, layout: str) -> Array:
+        for axis, letter in enumerate(layout[: array.ndim]):
+            if letter == "T":
+                start = max(0, (array.shape[axis] - steps) // 2)
+                array = array.take(range(start, min(start + steps, array.shape[axis])), axis)
+        return array
+
+    return replace(event, inputs=[cut(*pair) for pair in zip(event.inputs, inputs, strict=False)])

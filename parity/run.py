@@ -81,10 +81,11 @@ def _only(result: Result, expression: str) -> Result:
     """The records that fit. None do if the port lacks what fits, which the coverage says."""
     if not expression:
         return result
+    owners = ["" if r.kind == "parameter" else r.module_class for r in result.layers]
     kept = [
         record
-        for record in result.layers
-        if matches(expression, label(result.case, record.path, record.module_class))
+        for record, owner in zip(result.layers, owners, strict=True)
+        if matches(expression, label(result.case, record.path, owner))
     ]
     return replace(result, layers=tuple(kept))
 
