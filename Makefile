@@ -13,13 +13,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progre
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test lint types unit parity live clean help
+.PHONY: demo test lint types unit parity live full clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    separate the piece in examples/ and write the parity report to demo/"
-	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference, full size"
+	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
 	@echo "make lint | types | unit | parity | live    one of these"
+	@echo "make full    every full-size comparison, some ten minutes and 12 GB of memory"
 	@echo "make clean   remove .venv and everything that the other targets write"
 
 demo: $(VENV)/.user
@@ -42,7 +43,11 @@ parity: $(VENV)/.developer
 
 live: $(VENV)/.developer
 	$(BIN)/pytest tests -m live --live
-	$(BIN)/pytest parity -m live --live --full
+	$(BIN)/pytest parity -m live --live
+	$(BIN)/pytest parity/test_live.py --live --full -k "full_size and float32"
+
+full: $(VENV)/.developer
+	$(BIN)/pytest tests parity -m full --live --full
 
 # Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
 

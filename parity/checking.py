@@ -52,8 +52,13 @@ def check_expected(
     mode: Modes = "both",
     case: str = "",
     engine: port.Engine = "eager",
+    probe_parameters: bool = True,
 ) -> Result:
-    """The same with a captured reference. `engine` is how the cumulative pass runs."""
+    """The same with a captured reference.
+
+    `engine` is how the cumulative pass runs. Without `probe_parameters` a parameter counts as
+    covered when its value was compared, whether anything depends on it or not.
+    """
     if str(port_model.compute_dtype) != dtype:
         raise ParityError(
             f"dtype is {dtype}, but the port computes in {port_model.compute_dtype}: "
@@ -65,7 +70,9 @@ def check_expected(
     if mode in ("both", "cumulative"):
         found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
     parameters = _parameters(expected, port_model, dtype)
-    influence = port.perturbed_parameters(port_model, expected.events)
+    influence = {record.path: True for record in parameters}
+    if probe_parameters:
+        influence = port.perturbed_parameters(port_model, expected.events)
     errors: Errors = {}
     layers = [
         record

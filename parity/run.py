@@ -37,11 +37,12 @@ def run_case(
     live: bool = False,
     folder: Path | None = None,
     engine: Engine = "eager",
+    probe_parameters: bool = True,
 ) -> Result:
     """Compare the port with the golden of a case, or, with `live`, with the running reference."""
     port = make_port(case, dtype)
     expected = live_expected(case) if live else stored_expected(case, folder)
-    return check_expected(expected, port, dtype, mode, case.name, engine)
+    return check_expected(expected, port, dtype, mode, case.name, engine, probe_parameters)
 
 
 def run_cases(

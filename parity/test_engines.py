@@ -16,7 +16,9 @@ from parity.tolerances import tolerance
 @pytest.mark.parametrize("engine", ["graph", "xla"])
 @pytest.mark.parametrize("name", ["demucs-lstm-framed", "demucs-attention"])
 def test_every_tensor(name: str, engine: Engine) -> None:
-    result = run_case(BY_NAME[name], "float32", mode="cumulative", engine=engine)
+    result = run_case(
+        BY_NAME[name], "float32", mode="cumulative", engine=engine, probe_parameters=False
+    )
     assert result.verdict == "pass", text.details(result)
 
 

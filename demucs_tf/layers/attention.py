@@ -66,8 +66,7 @@ class LocalState(Layer):
         return tf.cast(indexes[:, None] - indexes[None, :], self.compute_dtype)
 
     def _split(self, x: Any) -> Any:
-        shape = tf.shape(x)
-        return tf.reshape(x, [shape[0], shape[1], self.heads, x.shape[2] // self.heads])
+        return tf.reshape(x, [size(x, 0), size(x, 1), self.heads, x.shape[2] // self.heads])
 
     def _scores(self, keys: Any, queries: Any) -> Any:
         scale = tf.constant((self.channels // self.heads) ** 0.5, keys.dtype)
@@ -84,5 +83,4 @@ class LocalState(Layer):
 
     def _mix(self, weights: Any, content: Any) -> Any:
         result = tf.einsum("bhst,bthc->bshc", weights, content)
-        shape = tf.shape(result)
-        return tf.reshape(result, [shape[0], shape[1], self.channels])
+        return tf.reshape(result, [size(result, 0), size(result, 1), self.channels])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import Layer
 from demucs_tf.layers.reduce import sum_float64
+from demucs_tf.layers.shape import size, sizes
 
 
 class GroupNorm(Layer):
@@ -42,8 +43,8 @@ class GroupNorm(Layer):
 
     def call(self, x: Any) -> Any:
         """(B, ..., C) -> (B, ..., C)."""
-        groups, size = self.num_groups, self.num_channels // self.num_groups
-        grouped = tf.reshape(x, [tf.shape(x)[0], -1, groups, size])  # (B, N, G, C / G)
+        groups, width = self.num_groups, self.num_channels // self.num_groups
+        grouped = tf.reshape(x, [size(x, 0), -1, groups, width])  # (B, N, G, C / G)
         mean = _group_mean(grouped)
         # What float32 cuts off the mean would be divided by sqrt(epsilon) in a group that is
         # nearly constant, so it goes into the shift.
@@ -51,16 +52,16 @@ class GroupNorm(Layer):
         low = tf.cast(mean - tf.cast(high, tf.float64), x.dtype)
         centred = grouped - high
         variance = tf.cast(_group_mean(tf.square(centred)), x.dtype)
-        weight = tf.reshape(self.weight, [groups, size])
+        weight = tf.reshape(self.weight, [groups, width])
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
-        shift = tf.reshape(self.bias, [groups, size]) - low * scale
-        return tf.reshape(centred * scale + shift, tf.shape(x))
+        shift = tf.reshape(self.bias, [groups, width]) - low * scale
+        return tf.reshape(centred * scale + shift, sizes(x))
 
 
 def _group_mean(grouped: Any) -> Any:
     """(B, N, G, C / G) -> (B, 1, G, 1) in float64; channels are few, positions are many."""
     sums = sum_float64(tf.reduce_sum(grouped, -1, keepdims=True))
-    return sums / tf.cast(tf.shape(grouped)[1] * grouped.shape[-1], tf.float64)
+    return sums / tf.cast(size(grouped, 1) * grouped.shape[-1], tf.float64)
 
 
 class LayerScale(Layer):

@@ -17,6 +17,8 @@ def sum_float64(x: Any) -> Any:
 
     Shape: (B, N, ...) -> (B, 1, ...), float64.
     """
+    if x.shape[1] is not None and x.shape[1] <= _BLOCK:
+        return tf.reduce_sum(tf.cast(x, tf.float64), 1, keepdims=True)
     shape = tf.shape(x)
     padding = [[0, 0], [0, -shape[1] % _BLOCK]] + [[0, 0]] * (len(x.shape) - 2)
     padded = tf.pad(tf.cast(x, tf.float64), padding)

@@ -17,6 +17,13 @@ def size(x: Any, axis: int) -> Any:
     return tf.shape(x)[axis] if static is None else static
 
 
+def sizes(x: Any) -> list[Any]:
+    """The lengths of all axes, as `size` gives them."""
+    if x.shape.is_fully_defined():
+        return list(x.shape)
+    return [size(x, axis) for axis in range(len(x.shape))]
+
+
 def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
     paddings = [[0, 0] for _ in x.shape]
