@@ -13,15 +13,14 @@ AROUND = 3
 def summary(result: Result) -> str:
     """One line: case, dtype, verdict, tensors, worst noise ratios, coverage."""
     compared = [record for record in result.layers if record.kind != "parameter"]
-    worst = {
-        mode: worst_noise_ratio([r for r in compared if r.mode == mode])
-        for mode in ("isolated", "cumulative")
-    }
+    modes = list(dict.fromkeys(record.mode for record in compared))
+    worst = ", ".join(
+        f"{mode} {worst_noise_ratio([r for r in compared if r.mode == mode]):.2f}" for mode in modes
+    )
     return (
         f"{result.verdict.upper()}  {result.case or result.reference}  {result.dtype}  "
         f"{len(result.layers)} comparisons, {len(result.failures)} failed; worst noise ratio "
-        f"isolated {worst['isolated']:.2f}, cumulative {worst['cumulative']:.2f}; "
-        f"coverage: {result.coverage}"
+        f"{worst or 'none'}; coverage: {result.coverage}"
     )
 
 

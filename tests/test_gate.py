@@ -40,7 +40,7 @@ def test_regressions() -> None:
 def test_a_noise_ratio_that_is_no_number(ratios: tuple[float, ...]) -> None:
     lines = gate.regressions([sample(*ratios)], gate.baseline_of([sample(1.0)]))
     assert lines == ["c float32: worst noise ratio inf, was 1.00"]
-    assert "isolated inf," in text.summary(sample(*ratios))
+    assert "isolated inf;" in text.summary(sample(*ratios))
 
 
 def test_engines_are_kept_apart() -> None:
