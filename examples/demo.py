@@ -42,7 +42,7 @@ What next:
 
 def main() -> int:
     """Run the demo; the exit status is that of the first step that fails, or 0."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=UNTRAINED)
     parser.add_argument("-o", "--out", type=Path, default=Path("demo"), metavar="DIR")
     out = parser.parse_args().out.resolve()
     out.mkdir(parents=True, exist_ok=True)
