@@ -40,11 +40,6 @@ class Event:
         return self.path, self.call
 
     @property
-    def module_path(self) -> str:
-        """The module's path; for a tap, that of the module that has the step."""
-        return self.path.partition(":")[0]
-
-    @property
     def moves(self) -> bool:
         """Whether the call does no arithmetic."""
         if self.kind == "tap":

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
+from demucs_tf.layers.shape import pad_axis
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
@@ -50,7 +51,7 @@ class Conv1d(Layer):
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             return tf.matmul(x, weight[0]) + self.bias  # a product is faster than a convolution
         if self.padding:
-            x = tf.pad(x, [[0, 0], [self.padding, self.padding], [0, 0]])
+            x = pad_axis(x, self.padding, self.padding, axis=1)
         sizes = _sizes(self.in_channels, self.kernel_size)
         y = self.bias
         for channels, w in zip(tf.split(x, sizes, 2), tf.split(weight, sizes, 1), strict=True):
