@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from demucs_tf.inference.apply import apply_model
     from demucs_tf.inference.separator import Separator
     from demucs_tf.models.demucs import DemucsTF
+    from demucs_tf.models.hdemucs import HDemucsTF
+    from demucs_tf.models.htdemucs import HTDemucsTF
 
 __version__ = "0.1.0"
 
@@ -29,6 +31,8 @@ __all__ = [
     "CheckpointError",
     "DemucsTF",
     "DemucsTFError",
+    "HDemucsTF",
+    "HTDemucsTF",
     "ModelNotFoundError",
     "Separator",
     "__version__",
@@ -39,6 +43,8 @@ __all__ = [
 
 _LAZY = {
     "DemucsTF": "demucs_tf.models.demucs",
+    "HDemucsTF": "demucs_tf.models.hdemucs",
+    "HTDemucsTF": "demucs_tf.models.htdemucs",
     "Separator": "demucs_tf.inference.separator",
     "apply_model": "demucs_tf.inference.apply",
     "from_torch": "demucs_tf.checkpoints.from_torch",

@@ -69,10 +69,27 @@ def check_expected(
         found["isolated"] = port.isolated(port_model, expected.events, expected.mix)
     if mode in ("both", "cumulative"):
         found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
+    influence = port.perturbed_parameters(port_model, expected.events) if probe_parameters else None
+    return check_outputs(expected, port_model, dtype, found, case, engine, influence)
+
+
+def check_outputs(
+    expected: Expected,
+    port_model: Any,
+    dtype: str,
+    found: Mapping[Mode, port.Outputs],
+    case: str = "",
+    engine: port.Engine = "eager",
+    influence: Mapping[str, bool] | None = None,
+) -> Result:
+    """The same with what the port gave, by mode.
+
+    `influence` says for each parameter whether anything depends on it; None: only its value is
+    compared.
+    """
     parameters = _parameters(expected, port_model, dtype)
-    influence = {record.path: True for record in parameters}
-    if probe_parameters:
-        influence = port.perturbed_parameters(port_model, expected.events)
+    if influence is None:
+        influence = {record.path: True for record in parameters}
     errors: Errors = {}
     layers = [
         record
@@ -120,7 +137,11 @@ def _records(
         limit = tolerances.tolerance(event, index, mode, dtype)
         floor = tolerances.floor(event, index, mode, dtype)
         difference = compare(
-            layouts.to_reference(found, declared[index]), wanted, limit, floor, dtype
+            layouts.to_reference(found, layouts.of_tensor(declared, index, wanted)),
+            wanted,
+            limit,
+            floor,
+            dtype if np.issubdtype(wanted.dtype, np.floating) else "",
         )
         gain = None
         if mode == "cumulative" and difference.rel_l2 is not None:

@@ -13,15 +13,18 @@ from parity.taps import BY_NAME, MOVING_MODULES
 
 Array = npt.NDArray[Any]
 Key = tuple[str, int]  # path (a tap's has ":name"), call index
+TENSOR = "tensor"
 
 
 @dataclass
 class Event:
-    """One call. Arrays are in the reference's layout, float64.
+    """One call. Arrays are in the reference's layout, float64 or whole numbers.
 
     `owner` is the module's class, or for a tap the class whose `forward` has the step.
-    `isolated_floors` and `cumulative_floors` are, output by output, the relative L2 error of the
-    reference's own float32 against `outputs`: fed with `inputs`, and in a whole float32 pass.
+    `arguments` are those of a module that takes more than tensors: None or a number where one
+    stands, TENSOR for each of `inputs`; None where there are only tensors. `isolated_floors` and
+    `cumulative_floors` are, output by output, the relative L2 error of the reference's own float32
+    against `outputs`: fed with `inputs`, and in a whole float32 pass.
     """
 
     path: str
@@ -31,6 +34,7 @@ class Event:
     source: str
     inputs: list[Array]
     outputs: list[Array]
+    arguments: tuple[Any, ...] | None = None
     isolated_floors: list[float] = field(default_factory=list)
     cumulative_floors: list[float] = field(default_factory=list)
 

@@ -7,35 +7,20 @@ attribute of the port's code while its case runs; `place` is matched against the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import tensorflow as tf
 
 from demucs_tf.blocks import dconv
 from demucs_tf.layers import activation, attention, conv, norm, recurrent, resample
 from demucs_tf.models import demucs
-from parity import wrong
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One fault: `owner.attribute` becomes `replacement` while `case` runs."""
-
-    name: str
-    case: str
-    place: str
-    owner: Any
-    attribute: str
-    replacement: Any
-
+from parity import faults_apply, faults_hybrid, wrong
+from parity.fault import Fault
 
 # Small cases, each with what its faults need.
 _PLAIN, _BRANCHES = "demucs-dconv0", "demucs-no-dilation"
 _DILATED, _NORMS = "demucs-deep-branches", "demucs-norm"
 _LSTM, _FRAMED, _ATTENTION = "demucs-lstm", "demucs-lstm-framed-edge", "demucs-attention"
 
-FAULTS: tuple[Fault, ...] = (
+TIME_DOMAIN: tuple[Fault, ...] = (
     Fault(
         "groupnorm-keras-epsilon",
         _BRANCHES,
@@ -228,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
         "step",
         wrong.step_without("skip"),
     ),
-    Fault("std-biased", _PLAIN, "^:std Demucs$", demucs, "_unbiased_std", wrong.std_biased),
+    Fault("std-biased", _PLAIN, "^:std Demucs$", demucs, "unbiased_std", wrong.std_biased),
     Fault(
         "normalize-epsilon-inside-root",
         _PLAIN,
@@ -296,12 +281,12 @@ FAULTS: tuple[Fault, ...] = (
         wrong.kernel_symmetric_window,
     ),
     Fault(
-        "resample-kernel-last-places",
+        "resample-kernel-correctly-rounded",
         _PLAIN,
         "^:upsample Demucs$",
         resample,
         "sinc_kernel",
-        wrong.kernel_without_last_places,
+        wrong.kernel_correctly_rounded,
     ),
     Fault(
         "sources-and-channels-swapped",
@@ -312,3 +297,5 @@ FAULTS: tuple[Fault, ...] = (
         wrong.split_swapped,
     ),
 )
+
+FAULTS: tuple[Fault, ...] = (*TIME_DOMAIN, *faults_hybrid.FAULTS, *faults_apply.FAULTS)

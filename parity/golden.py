@@ -1,13 +1,15 @@
 """Goldens: what the reference gave, kept as one NPZ and one manifest a case.
 
-Arrays are stored once each, whatever the number of calls that share them, and read without
-pickles. The manifest has a hash of every array; a file that does not match it is refused.
+All numbers lie in one row, each array once, whatever the number of calls that share it; the
+manifest says where, and has a hash of the row. Reading needs no pickles, and what does not match is
+refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +26,7 @@ from parity.result import ParityError
 from parity.seeding import seeded_state, state_hash
 
 Array = npt.NDArray[Any]
-FORMAT = 1
+FORMAT = 2
 
 
 def default_folder() -> Path:
@@ -51,18 +53,10 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
     """Write the golden of a case; returns the manifest's path."""
     folder = folder_of(case, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Array] = {}
-
-    def store(array: Array) -> dict[str, Any]:
-        # Keyed by content alone: a reshaped view is the same bytes.
-        flat = np.ascontiguousarray(array).ravel()
-        digest = hashlib.sha256(flat.tobytes()).hexdigest()
-        arrays[digest] = flat
-        return {"sha256": digest, "shape": list(array.shape), "dtype": str(array.dtype)}
-
+    row = _Row()
     manifest = {
         "format": FORMAT,
-        "case": asdict(case),
+        "case": _row(case),
         "command": renew_command(case),
         "reference": expected.reference,
         "environment": expected.environment,
@@ -71,25 +65,62 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
         "buffers": list(expected.buffers),
         "leaves": list(expected.leaves),
         "unmapped": list(expected.unmapped),
-        "mix": store(expected.mix),
+        "mix": row.store(expected.mix),
         "events": [
             {
                 **{k: getattr(event, k) for k in ("path", "call", "kind", "owner", "source")},
-                "inputs": [store(array) for array in event.inputs],
-                "outputs": [store(array) for array in event.outputs],
+                **({} if event.arguments is None else {"arguments": list(event.arguments)}),
+                "inputs": [row.store(array) for array in event.inputs],
+                "outputs": [row.store(array) for array in event.outputs],
                 "isolated_floors": event.isolated_floors,
                 "cumulative_floors": event.cumulative_floors,
             }
             for event in expected.events
         ],
     }
+    numbers = row.numbers()
+    manifest["numbers_sha256"] = _hash(numbers)
     manifest["manifest_sha256"] = _manifest_hash(manifest)
     with write_whole(folder / f"{case.name}.npz") as temporary:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(temporary, numbers=numbers)
     path = folder / f"{case.name}.json"
     with write_whole(path) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=0) + "\n", encoding="utf-8")
+        temporary.write_text(_lines(manifest), encoding="utf-8")
     return path
+
+
+class _Row:
+    """Puts arrays one behind the other."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._arrays: list[Array] = []
+        self._length = 0
+
+    def store(self, array: Array) -> list[Any]:
+        """Where the array lies: its first number, its type, its shape."""
+        # Found by content alone: a reshaped view is the same numbers.
+        content = np.ascontiguousarray(array).tobytes()
+        if content not in self._places:
+            self._places[content] = self._length
+            self._arrays.append(array.astype(np.float64).ravel())
+            self._length += array.size
+        return [self._places[content], array.dtype.char, *array.shape]
+
+    def numbers(self) -> Array:
+        """All of them."""
+        return np.concatenate(self._arrays)
+
+
+def _lines(manifest: dict[str, Any]) -> str:
+    """JSON with a line for each entry and each event, so that a change can be read."""
+    entries = []
+    for key, value in manifest.items():
+        text = json.dumps(value, separators=(",", ":"), default=str)
+        if key == "events":
+            text = "[\n" + ",\n".join(json.dumps(e, separators=(",", ":")) for e in value) + "\n]"
+        entries.append(f"{json.dumps(key)}:{text}")
+    return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
 def read(case: Case, folder: Path | None = None) -> Expected:
@@ -106,28 +137,28 @@ def read(case: Case, folder: Path | None = None) -> Expected:
     folder = folder_of(case, folder)
     path = folder / f"{case.name}.json"
     manifest = read_manifest(path, case)
-    if manifest["case"] != json.loads(json.dumps(asdict(case))):
+    if manifest["case"] != _row(case):
         raise ParityError(f"{path} was made for another version of this row: {renew_command(case)}")
     state = seeded_state(manifest["state"].items(), case.seed)
     if manifest["weights_sha256"] != state_hash(state):
         raise ParityError(f"{path} belongs to other weights: {renew_command(case)}")
-    arrays = _read_arrays(folder / f"{case.name}.npz", case)
-    used: set[str] = set()
+    numbers = _read_numbers(folder / f"{case.name}.npz", case)
+    if manifest["numbers_sha256"] != _hash(numbers):
+        raise ParityError(f"{path}: the numbers in its NPZ were altered: {renew_command(case)}")
+    used = np.zeros(len(numbers), bool)
 
-    def restore(entry: dict[str, Any]) -> Array:
-        array = arrays.get(entry["sha256"])
-        if array is None:
-            raise ParityError(f"{path}: its NPZ lacks {entry['sha256']}: {renew_command(case)}")
-        used.add(entry["sha256"])
-        if str(array.dtype) != entry["dtype"]:
-            raise ParityError(f"{path}: dtype of {entry['sha256']}: {renew_command(case)}")
-        return array.reshape(entry["shape"])
+    def restore(entry: list[Any]) -> Array:
+        start, dtype, *shape = entry
+        stop = start + math.prod(shape)
+        used[start:stop] = True
+        return numbers[start:stop].reshape(shape).astype(dtype)
 
     try:
         events = [
             Event(
                 **{
                     **event,
+                    **({"arguments": tuple(event["arguments"])} if "arguments" in event else {}),
                     "inputs": [restore(entry) for entry in event["inputs"]],
                     "outputs": [restore(entry) for entry in event["outputs"]],
                 }
@@ -137,8 +168,8 @@ def read(case: Case, folder: Path | None = None) -> Expected:
         mix = restore(manifest["mix"])
     except (KeyError, TypeError, ValueError) as error:
         raise ParityError(f"{path} is damaged ({error}): {renew_command(case)}") from error
-    if used != set(arrays):
-        raise ParityError(f"{path}: its NPZ has arrays that nothing uses: {renew_command(case)}")
+    if not used.all():
+        raise ParityError(f"{path}: its NPZ has numbers that nothing uses: {renew_command(case)}")
     return Expected(
         reference=manifest["reference"],
         mix=mix,
@@ -149,6 +180,12 @@ def read(case: Case, folder: Path | None = None) -> Expected:
         unmapped=tuple(manifest["unmapped"]),
         environment=manifest["environment"],
     )
+
+
+def _row(case: Case) -> Any:
+    """The case as JSON has it, fractions as text; `port` and `apply` only where there are any."""
+    row = json.loads(json.dumps(asdict(case), default=str))
+    return {key: value for key, value in row.items() if value != {}}
 
 
 def read_manifest(path: Path, case: Case) -> dict[str, Any]:
@@ -173,16 +210,17 @@ def _manifest_hash(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_arrays(path: Path, case: Case) -> dict[str, Array]:
+def _hash(numbers: Array) -> str:
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
+
+
+def _read_numbers(path: Path, case: Case) -> Array:
     try:
         # Opened here, because np.load leaves the file open when it is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            numbers: Array = archive["numbers"]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ParityError(
             f"{path} is missing, truncated or altered ({error}): {renew_command(case)}"
         ) from error
-    for digest, array in arrays.items():
-        if hashlib.sha256(array.tobytes()).hexdigest() != digest:
-            raise ParityError(f"{path}: array {digest} was altered: {renew_command(case)}")
-    return arrays
+    return numbers

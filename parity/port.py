@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from parity import layouts
-from parity.events import Event, Key
+from parity.events import TENSOR, Event, Key
 from parity.result import ParityError
-from parity.taps import BY_NAME
+from parity.seeding import seeded_random
+from parity.taps import BY_NAME, NEVER_CALLED
 
 Array = npt.NDArray[Any]
 Engine = Literal["eager", "graph", "xla"]
@@ -51,7 +53,7 @@ class Recorder:
 
     def note(self, key: Key, output: Any) -> None:
         """Keep an output, leaf by leaf."""
-        self.outputs[key] = list(output) if isinstance(output, (tuple, list)) else [output]
+        self.outputs[key] = _tensors(output)
 
     def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What a step is fed with: here, what it was given."""
@@ -76,7 +78,7 @@ class Forcer(Recorder):
                 f"{key[0]}: the reference's step has {len(event.inputs)} input tensors, the "
                 f"port's has {len(inputs)}: make `step` in {type(layer).__name__} take the same."
             )
-        return tuple(port_inputs(event, self._dtype))
+        return tensors_of(event, self._dtype)
 
 
 def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> Outputs:
@@ -87,7 +89,7 @@ def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> Outputs:
 
     def forward(tensor: Any) -> dict[str, list[Any]]:
         recorder = Recorder(port)
-        with observe(recorder):
+        with observe(recorder), seeded_random():
             port(tensor)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
@@ -111,7 +113,7 @@ def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
     from demucs_tf.layers.observe import observe
 
     forcer = Forcer(port, {event.key: event for event in events})
-    with observe(forcer):
+    with observe(forcer), seeded_random():
         port(tf.constant(mix.astype(port.compute_dtype)))
     outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
     layers = layers_by_path(port)
@@ -125,25 +127,43 @@ def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
 
 def call_layer(layer: Any, event: Event, dtype: str) -> list[Array]:
     """One layer on the reference's input of one call."""
+    tensors = tensors_of(event, dtype)
+    names = list(inspect.signature(layer.call).parameters)
+    # Keras takes nothing but tensors by position.
+    numbers = {
+        name: value
+        for name, value in zip(names, event.arguments or (), strict=False)
+        if value is not None and value != TENSOR
+    }
+    with seeded_random():
+        return [np.asarray(tensor) for tensor in _tensors(layer(*tensors, **numbers))]
+
+
+def _tensors(output: Any) -> list[Any]:
+    """The tensors that a layer returned; a place may be empty."""
+    leaves = output if isinstance(output, (tuple, list)) else [output]
+    return [leaf for leaf in leaves if leaf is not None]
+
+
+def tensors_of(event: Event, dtype: str) -> tuple[Any, ...]:
+    """The inputs of a call in the port's layout and type; whole numbers stay what they are."""
     import tensorflow as tf
 
-    output = layer(*(tf.constant(array) for array in port_inputs(event, dtype)))
-    return [np.asarray(t) for t in (output if isinstance(output, (tuple, list)) else [output])]
-
-
-def port_inputs(event: Event, dtype: str) -> list[Array]:
-    """The inputs of a call in the port's layout and type."""
-    inputs, _ = layouts_of(event)
-    return [
-        layouts.to_port(array, layout).astype(dtype)
-        for array, layout in zip(event.inputs, inputs[: len(event.inputs)], strict=True)
+    declared, _ = layouts_of(event)
+    arrays = [
+        layouts.to_port(array, layouts.of_tensor(declared, index, array))
+        for index, array in enumerate(event.inputs)
     ]
+    return tuple(
+        tf.constant(array, dtype if np.issubdtype(array.dtype, np.floating) else None)
+        for array in arrays
+    )
 
 
 def layouts_of(event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The layouts of a call's inputs and outputs."""
     if event.kind == "module":
-        return layouts.of_module(event.owner)
+        return layouts.of_module(event.owner, event.path)
     tap = BY_NAME[event.owner, event.path.rpartition(":")[2]]
     return tap.inputs, (tap.output,)
 
@@ -183,17 +203,24 @@ def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
         pairs = zip(outputs[path, short], moved, strict=True)
         return not all(np.array_equal(before, after) for before, after in pairs)
 
-    return {
-        key: path in calls
-        and (changes(layer, variable, path, True) or changes(layer, variable, path, False))
-        for key, layer, variable in named_variables(port)
-        for path in [key.rpartition(".")[0]]
-    }
+    layers = layers_by_path(port)
+
+    def matters(key: str, variable: Any) -> bool:
+        path = key.rpartition(".")[0]
+        if path not in calls:
+            path, _, child = path.rpartition(".")
+            used = NEVER_CALLED.get((calls[path].owner, child)) if path in calls else None
+            if not used:
+                return used is False
+        layer = layers[path]
+        return changes(layer, variable, path, True) or changes(layer, variable, path, False)
+
+    return {key: matters(key, variable) for key, _, variable in named_variables(port)}
 
 
 def _shortened(event: Event, steps: int = 32) -> Event:
     """A call with no more than a few steps from the middle of its inputs."""
-    inputs, _ = layouts_of(event)
+    declared, _ = layouts_of(event)
 
     def cut(array: Array, layout: str) -> Array:
         for axis, letter in enumerate(layout[: array.ndim]):
@@ -202,4 +229,8 @@ def _shortened(event: Event, steps: int = 32) -> Event:
                 array = array.take(range(start, min(start + steps, array.shape[axis])), axis)
         return array
 
-    return replace(event, inputs=[cut(*pair) for pair in zip(event.inputs, inputs, strict=False)])
+    inputs = [
+        cut(array, layouts.of_tensor(declared, index, array))
+        for index, array in enumerate(event.inputs)
+    ]
+    return replace(event, inputs=inputs)

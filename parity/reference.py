@@ -24,9 +24,11 @@ import numpy.typing as npt
 import torch
 from torch.overrides import TorchFunctionMode
 
+from parity import attention
 from parity.compare import relative_l2_where_finite
-from parity.events import Event, Expected, Key, content
-from parity.taps import BY_STATEMENT, Tap
+from parity.events import TENSOR, Event, Expected, Key, content
+from parity.seeding import seeded_random
+from parity.taps import BY_STATEMENT, NEVER_CALLED, NO_STEPS, Tap
 
 Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
@@ -61,15 +63,21 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
     Tracer(narrow, forced, note_tap).run(mix.astype(np.float32))
     for event in events:
         if event.kind == "module":
-            alone = _call_alone(narrow.get_submodule(event.path), event.inputs)
+            keywords = tracer.keywords.get(event.key, {})
+            alone = _call_alone(narrow.get_submodule(event.path), event, keywords)
             event.isolated_floors = _floors(alone, event.outputs)
+    called = {event.path for event in events}
     return Expected(
         reference=f"{type(module).__module__}.{type(module).__qualname__}",
         mix=mix,
         events=events,
         state={key: value.detach().cpu().numpy() for key, value in module.state_dict().items()},
         buffers=tuple(name for name, _ in module.named_buffers()),
-        leaves=tuple(name for name, sub in module.named_modules() if _is_leaf(sub)),
+        leaves=tuple(
+            name
+            for name, sub in module.named_modules()
+            if _is_leaf(sub) and (name in called or not _is_never_called(module, name))
+        ),
         unmapped=tuple(sorted(tracer.unmapped)),
         environment={
             "demucs": _version("demucs"),
@@ -101,6 +109,8 @@ class Tracer(TorchFunctionMode):
         self._sink = self.events.append if sink is None else sink
         self._known: dict[bytes, Array] = {}
         self.unmapped: set[str] = set()
+        self.keywords: dict[Key, dict[str, Any]] = {}
+        self._dtype = next(module.parameters()).dtype
         self._stack: list[tuple[Call, list[Array]]] = []
         self._calls: Counter[str] = Counter()
         self._group: _Group | None = None
@@ -111,11 +121,14 @@ class Tracer(TorchFunctionMode):
             for path, module in self.module.named_modules():
                 handles = (
                     module.register_forward_pre_hook(self._enter(path)),
-                    module.register_forward_hook(self._leave(path), always_call=False),
+                    module.register_forward_hook(
+                        self._leave(path), always_call=False, with_kwargs=True
+                    ),
                 )
                 for handle in handles:
                     stack.callback(handle.remove)
             stack.enter_context(torch.no_grad())
+            stack.enter_context(seeded_random())
             tensor = torch.from_numpy(mix.copy())
             with self:
                 self.module(tensor)
@@ -124,17 +137,20 @@ class Tracer(TorchFunctionMode):
     def _enter(self, path: str) -> Any:
         def hook(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
             self._close_group()
-            self._stack.append(((path, type(module).__qualname__), _copies(inputs)))
+            self._stack.append(((path, type(module).__qualname__), self._copies(inputs)))
 
         return hook
 
     def _leave(self, path: str) -> Any:
-        def hook(module: torch.nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        def hook(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        ) -> None:
             self._close_group()
             (_, owner), inputs = self._stack.pop()
-            code = inspect.unwrap(type(module).forward)
-            source = _where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
-            self._add(path, "module", owner, source, inputs, _copies(output))
+            if kwargs:
+                self.keywords[path, self._calls[path]] = kwargs
+            outputs = self._copies(output)
+            self._add(path, "module", owner, _source(module), inputs, outputs, _arguments(args))
 
         return hook
 
@@ -146,11 +162,16 @@ class Tracer(TorchFunctionMode):
         source: str,
         inputs: list[Array],
         outputs: list[Array],
+        arguments: tuple[Any, ...] | None = None,
     ) -> None:
         call = self._calls[path]
         self._calls[path] += 1
         inputs, outputs = self._shared(inputs), self._shared(outputs)
-        self._sink(Event(path, call, kind, owner, source, inputs, outputs))
+        self._sink(Event(path, call, kind, owner, source, inputs, outputs, arguments))
+
+    def _copies(self, value: Any) -> list[Array]:
+        """Copies of all tensors, in the type of the model where the reference has float32."""
+        return [_copy(tensor, self._dtype) for tensor in _tensors(value)]
 
     def _shared(self, arrays: list[Array]) -> list[Array]:
         """Keep one copy of what is one layer's output and the next one's input."""
@@ -165,14 +186,16 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         """Torch calls this for every operation; see TorchFunctionMode."""
         kwargs = kwargs or {}
+        if func is attention.FUSED:
+            return self._fused_attention(args, kwargs)
         place = self._place()
-        if place is None:
+        if place is None or _is_query(func, args):
             return func(*args, **kwargs)
         owner, statement, source = place
         tap = BY_STATEMENT.get((owner, statement))
         if tap is None:
             result = func(*args, **kwargs)
-            if _tensors(result):
+            if _tensors(result) and statement not in NO_STEPS:
                 self.unmapped.add(f"{source} {owner}: {statement}")
             return result
         path = f"{self._stack[-1][0][0]}:{tap.name}"
@@ -180,29 +203,52 @@ class Tracer(TorchFunctionMode):
         if group is None or group.path != path:
             self._close_group()
             forced = None if self.forced is None else self.forced.get((path, self._calls[path]))
-            group = _Group(path, tap, source, self._parameters(), forced)
-        noted = group.noted
+            group = _Group(path, tap, source, self._parameters(), forced, self._dtype)
         args, kwargs = group.take((args, kwargs))
         result = func(*args, **kwargs)
-        if _tensors(result):
+        if func is torch.Tensor.__setitem__:
+            group.give(args[0])
+            self._group = group
+        elif _tensors(result):
             group.give(result)
             self._group = group
-        else:  # asking for a shape or a device is no step
-            group.noted = noted
         return result
 
     def _parameters(self) -> set[int]:
         owner = self.module.get_submodule(self._stack[-1][0][0])
-        return {id(p) for p in owner.parameters(recurse=False)}
+        return {id(p) for p in owner.parameters()}
+
+    def _fused_attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See `parity.attention`."""
+        self._close_group()
+        result = attention.FUSED(*args, **kwargs)
+        path, owner = self._stack[-1][0]
+        source = _source(self.module.get_submodule(path))
+        outputs: dict[str, torch.Tensor] = {}
+        for name, inputs, function in attention.steps(args, kwargs, outputs):
+            place = f"{path}:{name}"
+            forced = None if self.forced is None else self.forced.get((place, self._calls[place]))
+            if forced is not None:
+                inputs = tuple(torch.from_numpy(_rounded(array)) for array in forced)
+            outputs[name] = function(*inputs)
+            before, after = self._copies(inputs), self._copies(outputs[name])
+            self._add(place, "tap", owner, source, before, after)
+        if self.forced is None:
+            attention.check(path, outputs["out_proj"], result[0])
+        return result
 
     def _close_group(self) -> None:
         group, self._group = self._group, None
         if group is not None:
-            output = [group.result.detach().cpu().numpy().copy()]
+            output = self._copies(group.result)
             self._add(group.path, "tap", group.tap.owner, group.source, group.inputs, output)
 
     def _place(self) -> tuple[str, str, str] | None:
-        """Class, statement and source of the running operation; None inside a leaf module."""
+        """Class, statement and source of the running operation; None inside a leaf module.
+
+        The statement is the innermost one that belongs to a tap; without a tap, the innermost one
+        of the reference.
+        """
         if not self._stack:
             return None
         path, owner = self._stack[-1][0]
@@ -211,14 +257,22 @@ class Tracer(TorchFunctionMode):
             return None
         code = inspect.unwrap(type(module).forward).__code__
         frame: FrameType | None = sys._getframe(2)
-        while frame is not None and frame.f_code is not code:
-            if frame.f_code.co_filename == __file__:
+        innermost: tuple[str, str, str] | None = None
+        while frame is not None:
+            filename = frame.f_code.co_filename
+            if filename == __file__:
                 return None  # our own copying
+            last = frame.f_code is code
+            if last or _is_reference(filename):
+                statement, line = _statement(filename, frame.f_lineno)
+                place = owner, statement, _where(filename, line)
+                if (owner, statement) in BY_STATEMENT:
+                    return None if innermost and innermost[1] in NO_STEPS else place
+                innermost = innermost or place
+            if last:
+                return innermost
             frame = frame.f_back
-        if frame is None:
-            return None  # outside of any forward
-        statement, line = _statement(code.co_filename, frame.f_lineno)
-        return owner, statement, _where(code.co_filename, line)
+        return None  # outside of any forward
 
 
 class _Group:
@@ -231,6 +285,7 @@ class _Group:
         source: str,
         parameters: set[int],
         forced: Sequence[Array] | None,
+        dtype: torch.dtype,
     ) -> None:
         self.path = path
         self.tap = tap
@@ -243,6 +298,7 @@ class _Group:
         self._inside: dict[int, torch.Tensor] = {}
         self._parameters = parameters
         self._forced = forced
+        self._dtype = dtype
 
     @property
     def inputs(self) -> list[Array]:
@@ -269,7 +325,8 @@ class _Group:
                 used = value
                 if self._forced is not None and len(noted) < len(self._forced):
                     used = torch.from_numpy(_rounded(self._forced[len(noted)]))
-                noted[key] = (value, used, used.detach().cpu().numpy().copy())
+                    used = torch.view_as_complex(used) if value.is_complex() else used
+                noted[key] = (value, used, _copy(used, self._dtype))
             return noted[key][1]
 
         replaced = visit(arguments)
@@ -283,14 +340,36 @@ class _Group:
             self.result = tensor
 
 
+def _is_query(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operation only asks for a shape, a type or a device."""
+    if func.__name__ == "__get__":
+        return not isinstance(func(*args), torch.Tensor)
+    return func.__name__ in ("size", "dim", "__len__")
+
+
 def _is_leaf(module: torch.nn.Module) -> bool:
     """Whether a module is compared as a whole; an empty list is not even called."""
     return not any(True for _ in module.children()) and not isinstance(module, torch.nn.ModuleList)
 
 
-def _call_alone(module: torch.nn.Module, inputs: list[Array]) -> list[Array]:
-    with torch.no_grad():
-        return _copies(module(*(torch.from_numpy(_rounded(array)) for array in inputs)))
+def _is_never_called(root: torch.nn.Module, name: str) -> bool:
+    parent, _, child = name.rpartition(".")
+    return (type(root.get_submodule(parent)).__qualname__, child) in NEVER_CALLED
+
+
+def _arguments(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """See `Event.arguments`."""
+    if all(isinstance(value, torch.Tensor) for value in args):
+        return None
+    return tuple(TENSOR if isinstance(value, torch.Tensor) else value for value in args)
+
+
+def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
+    tensors = (torch.from_numpy(_rounded(array)) for array in event.inputs)
+    arguments = event.arguments or (TENSOR,) * len(event.inputs)
+    values = [next(tensors) if value == TENSOR else value for value in arguments]
+    with torch.no_grad(), seeded_random():
+        return [_copy(tensor) for tensor in _tensors(module(*values, **keywords))]
 
 
 def _rounded(array: Array) -> Array:
@@ -312,8 +391,27 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return []
 
 
-def _copies(value: Any) -> list[Array]:
-    return [tensor.detach().cpu().numpy().copy() for tensor in _tensors(value)]
+def _copy(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
+    """A copy; complex numbers as pairs, and constants of float32 in `dtype`."""
+    tensor = tensor.detach()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    if tensor.is_floating_point() and dtype is not None:
+        tensor = tensor.to(dtype)
+    return tensor.cpu().numpy().copy()
+
+
+def _source(module: torch.nn.Module) -> str:
+    """Where the code of a module is."""
+    code = inspect.unwrap(type(module).forward)
+    return _where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
+
+
+@cache
+def _is_reference(filename: str) -> bool:
+    """Whether a file belongs to the reference or to torch's modules, which its layers extend."""
+    parts = Path(filename).parts
+    return "demucs" in parts[:-1] or parts[-3:-1] == ("nn", "modules")
 
 
 @cache

@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from parity import golden, signals
+from parity.applying import apply_port
 from parity.cases import CASES, Case
-from parity.checking import Modes, check_expected
+from parity.checking import Modes, check_expected, check_outputs
 from parity.compare import UNIT_ROUNDOFF, compare, relative_l2
 from parity.events import Event, Expected
 from parity.port import Engine
@@ -42,6 +44,9 @@ def run_case(
     """Compare the port with the golden of a case, or, with `live`, with the running reference."""
     port = make_port(case, dtype)
     expected = live_expected(case) if live else stored_expected(case, folder)
+    if case.apply:
+        outputs = apply_port(port, expected.mix, case.apply)
+        return check_outputs(expected, port, dtype, {"cumulative": outputs}, case.name)
     return check_expected(expected, port, dtype, mode, case.name, engine, probe_parameters)
 
 
@@ -124,17 +129,14 @@ def run_own(
     if not 0 < seconds < math.inf:
         raise ParityError(f"--seconds: expected a number above 0, found {seconds:g}.")
     package = read_package(checkpoint)
-    if package.klass != "demucs.demucs.Demucs":
-        raise ParityError(f"{checkpoint} holds a {package.klass}, which has no port yet.")
     samples, rate = read_audio(audio)
 
     import torch
-    from demucs.demucs import Demucs
 
     from demucs_tf import from_torch
     from parity.reference import capture
 
-    module = Demucs(*package.args, **package.kwargs).eval()
+    module = reference_class(package.klass)(*package.args, **package.kwargs).eval()
     module.load_state_dict({key: torch.tensor(value) for key, value in package.state.items()})
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
@@ -153,10 +155,10 @@ def make_port(case: Case, dtype: str) -> Any:
     """The port of a row with its seeded weights."""
     from demucs_tf.checkpoints.weights import load_state
     from demucs_tf.layers.base import blank_weights
-    from demucs_tf.models.demucs import DemucsTF
+    from demucs_tf.models.ports import PORTS
 
     with blank_weights():
-        model = DemucsTF(**case.config, dtype=dtype)
+        model = PORTS[case.reference](**case.config, **case.port, dtype=dtype)
     load_state(model, weights(case, model))
     return model
 
@@ -168,12 +170,21 @@ def weights(case: Case, model: Any) -> dict[str, Array]:
     return seeded_state(((k, a.shape) for k, a in read_state(model).items()), case.seed)
 
 
+def reference_class(name: str) -> Any:
+    """A class of the reference by its full name, one of those that have a port."""
+    from demucs_tf.models.ports import PORTS
+
+    if name not in PORTS:
+        raise ParityError(f"{name} has no port. There are: {', '.join(PORTS)}.")
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
 def make_reference(case: Case) -> Any:
     """The reference of a row with its seeded weights. Needs torch and demucs."""
     import torch
-    from demucs.demucs import Demucs
 
-    module = Demucs(**case.config).eval()
+    module = reference_class(case.reference)(**case.config).eval()
     shapes = ((key, tuple(value.shape)) for key, value in module.state_dict().items())
     state = seeded_state(shapes, case.seed)
     module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
@@ -185,17 +196,18 @@ def live_expected(case: Case) -> Expected:
     """Run the reference on a row. The small ones on one thread, which is faster for them."""
     import torch
 
+    from parity.applying import capture_applied
     from parity.reference import capture
 
     module = make_reference(case)
+    mix = signals.make(case.signal, case.shape, case.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if case.full else 1)
     try:
-        expected = capture(module, signals.make(case.signal, case.shape, case.seed))
+        expected = capture_applied(module, mix, case) if case.apply else capture(module, mix)
     finally:
         torch.set_num_threads(threads)
     expected.environment["seed"] = case.seed
-    expected.environment["weights"] = state_hash(expected.state)
     return expected
 
 

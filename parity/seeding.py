@@ -7,14 +7,17 @@ which hides errors in both.
 from __future__ import annotations
 
 import hashlib
+import random
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+SEED = 2026  # of Python's `random`
 
 
 def seeded_state(shapes: Iterable[tuple[str, Sequence[int]]], seed: int) -> dict[str, Array]:
@@ -46,3 +49,17 @@ def state_hash(state: Mapping[str, Array]) -> str:
         digest.update(f"{key}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+@contextmanager
+def seeded_random() -> Iterator[None]:
+    """Python's `random` from a fixed state, and as it was afterwards.
+
+    Transformer models draw a shift of their positions in every pass.
+    """
+    before = random.getstate()
+    random.seed(SEED)
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -81,6 +81,11 @@ def _quiet(shape: tuple[int, int, int], random: np.random.RandomState) -> Array:
     return _noise(shape, random) * 1e-4
 
 
+def _loud(shape: tuple[int, int, int], random: np.random.RandomState) -> Array:
+    """Noise far above full scale."""
+    return _noise(shape, random) * 60
+
+
 def _music(shape: tuple[int, int, int], random: np.random.RandomState) -> Array:
     """Real music from the folder that the environment variable PARITY_AUDIO names."""
     import soundfile
@@ -107,5 +112,6 @@ SIGNALS: dict[str, Callable[[tuple[int, int, int], Any], Array]] = {
     "noise": _noise,
     "burst": _burst,
     "quiet": _quiet,
+    "loud": _loud,
     "music": _music,
 }

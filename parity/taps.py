@@ -1,185 +1,38 @@
 """The reference's functional steps: what it computes without calling a module.
 
-A tap is one or more statements of the reference's `forward`, quoted here as `ast.unparse` writes
-them. While the reference runs, every torch operation is traced back to its statement; one that
-belongs to no tap fails the coverage check, so this table cannot fall behind the reference.
-Consecutive operations of one tap, not interrupted by a module call, are one call of it. Its inputs
-are the tensors from outside, in the order of their first use; its output is the last result.
-The port runs the same step under the same name through `Observable.step`.
+A tap is one or more statements of the reference. While the reference runs, every torch operation
+is traced back to the innermost statement that belongs to a tap; one without a tap fails the
+coverage check, so these tables cannot fall behind the reference. Consecutive operations of one
+tap, not interrupted by a module call, are one call of it. Its inputs are the tensors from outside,
+in the order of their first use; its output is the last result. The port runs the same step under
+the same name through `Observable.step`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from parity import taps_demucs, taps_hybrid, taps_transformer
+from parity.tap import Tap
 
-
-@dataclass(frozen=True)
-class Tap:
-    """One functional step of a reference class. `moves`: no arithmetic, so bitwise equal."""
-
-    owner: str
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    statements: tuple[str, ...]
-    moves: bool = False
-
-
-TAPS: tuple[Tap, ...] = (
-    # Demucs.forward
-    Tap("Demucs", "mono", ("BAT",), "BAT", ("mono = mix.mean(dim=1, keepdim=True)",)),
-    Tap("Demucs", "mean", ("BAT",), "BAT", ("mean = mono.mean(dim=-1, keepdim=True)",)),
-    Tap("Demucs", "std", ("BAT",), "BAT", ("std = mono.std(dim=-1, keepdim=True)",)),
-    Tap("Demucs", "normalize", ("BAT",) * 3, "BAT", ("x = (x - mean) / (1e-05 + std)",)),
-    Tap(
-        "Demucs",
-        "pad",
-        ("BAT",),
-        "BAT",
-        ("x = F.pad(x, (delta // 2, delta - delta // 2))",),
-        moves=True,
-    ),
-    Tap("Demucs", "upsample", ("BAT",), "BAT", ("x = julius.resample_frac(x, 1, 2)",)),
-    Tap("Demucs", "skip", ("BCT>BTC",) * 2, "BCT>BTC", ("x = decode(x + skip)",)),
-    Tap("Demucs", "downsample", ("BAT",), "BAT", ("x = julius.resample_frac(x, 2, 1)",)),
-    Tap("Demucs", "denormalize", ("BAT",) * 3, "BAT", ("x = x * std + mean",)),
-    Tap("Demucs", "trim", ("BAT",), "BAT", ("x = center_trim(x, length)",), moves=True),
-    Tap(
-        "Demucs",
-        "split",
-        ("BAT",),
-        "BSAT",
-        ("x = x.view(x.size(0), len(self.sources), self.audio_channels, x.size(-1))",),
-        moves=True,
-    ),
-    # DConv.forward
-    Tap("DConv", "skip", ("BCT>BTC",) * 2, "BCT>BTC", ("x = x + layer(x)",)),
-    # BLSTM.forward
-    Tap(
-        "BLSTM",
-        "frame",
-        ("BCT>BTC",),
-        "TBC>BTC",
-        (
-            "frames = unfold(x, width, stride)",
-            "x = frames.permute(0, 2, 1, 3).reshape(-1, C, width)",
-            "x = x.permute(2, 0, 1)",
-        ),
-        moves=True,
-    ),
-    Tap(
-        "BLSTM",
-        "unframe",
-        ("TBC>BTC",),
-        "BCT>BTC",
-        (
-            "x = x.permute(1, 2, 0)",
-            "frames = x.reshape(B, -1, C, width)",
-            "out.append(frames[:, k, :, :-limit])",
-            "out.append(frames[:, k, :, limit:])",
-            "out.append(frames[:, k, :, limit:-limit])",
-            "out = torch.cat(out, -1)",
-            "out = out[..., :T]",
-        ),
-        moves=True,
-    ),
-    Tap("BLSTM", "skip", ("BCT>BTC",) * 2, "BCT>BTC", ("x = x + y",)),
-    # LocalState.forward; there the first of two time axes is the key, the second the query
-    Tap(
-        "LocalState",
-        "delta",
-        (),
-        "KQ",
-        (
-            "indexes = torch.arange(T, device=x.device, dtype=x.dtype)",
-            "delta = indexes[:, None] - indexes[None, :]",
-        ),
-    ),
-    Tap(
-        "LocalState",
-        "queries",
-        ("BCT>BTC",),
-        "BHCT>BTHC",
-        ("queries = self.query(x).view(B, heads, -1, T)",),
-        moves=True,
-    ),
-    Tap(
-        "LocalState",
-        "keys",
-        ("BCT>BTC",),
-        "BHCT>BTHC",
-        ("keys = self.key(x).view(B, heads, -1, T)",),
-        moves=True,
-    ),
-    Tap(
-        "LocalState",
-        "scores",
-        ("BHCT>BTHC",) * 2,
-        "BHKQ>BHQK",
-        (
-            "dots = torch.einsum('bhct,bhcs->bhts', keys, queries)",
-            "dots /= keys.shape[2] ** 0.5",
-        ),
-    ),
-    Tap(
-        "LocalState",
-        "rates",
-        (),
-        "N",
-        ("decays = torch.arange(1, self.ndecay + 1, device=x.device, dtype=x.dtype)",),
-    ),
-    Tap(
-        "LocalState",
-        "decays",
-        ("BCT>BTC",),
-        "BHCT>BTHC",
-        ("decay_q = self.query_decay(x).view(B, heads, -1, T)",),
-        moves=True,
-    ),
-    Tap(
-        "LocalState",
-        "penalty",
-        ("BHCT>BTHC", "N", "KQ", "BHKQ>BHQK"),
-        "BHKQ>BHQK",
-        (
-            "decay_q = torch.sigmoid(decay_q) / 2",
-            "decay_kernel = -decays.view(-1, 1, 1) * delta.abs() / self.ndecay ** 0.5",
-            "dots += torch.einsum('fts,bhfs->bhts', decay_kernel, decay_q)",
-            "dots.masked_fill_(torch.eye(T, device=dots.device, dtype=torch.bool), -100)",
-        ),
-    ),
-    Tap(
-        "LocalState",
-        "weights",
-        ("BHKQ>BHQK",),
-        "BHKQ>BHQK",
-        ("weights = torch.softmax(dots, dim=2)",),
-    ),
-    Tap(
-        "LocalState",
-        "content",
-        ("BCT>BTC",),
-        "BHCT>BTHC",
-        ("content = self.content(x).view(B, heads, -1, T)",),
-        moves=True,
-    ),
-    Tap(
-        "LocalState",
-        "result",
-        ("BHKQ>BHQK", "BHCT>BTHC"),
-        "BCT>BTC",
-        (
-            "result = torch.einsum('bhts,bhct->bhcs', weights, content)",
-            "result = result.reshape(B, -1, T)",
-        ),
-    ),
-    Tap("LocalState", "skip", ("BCT>BTC",) * 2, "BCT>BTC", ("return x + self.proj(result)",)),
-)
+TAPS: tuple[Tap, ...] = (*taps_demucs.TAPS, *taps_hybrid.TAPS, *taps_transformer.TAPS)
 
 BY_STATEMENT: dict[tuple[str, str], Tap] = {
     (tap.owner, statement): tap for tap in TAPS for statement in tap.statements
 }
 BY_NAME: dict[tuple[str, str], Tap] = {(tap.owner, tap.name): tap for tap in TAPS}
 
+# Statements whose own operations are no steps, each with the reason.
+NO_STEPS: dict[str, str] = {
+    **taps_hybrid.NO_STEPS,
+    **taps_transformer.NO_STEPS,
+}
+
+# Modules that a pass of the reference may not call, as (class of the parent, name), and whether
+# the parent uses their weights itself. torch's attention does; without norm_first, nothing uses the
+# third norm of a cross-attention layer.
+NEVER_CALLED: dict[tuple[str, str], bool] = {
+    ("MultiheadAttention", "out_proj"): True,
+    ("CrossTransformerEncoderLayer", "norm3"): False,
+}
+
 # Modules that only move or select data, so that their isolated comparison is bitwise.
-MOVING_MODULES = frozenset({"Identity", "ReLU"})
+MOVING_MODULES = frozenset({"Dropout", "Identity", "ReLU"})

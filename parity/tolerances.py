@@ -29,10 +29,19 @@ SCALE_FLOAT64 = UNIT_ROUNDOFF["float64"] / UNIT_ROUNDOFF["float32"]
 # Whatever the floor says, no tensor gets more than this.
 CEILING = {
     ("float64", "isolated"): 1e-12,
-    ("float64", "cumulative"): 1e-11,
+    ("float64", "cumulative"): 1e-10,
     ("float32", "isolated"): 1e-4,
-    ("float32", "cumulative"): 1e-4,
+    ("float32", "cumulative"): 1e-3,
 }
+
+# Expectation maximization divides by determinants next to zero, which costs up to three digits more
+# than its inputs have lost: docs/tolerances.md.
+CEILING_ILL_CONDITIONED = {"float64": 1e-9, "float32": 1e-3}
+ILL_CONDITIONED = frozenset({"wiener_maximization"})
+
+# QUIRK demucs/apply.py:258: the reference adds chunks up in float32 whatever the model's type, so
+# its output is no float64 to hold ours against.
+ADDED_IN_FLOAT32 = frozenset({"apply_model", "Separator"})
 
 # What only moves data is bitwise equal.
 BITWISE = 0.0
@@ -40,6 +49,8 @@ BITWISE = 0.0
 
 def floor(event: Event, output: int, mode: Mode, dtype: str) -> float:
     """The relative L2 error that the reference itself has, or would have, at `dtype`."""
+    if event.owner in ADDED_IN_FLOAT32:
+        return max(event.cumulative_floors[output], UNIT_ROUNDOFF["float32"])
     floors = event.isolated_floors if mode == "isolated" else event.cumulative_floors
     return floors[output] * (SCALE_FLOAT64 if dtype == "float64" else 1.0)
 
@@ -48,9 +59,14 @@ def tolerance(event: Event, output: int, mode: Mode, dtype: str) -> float:
     """The bound on the relative L2 error of one output of one call."""
     if mode == "isolated" and event.moves:
         return BITWISE
+    if event.owner in ADDED_IN_FLOAT32:
+        return FACTOR * floor(event, output, mode, dtype)
     unit = max(floor(event, output, mode, dtype), UNIT_ROUNDOFF[dtype])
     if dtype == "float64":
         factor = FACTOR_FLOAT64
     else:
         factor = FACTOR if mode == "isolated" or event.path == "" else FACTOR_INSIDE
-    return min(factor * unit, CEILING[dtype, mode])
+    ceiling = CEILING[dtype, mode]
+    if mode == "isolated" and event.path.rpartition(":")[2] in ILL_CONDITIONED:
+        ceiling = CEILING_ILL_CONDITIONED[dtype]
+    return min(factor * unit, ceiling)

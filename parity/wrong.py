@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.layers import conv, recurrent, resample, shape
+from demucs_tf.layers import conv, float32_math, recurrent, resample, shape
 
 # The originals, taken before anything is replaced.
 _conv_call = conv.Conv1d.call
@@ -23,10 +25,11 @@ _sinc_kernel = resample.sinc_kernel
 def with_attributes(method: Callable[..., Any], **attributes: Any) -> Callable[..., Any]:
     """`method`, with some attributes of its object set before each call."""
 
-    def changed(self: Any, *arguments: Any) -> Any:
+    @wraps(method)  # Keras reads the signature
+    def changed(self: Any, *arguments: Any, **options: Any) -> Any:
         for name, value in attributes.items():
             object.__setattr__(self, name, value)
-        return method(self, *arguments)
+        return method(self, *arguments, **options)
 
     return changed
 
@@ -220,8 +223,11 @@ def kernel_symmetric_window(old_sr: int, new_sr: int) -> Any:
     return (kernel * np.hanning(kernel.shape[1])).astype(np.float32)
 
 
-def kernel_without_last_places(old_sr: int, new_sr: int) -> Any:
-    kernel = _sinc_kernel(old_sr, new_sr).copy()
-    for flat, units in resample._LAST_PLACES[old_sr, new_sr]:
-        kernel.view(np.int32).ravel()[flat] -= units
-    return kernel
+def kernel_correctly_rounded(old_sr: int, new_sr: int) -> Any:
+    """Sine and cosine rounded to the nearest float32, which torch's are not."""
+
+    def rounded(function: Any) -> Any:
+        return lambda x: function(x.astype(np.float64)).astype(np.float32)
+
+    with mock.patch.multiple(float32_math, sin=rounded(np.sin), cos=rounded(np.cos)):
+        return _sinc_kernel.__wrapped__(old_sr, new_sr)

@@ -16,7 +16,7 @@ import demucs_tf
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from parity.compare import compare
-from tests.pickles import dict_of, integer, list_of, named, package, storage, tensor, text, write
+from tests.pickles import dict_of, integer, list_of, package, storage, tensor, text, write
 
 SMALL: dict[str, Any] = {"channels": 4, "depth": 2, "lstm_layers": 1, "resample": False}
 
@@ -91,14 +91,6 @@ def test_an_unknown_argument_is_dropped_with_a_warning_that_points_at_the_caller
         loaded = demucs_tf.load_model(path)
     assert caught[0].filename == __file__
     np.testing.assert_array_equal(loaded(music()), model(music()))
-
-
-@pytest.mark.parametrize("klass", ["hdemucs.HDemucs", "htdemucs.HTDemucs", "wdemucs.WDemucs"])
-def test_the_other_classes_are_not_supported_yet(tmp_path: Path, klass: str) -> None:
-    module, name = klass.split(".")
-    path = write(tmp_path / "a.th", package(klass=named(f"demucs.{module}", name)))
-    with pytest.raises(CheckpointError, match=rf"not supported yet: .*demucs\.{module}\.{name}"):
-        demucs_tf.load_model(path)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +198,7 @@ def test_a_keras_file_of_another_class(tmp_path: Path) -> None:
 
     path = tmp_path / "other.keras"
     keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]).save(path)
-    with pytest.raises(CheckpointError, match=r"wanted a saved demucs_tf>DemucsTF, found .*Seq"):
+    with pytest.raises(CheckpointError, match=r"wanted a saved demucs_tf>DemucsTF, .*found .*Seq"):
         demucs_tf.load_model(path)
 
 

@@ -31,7 +31,7 @@ class DConv(Layer):
     Shape: (B, T, C) -> (B, T, C).
 
     Raises:
-        ValueError: `kernel` is even.
+        ValueError: `kernel` is even, or nothing is left of the channels.
 
     Reference: demucs/demucs.py::DConv
     """
@@ -56,6 +56,11 @@ class DConv(Layer):
             raise ValueError(f"DConv needs an odd kernel, got {kernel}.")
         dtype = self.dtype
         hidden = int(channels / compress)
+        if hidden < 1:
+            raise ValueError(
+                f"DConv compresses {channels} channels by {compress} to none: make dconv_comp "
+                "smaller or channels larger."
+            )
 
         def group_norm(width: int) -> Layer:
             if not norm:

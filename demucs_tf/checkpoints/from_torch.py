@@ -13,23 +13,22 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
     """Build the port of a live reference model, with its configuration and its weights.
 
     Args:
-        module: a `demucs.demucs.Demucs` (or a subclass) of any floating dtype, on any device.
+        module: a Demucs, HDemucs or HTDemucs (or a subclass) of any floating dtype, on any device.
         dtype: "float32" or "float64", of the port.
 
     Returns:
-        a `DemucsTF` on its own copy of the weights.
+        a `DemucsTF`, `HDemucsTF` or `HTDemucsTF` on its own copy of the weights.
 
     Raises:
         CheckpointError: `module` is of a class that has no port.
     """
     from demucs_tf.layers.base import blank_weights
-    from demucs_tf.models.demucs import DemucsTF
+    from demucs_tf.models.ports import PORTS
 
-    ports = {"demucs.demucs.Demucs": DemucsTF}
     names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(module).__mro__]
-    port = next((ports[name] for name in names if name in ports), None)
+    port = next((PORTS[name] for name in names if name in PORTS), None)
     if port is None or not hasattr(module, "_init_args_kwargs"):
-        raise CheckpointError(f"from_torch takes a module of {', '.join(ports)}, got {names[0]}.")
+        raise CheckpointError(f"from_torch takes a module of {', '.join(PORTS)}, got {names[0]}.")
     args, kwargs = module._init_args_kwargs
     arguments = inspect.signature(port).bind(*args, **kwargs).arguments
     with blank_weights():

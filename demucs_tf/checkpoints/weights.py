@@ -32,6 +32,11 @@ TRANSFORMS: dict[str, Transform] = {
     # Linear (O, I) <-> (I, O); convolution (O, I, K) <-> (K, I, O); transposed convolution
     # (I, O, K) <-> (K, O, I): each the same numbers with the order of the axes reversed.
     "reversed": Transform(np.transpose, np.transpose),
+    # Convolution over frequency and time (O, I, F, T) <-> (F, T, I, O), transposed convolution
+    # (I, O, F, T) <-> (F, T, O, I).
+    "kernel first": Transform(
+        lambda array: array.transpose(2, 3, 1, 0), lambda array: array.transpose(3, 2, 0, 1)
+    ),
 }
 
 # Variables have the names of the reference's `state_dict`, so a rule needs no pair of names:
@@ -41,10 +46,18 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("Conv1d", "bias", "same"),
     ("ConvTranspose1d", "weight", "reversed"),
     ("ConvTranspose1d", "bias", "same"),
+    ("Conv2d", "weight", "kernel first"),
+    ("Conv2d", "bias", "same"),
+    ("ConvTranspose2d", "weight", "kernel first"),
+    ("ConvTranspose2d", "bias", "same"),
     ("Linear", "weight", "reversed"),
     ("Linear", "bias", "same"),
     ("GroupNorm", "weight|bias", "same"),
+    ("LayerNorm", "weight|bias", "same"),
     ("LayerScale", "scale", "same"),
+    ("Embedding", "weight", "same"),
+    ("MultiheadAttention", "in_proj_weight", "reversed"),
+    ("MultiheadAttention", "in_proj_bias", "same"),
     ("LSTM", "weight_[ih]h_l[0-9]+(_reverse)?", "reversed"),
     ("LSTM", "bias_[ih]h_l[0-9]+(_reverse)?", "same"),
 )

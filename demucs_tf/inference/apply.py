@@ -20,8 +20,14 @@ Callback = Callable[[dict[str, Any]], None]
 class Model(Protocol):
     """What `apply_model` needs to know of a model: (B, A, T) -> (B, S, A, T).
 
-    A model may also have `valid_length(length: int) -> int`, the length that it wants its
-    input padded to.
+    A model may also have
+
+    - `valid_length(length: int) -> int`, the length that it wants its input padded to; it raises
+      ValueError for a `length` that is too long;
+    - `training_length: int` besides, the samples that it was trained on: then a `segment` of the
+      caller's is the length of every input, however short the chunk;
+    - `draw_shift(generator) -> int`: then it is called with `shift`, what was drawn for each item
+      of the batch, as a second argument.
     """
 
     sources: list[str]
@@ -65,8 +71,9 @@ def apply_model(
             `model_idx_in_bag`, `shift_idx`, `segment_offset` (samples), `state` ("start" or
             "end"); `models` is 1 unless `callback_arg` has it.
         callback_arg: passed on to `callback`.
-        seed: draw the shifts that the reference draws after `random.seed(seed)`. None: from
-            Python's global `random`, as the reference does.
+        seed: draw what the reference draws after `random.seed(seed)`: the shifts, and for
+            HTDemucs the positions of each chunk. None: from Python's global `random`, as the
+            reference does.
         batch_size: chunks of equal length that go through the model together. 1 computes in
             the reference's order; more differs by rounding only.
 
@@ -74,7 +81,8 @@ def apply_model(
         (B, S, A, T) in the model's dtype.
 
     Raises:
-        ValueError: an argument out of range, or a mixture that does not fit the model.
+        ValueError: an argument out of range, a mixture that does not fit the model or has samples
+            that are NaN or infinite, or a segment longer than the one an HTDemucs was trained on.
 
     Reference: demucs/apply.py::apply_model
     """
@@ -84,7 +92,9 @@ def apply_model(
     # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
     # "models" of the caller's stays.
     info = {"models": 1, **(callback_arg or {})}
-    job = _Job(model, settings, _compiled(model), callback, {**info, "model_idx_in_bag": 0})
+    generator: Any = random if settings.seed is None else random.Random(settings.seed)
+    info["model_idx_in_bag"] = 0
+    job = _Job(model, settings, generator, _compiled(model), callback, info)
     return job.shifted(_checked(mix, model))
 
 
@@ -94,7 +104,8 @@ class _Job:
 
     model: Model
     settings: ApplySettings
-    forward: Callable[[Array], Array]
+    generator: Any  # a random.Random, or the module
+    forward: Callable[..., Array]
     callback: Callback | None
     info: dict[str, Any]
 
@@ -103,13 +114,12 @@ class _Job:
         settings = self.settings
         if not settings.shifts:
             return self._one_shift(TensorChunk(mix), 0)
-        randint = random.randint if settings.seed is None else random.Random(settings.seed).randint
         length = mix.shape[-1]
         max_shift = int(0.5 * self.model.samplerate)
         padded_mix = TensorChunk(mix).padded(length + 2 * max_shift)
         out = np.zeros(self._out_shape(mix, length), mix.dtype)
         for shift_idx in range(settings.shifts):
-            offset = randint(0, max_shift)
+            offset = self.generator.randint(0, max_shift)
             shifted = TensorChunk(padded_mix, offset, length + max_shift - offset)
             out += self._one_shift(shifted, shift_idx)[..., max_shift - offset :]
         out /= settings.shifts
@@ -176,16 +186,42 @@ class _Job:
         padded = np.concatenate([chunk.padded(length) for chunk, _ in batch])
         for _, offset in batch:
             self._notify("start", offset, shift_idx)
-        out = self.forward(padded)
+        out = self.forward(padded, *self._drawn(batch))
         for _, offset in batch:
             self._notify("end", offset, shift_idx)
         for (chunk, _), part in zip(batch, np.split(out, len(batch)), strict=True):
             yield center_trim(part, chunk.length)
 
+    def _drawn(self, batch: list[tuple[TensorChunk, int]]) -> list[Array]:
+        """What the model wants to have drawn, for each item: one draw a chunk, in their order."""
+        draw_shift = getattr(self.model, "draw_shift", None)
+        if draw_shift is None:
+            return []
+        drawn = [draw_shift(self.generator) for _ in batch]
+        return [np.repeat(np.array(drawn, np.int32), batch[0][0].tensor.shape[0])]
+
     def _valid_length(self, length: int) -> int:
-        # Reference: demucs/apply.py:305-310. HTDemucs has a rule of its own there.
+        """The length of the model's input for a chunk of `length` samples.
+
+        Reference: demucs/apply.py:305-310
+        """
+        segment = self.settings.segment
         valid_length = getattr(self.model, "valid_length", None)
+        if segment is not None and hasattr(self.model, "training_length"):
+            length = int(segment * self.model.samplerate)
+            self._refuse_longer_than_trained(length)
+            return length
         return length if valid_length is None else int(valid_length(length))
+
+    def _refuse_longer_than_trained(self, length: int) -> None:
+        try:
+            self.model.valid_length(length)  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise ValueError(
+                f"Given length {length} is longer than training length "
+                f"{self.model.training_length}: "  # type: ignore[attr-defined]
+                f"choose a segment of at most {float(self.model.segment):g} s."
+            ) from error
 
     def _notify(self, state: str, offset: int, shift_idx: int) -> None:
         if self.callback is not None:
@@ -196,19 +232,21 @@ class _Job:
         return (mix.shape[0], len(self.model.sources), mix.shape[1], length)
 
 
-def _compiled(model: Any) -> Callable[[Array], Array]:
+def _compiled(model: Any) -> Callable[..., Array]:
     """`model` as one graph for every length, traced once and kept with the model."""
     import tensorflow as tf
 
     function = getattr(model, "_apply_function", None)
     if function is None:
-        spec = tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)
+        signature = [tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]
+        if hasattr(model, "draw_shift"):
+            signature.append(tf.TensorSpec([None], tf.int32))
 
-        def forward(mix: Any) -> Any:
-            return model(mix)
+        def forward(*inputs: Any) -> Any:
+            return model(*inputs)
 
-        function = model._apply_function = tf.function(forward, input_signature=[spec])
-    return lambda mix: function(tf.convert_to_tensor(mix)).numpy()
+        function = model._apply_function = tf.function(forward, input_signature=signature)
+    return lambda *inputs: function(*map(tf.convert_to_tensor, inputs)).numpy()
 
 
 def _checked(mix: Array, model: Model) -> Array:
@@ -221,4 +259,6 @@ def _checked(mix: Array, model: Model) -> Array:
         raise ValueError(f"mix must be {shape} and not empty, got {mix.shape}.")
     if not np.issubdtype(mix.dtype, np.floating):
         raise ValueError(f"mix must be floating point in [-1, 1], got {mix.dtype}.")
+    if not np.isfinite(mix).all():
+        raise ValueError("mix has samples that are NaN or infinite.")
     return mix.astype(model.compute_dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Activations: exact GELU, ReLU, GLU."""
+"""Exact GELU, ReLU and GLU: as layers, and as functions where the reference has no module."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ class GELU(Layer):
 
     def call(self, x: Any) -> Any:
         """(...) -> (...)."""
-        if self.approximate:
-            return tf.nn.gelu(x, approximate=True)
-        # Not tf.nn.gelu: it rounds sqrt(2) to float32 even for float64 input.
-        return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+        return tf.nn.gelu(x, approximate=True) if self.approximate else gelu(x)
 
 
 class ReLU(Layer):
@@ -52,5 +49,22 @@ class GLU(Layer):
 
     def call(self, x: Any) -> Any:
         """(..., 2 C) -> (..., C)."""
-        value, gate = tf.split(x, 2, axis=-1)
-        return value * tf.sigmoid(gate)
+        return glu(x)
+
+
+def gelu(x: Any) -> Any:
+    """The exact GELU.
+
+    Reference: torch.nn.functional.gelu
+    """
+    # Not tf.nn.gelu: it rounds sqrt(2) to float32 even for float64 input.
+    return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+def glu(x: Any) -> Any:
+    """GLU over the last axis.
+
+    Reference: torch.nn.functional.glu
+    """
+    value, gate = tf.split(x, 2, axis=-1)
+    return value * tf.sigmoid(gate)

@@ -1,14 +1,21 @@
-"""Attention over time without positional embedding, with a learnt penalty on distance."""
+"""Attention: over time with a learnt penalty on distance, and scaled dot-product attention."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.shape import size
+from demucs_tf.layers.linear import Linear, product
+from demucs_tf.layers.reshape import lengths
+from demucs_tf.layers.shape import pad_axis, size
+
+# Queries that attend at a time.
+_BLOCK = 384
 
 
 class LocalState(Layer):
@@ -66,7 +73,7 @@ class LocalState(Layer):
         return tf.cast(indexes[:, None] - indexes[None, :], self.compute_dtype)
 
     def _split(self, x: Any) -> Any:
-        return tf.reshape(x, [size(x, 0), size(x, 1), self.heads, x.shape[2] // self.heads])
+        return tf.reshape(x, [*lengths(x)[:-1], self.heads, x.shape[2] // self.heads])
 
     def _scores(self, keys: Any, queries: Any) -> Any:
         scale = tf.constant((self.channels // self.heads) ** 0.5, keys.dtype)
@@ -83,4 +90,90 @@ class LocalState(Layer):
 
     def _mix(self, weights: Any, content: Any) -> Any:
         result = tf.einsum("bhst,bthc->bshc", weights, content)
-        return tf.reshape(result, [size(result, 0), size(result, 1), self.channels])
+        return tf.reshape(result, [*lengths(result)[:2], self.channels])
+
+
+class MultiheadAttention(Layer):
+    """Scaled dot-product attention of queries over keys, with a linear map before and after.
+
+    Queries are worked on in blocks, so that memory grows with the number of keys and not with its
+    square.
+
+    Args:
+        embed_dim: D, a multiple of `num_heads`.
+        num_heads: number of heads.
+
+    Variables: in_proj_weight (D, 3 D) and in_proj_bias (3 D), for query, key and value in turn;
+    out_proj, a Linear.
+    Shape: (B, T, D), (B, S, D), (B, S, D) -> (B, T, D).
+
+    Raises:
+        ValueError: `embed_dim` is not a multiple of `num_heads`.
+
+    Reference: torch.nn.MultiheadAttention(batch_first=True)
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if embed_dim % num_heads:
+            raise ValueError(
+                f"MultiheadAttention needs embed_dim divisible by num_heads, got {embed_dim} "
+                f"channels for {num_heads} heads: change t_heads, channels or bottom_channels."
+            )
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        glorot = keras.initializers.GlorotUniform()
+        self.in_proj_weight = self.variable("in_proj_weight", (embed_dim, 3 * embed_dim), glorot)
+        self.in_proj_bias = self.variable("in_proj_bias", (3 * embed_dim,), 0)
+        self.out_proj = Linear(embed_dim, embed_dim, dtype=self.dtype)
+        if not weights_are_blank():
+            self.out_proj.bias.assign(tf.zeros_like(self.out_proj.bias))
+
+    def call(self, query: Any, key: Any, value: Any) -> Any:
+        """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
+        q = self.step("q", lambda x: self._project(x, 0), query)
+        k = self.step("k", lambda x: self._project(x, 1), key)
+        v = self.step("v", lambda x: self._project(x, 2), value)
+        heads = self.step("heads", self._attend, q, k, v)  # (B, T, H, D / H)
+        return self.step("out_proj", self._merge, heads)
+
+    def _project(self, x: Any, index: int) -> Any:
+        part = slice(index * self.embed_dim, (index + 1) * self.embed_dim)
+        return product(x, self.in_proj_weight[:, part]) + self.in_proj_bias[part]
+
+    def _merge(self, heads: Any) -> Any:
+        merged = tf.reshape(heads, [*lengths(heads)[:2], self.embed_dim])
+        return self.out_proj.call(merged)  # not a call of its own in the reference either
+
+    def _split(self, x: Any) -> Any:
+        """(B, T, D) -> (B, H, T, D / H)."""
+        width = self.embed_dim // self.num_heads
+        x = tf.reshape(x, [*lengths(x)[:-1], self.num_heads, width])
+        return tf.transpose(x, [0, 2, 1, 3])
+
+    def _attend(self, q: Any, k: Any, v: Any) -> Any:
+        q, k, v = self._split(q), self._split(k), self._split(v)
+        q *= tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
+
+        def attend(q: Any) -> Any:
+            weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True))
+            return tf.matmul(weights, v)
+
+        length = size(q, 2)
+        if isinstance(length, int):
+            rows = [min(_BLOCK, length - start) for start in range(0, length, _BLOCK)]
+            heads = tf.concat([attend(block) for block in tf.split(q, rows, 2)], 2)
+        else:
+            heads = _by_blocks(attend, q)
+        return tf.transpose(heads, [0, 2, 1, 3])
+
+
+def _by_blocks(function: Callable[[Any], Any], x: Any) -> Any:
+    """`function` of blocks along axis 2, whose length is unknown: (B, H, T, D) -> (B, H, T, D)."""
+    batch, heads, length, width = (size(x, axis) for axis in range(4))
+    count = -(-length // _BLOCK)
+    padded = pad_axis(x, 0, count * _BLOCK - length, axis=2)
+    blocks = tf.reshape(padded, [batch, heads, count, _BLOCK, width])
+    blocks = tf.map_fn(function, tf.transpose(blocks, [2, 0, 1, 3, 4]))
+    rows = tf.reshape(tf.transpose(blocks, [1, 2, 0, 3, 4]), [batch, heads, -1, width])
+    return rows[:, :, :length]

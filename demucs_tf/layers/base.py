@@ -69,6 +69,24 @@ class Identity(Layer):
         return x
 
 
+class Dropout(Layer):
+    """Zero some of the numbers in training and scale up the others; otherwise do nothing.
+
+    Args:
+        rate: the share that becomes zero.
+
+    Reference: torch.nn.Dropout
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """(...) -> (...)."""
+        return keras.random.dropout(x, self.rate) if training and self.rate else x
+
+
 class Sequential(Layer):
     """Run layers one after another; their paths are their positions, as in torch.
 

@@ -1,13 +1,15 @@
-"""Convolution and transposed convolution over time, channels-last."""
+"""Convolution and transposed convolution, channels-last: over time, and over frequency and time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
-from demucs_tf.layers.shape import pad_axis
+from demucs_tf.layers.linear import product
+from demucs_tf.layers.shape import pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
@@ -49,20 +51,22 @@ class Conv1d(Layer):
         """(B, T, C) -> (B, T', C')."""
         weight = tf.convert_to_tensor(self.weight)
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
-            return tf.matmul(x, weight[0]) + self.bias  # a product is faster than a convolution
+            return product(x, weight[0]) + self.bias  # faster than a convolution
         if self.padding:
             x = pad_axis(x, self.padding, self.padding, axis=1)
-        sizes = _sizes(self.in_channels, self.kernel_size)
-        y = self.bias
-        for channels, w in zip(tf.split(x, sizes, 2), tf.split(weight, sizes, 1), strict=True):
-            y += _convolve(channels, w, self.stride, self.dilation)
-        return y
+        return self.bias + _in_parts(
+            lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, self.kernel_size
+        )
 
 
-def _sizes(channels: int, kernel_size: int) -> list[int]:
-    """Cut `channels` into nearly equal parts whose sums are at most `_LONGEST_SUM` long."""
-    parts = min(channels, -(-kernel_size * channels // _LONGEST_SUM))
-    return [channels // parts + (index < channels % parts) for index in range(parts)]
+def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
+    """The sum of convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
+    channels = x.shape[-1]
+    parts = min(channels, -(-taps * channels // _LONGEST_SUM))
+    sizes = [channels // parts + (index < channels % parts) for index in range(parts)]
+    pairs = zip(tf.split(x, sizes, -1), tf.split(weight, sizes, -2), strict=True)
+    first, *rest = (convolve(*pair) for pair in pairs)
+    return sum(rest, first)
 
 
 def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -127,3 +131,79 @@ class ConvTranspose1d(Layer):
             "VALID",
         )
         return y + self.bias
+
+
+class Conv2d(Layer):
+    """Convolution over frequency and time with torch's explicit, symmetric zero padding.
+
+    `kernel_size`, `stride` and `padding` are pairs (frequency, time).
+
+    Variables: weight (K_F, K_T, C, C'), bias (C').
+    Shape: (B, F, T, C) -> (B, F', T', C'), each length L' = (L + 2 padding - K) // stride + 1.
+
+    Reference: torch.nn.Conv2d
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sequence[int],
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = tuple(kernel_size)
+        self.stride = tuple(stride)
+        self.padding = tuple(padding)
+        fan_in = in_channels * kernel_size[0] * kernel_size[1]
+        shape = (*self.kernel_size, in_channels, out_channels)
+        self.weight = self.variable("weight", shape, uniform(fan_in))
+        self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
+
+    def call(self, x: Any) -> Any:
+        """(B, F, T, C) -> (B, F', T', C')."""
+        weight = tf.convert_to_tensor(self.weight)
+        if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
+            return product(x, weight[0, 0]) + self.bias
+        for axis, padding in zip((1, 2), self.padding, strict=True):
+            if padding:
+                x = pad_axis(x, padding, padding, axis)
+        return self.bias + _in_parts(
+            lambda x, w: tf.nn.conv2d(x, w, self.stride, "VALID"),
+            x,
+            weight,
+            self.kernel_size[0] * self.kernel_size[1],
+        )
+
+
+class ConvTranspose2d(Layer):
+    """Transposed convolution over frequency, not cropped; time is left alone.
+
+    Variables: weight (K, 1, C', C), bias (C').
+    Shape: (B, F, T, C) -> (B, (F - 1) stride + K, T, C').
+
+    Reference: torch.nn.ConvTranspose2d with a kernel (K, 1) and a stride (stride, 1)
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        fan_in = out_channels * kernel_size
+        shape = (kernel_size, 1, out_channels, in_channels)
+        self.weight = self.variable("weight", shape, uniform(fan_in))
+        self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
+
+    def call(self, x: Any) -> Any:
+        """(B, F, T, C) -> (B, (F - 1) stride + K, T, C')."""
+        weight = tf.convert_to_tensor(self.weight)
+        freqs = (x.shape[1] - 1) * self.stride + self.kernel_size
+        shape = [size(x, 0), freqs, size(x, 2), self.out_channels]
+        stride = (self.stride, 1)
+        y = tf.nn.conv2d_transpose(x, weight, tf.stack(shape), stride, "VALID")
+        return tf.ensure_shape(y, [None, freqs, x.shape[2], self.out_channels]) + self.bias

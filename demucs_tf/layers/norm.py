@@ -1,4 +1,4 @@
-"""GroupNorm and LayerScale."""
+"""GroupNorm, LayerNorm and LayerScale."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer
-from demucs_tf.layers.reduce import sum_float64
-from demucs_tf.layers.shape import size, sizes
+from demucs_tf.layers.reduce import mean_float64
+from demucs_tf.layers.reshape import lengths
 
 
 class GroupNorm(Layer):
@@ -44,7 +44,7 @@ class GroupNorm(Layer):
     def call(self, x: Any) -> Any:
         """(B, ..., C) -> (B, ..., C)."""
         groups, width = self.num_groups, self.num_channels // self.num_groups
-        grouped = tf.reshape(x, [size(x, 0), -1, groups, width])  # (B, N, G, C / G)
+        grouped = tf.reshape(x, [*lengths(x)[:-1], groups, width])  # (B, ..., G, C / G)
         mean = _group_mean(grouped)
         # What float32 cuts off the mean would be divided by sqrt(epsilon) in a group that is
         # nearly constant, so it goes into the shift.
@@ -55,13 +55,41 @@ class GroupNorm(Layer):
         weight = tf.reshape(self.weight, [groups, width])
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
         shift = tf.reshape(self.bias, [groups, width]) - low * scale
-        return tf.reshape(centred * scale + shift, sizes(x))
+        return tf.reshape(centred * scale + shift, lengths(x))
 
 
 def _group_mean(grouped: Any) -> Any:
-    """(B, N, G, C / G) -> (B, 1, G, 1) in float64; channels are few, positions are many."""
-    sums = sum_float64(tf.reduce_sum(grouped, -1, keepdims=True))
-    return sums / tf.cast(size(grouped, 1) * grouped.shape[-1], tf.float64)
+    """(B, ..., G, C / G) -> (B, 1, ..., G, 1) in float64; channels are few, positions are many."""
+    *_, groups, width = grouped.shape
+    mean = mean_float64(tf.reduce_sum(grouped, -1)) / width
+    return tf.reshape(mean, [-1, *[1] * (len(grouped.shape) - 3), groups, 1])
+
+
+class LayerNorm(Layer):
+    """Normalise every position over its channels, then scale and shift.
+
+    Args:
+        num_channels: C.
+        epsilon: added to the (biased) variance inside the root. The reference's is 1e-5.
+
+    Variables: weight (C), bias (C).
+    Shape: (..., C) -> (..., C).
+
+    Reference: torch.nn.LayerNorm
+    """
+
+    def __init__(self, num_channels: int, epsilon: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.weight = self.variable("weight", (num_channels,), 1)
+        self.bias = self.variable("bias", (num_channels,), 0)
+
+    def call(self, x: Any) -> Any:
+        """(..., C) -> (..., C)."""
+        centred = x - tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
+        scale = tf.math.rsqrt(variance + tf.constant(self.epsilon, x.dtype))
+        return centred * scale * self.weight + self.bias
 
 
 class LayerScale(Layer):

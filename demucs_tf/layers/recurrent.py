@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
-from demucs_tf.layers.linear import Linear
+from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.shape import frame, size, unframe
 
 
@@ -53,7 +53,7 @@ class LSTM(Layer):
         suffixes = (f"l{n}", f"l{n}_reverse")
         inputs = tf.stack(
             [
-                tf.matmul(direction, getattr(self, f"weight_ih_{suffix}"))
+                product(direction, getattr(self, f"weight_ih_{suffix}"))
                 + (getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}"))
                 for suffix, direction in zip(suffixes, (x, tf.reverse(x, [1])), strict=True)
             ]

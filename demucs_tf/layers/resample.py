@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
+from demucs_tf.layers import float32_math
 
-# QUIRK julius/resample.py:101-112: the reference builds its filter in float32 even for float64
-# audio, so its last bits reach the output. Ours rounds every step correctly; torch's float32 sine
-# and cosine now and then do not. These are the entries of Demucs's own two filters that come out
-# otherwise, (flat index, units in the last place), the same for every instruction set of torch on
-# x86-64. Without them strict float64 would stop at 1e-8. `parity/test_live.py` checks them.
-_LAST_PLACES = {
-    (1, 2): ((17, -2), (25, 1), (27, 1), (35, -2), (58, 1), (101, 1)),
-    (2, 1): ((8, 1), (33, -2), (49, 1), (53, 1), (69, -2), (94, 1)),
-}
+Float32 = npt.NDArray[np.float32]
 
 
 @lru_cache(maxsize=16)
@@ -38,6 +30,7 @@ def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.94
 
     Reference: julius/resample.py::ResampleFrac._init_kernels (julius 0.2.8)
     """
+    # QUIRK julius/resample.py:101: float32 even for float64 audio, so its last bits are heard.
     one = np.float32
     rate = min(old_sr, new_sr) * rolloff
     width = math.ceil(zeros * old_sr / rate)
@@ -45,12 +38,9 @@ def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.94
     phase = np.array([-i / new_sr for i in range(new_sr)], dtype=one)[:, None]
     t = (phase + index / one(old_sr)) * one(rate)
     t = np.clip(t, one(-zeros), one(zeros)) * one(math.pi)
-    window = np.cos((t / one(zeros) / one(2)).astype(np.float64)).astype(one) ** 2
-    sine = np.sin(t.astype(np.float64)).astype(one)
-    kernel = np.divide(sine, t, out=np.ones_like(t), where=t != 0) * window
+    window = float32_math.cos(t / one(zeros) / one(2)) ** 2
+    kernel = np.divide(float32_math.sin(t), t, out=np.ones_like(t), where=t != 0) * window
     kernel /= _row_sums(kernel)[:, None]
-    for flat, units in _LAST_PLACES.get((old_sr, new_sr), ()):
-        kernel.view(np.int32).ravel()[flat] += units
     kernel.flags.writeable = False
     return kernel
 

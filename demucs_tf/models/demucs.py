@@ -13,16 +13,17 @@ from demucs_tf.layers.activation import GELU, GLU, ReLU
 from demucs_tf.layers.base import Identity, Layer, Sequential, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import GroupNorm
-from demucs_tf.layers.observe import Observable
 from demucs_tf.layers.recurrent import BLSTM
-from demucs_tf.layers.reduce import sum_float64
+from demucs_tf.layers.reduce import mean as mean_of
+from demucs_tf.layers.reduce import unbiased_std
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.layers.shape import center_trim, pad_axis, size
+from demucs_tf.models.base import Model
 from demucs_tf.models.init import rescale_convolutions
 
 
 @keras.saving.register_keras_serializable(package="demucs_tf")
-class DemucsTF(Observable, keras.Model):
+class DemucsTF(Model):
     """Demucs on the waveform: a U-Net of strided convolutions with residual branches.
 
     Args:
@@ -101,25 +102,13 @@ class DemucsTF(Observable, keras.Model):
         dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "dtype", "kwargs", "__class__")
-        }
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
-        super().__init__(dtype=dtype, **kwargs)
-        self._arguments = {**arguments, "sources": list(sources)}
-        self.audio_channels = audio_channels
-        self.sources = list(sources)
+        super().__init__(locals())
         self.kernel_size = kernel_size
         self.stride = stride
         self.depth = depth
         self.resample = resample
         self.channels = channels
         self.normalize = normalize
-        self.samplerate = samplerate
-        self.segment = segment
 
         def norm(index: int, width: int) -> Layer:
             if index < norm_starts:
@@ -206,20 +195,16 @@ class DemucsTF(Observable, keras.Model):
             length = -(-length // 2)
         return length
 
-    def build(self, *_: Any) -> None:
-        """Nothing is left to do: shapes follow from the constructor's arguments."""
-        self.built = True
-
     def call(self, mix: Any) -> Any:
         """(B, A, T) -> (B, S, A, T)."""
-        self._check(mix)
+        self.check(mix)
         mix = tf.ensure_shape(mix, [None, self.audio_channels, None])
         length = size(mix, -1)
         x = mix
         if self.normalize:
             mono = self.step("mono", lambda x: tf.reduce_mean(x, 1, keepdims=True), mix)
-            mean = self.step("mean", _mean, mono)
-            std = self.step("std", _unbiased_std, mono)
+            mean = self.step("mean", mean_of, mono)
+            std = self.step("std", unbiased_std, mono)
             x = self.step("normalize", lambda x, mean, std: (x - mean) / (1e-5 + std), x, mean, std)
 
         delta = self.valid_length(length) - length
@@ -252,56 +237,7 @@ class DemucsTF(Observable, keras.Model):
     def _split(self, x: Any) -> Any:
         return tf.reshape(x, [tf.shape(x)[0], len(self.sources), self.audio_channels, size(x, -1)])
 
-    def _check(self, mix: Any) -> None:
-        shape = mix.shape
-        if shape.rank not in (None, 3) or (
-            shape.rank == 3 and shape[1] not in (None, self.audio_channels)
-        ):
-            raise ValueError(
-                f"mix must be (batch, {self.audio_channels} audio channels, samples), "
-                f"got {tuple(shape)}."
-            )
-        if shape.rank == 3 and shape[2] == 0:
-            raise ValueError("mix has no samples.")
-        if not mix.dtype.is_floating:
-            raise ValueError(f"mix must be floating point in [-1, 1], got {mix.dtype.name}.")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as `keras.models.load_model` needs them."""
-        config = {**self._arguments, "dtype": self.compute_dtype, "name": self.name}
-        if isinstance(self.segment, Fraction):
-            config["segment"] = str(self.segment)  # "39/5"; JSON has no fractions
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DemucsTF:
-        """The inverse of `get_config`."""
-        segment = config["segment"]
-        return cls(
-            **{**config, "segment": Fraction(segment) if isinstance(segment, str) else segment}
-        )
-
 
 def _is_zero(length: Any) -> bool:
     """Whether a length is known, and known to be zero."""
     return isinstance(length, int) and length == 0
-
-
-# Both statistics in float64: the mean of music is next to zero, and what float32 loses there to
-# cancellation would be all of its digits.
-
-
-def _mean(x: Any) -> Any:
-    """Mean over time, (B, 1, T) -> (B, 1, 1)."""
-    return tf.cast(_wide_mean(x), x.dtype)
-
-
-def _unbiased_std(x: Any) -> Any:
-    """Standard deviation over time with n - 1 in the denominator, (B, 1, T) -> (B, 1, 1)."""
-    deviation = tf.square(tf.cast(x, tf.float64) - _wide_mean(x))
-    count = tf.cast(tf.shape(x)[2], tf.float64)
-    return tf.cast(tf.sqrt(_wide_mean(deviation) * (count / (count - 1))), x.dtype)
-
-
-def _wide_mean(x: Any) -> Any:
-    return sum_float64(tf.transpose(x, [0, 2, 1])) / tf.cast(tf.shape(x)[2], tf.float64)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import named_layers
-from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
+from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 
 
 def rescale_convolutions(root: Any, reference: float) -> None:
@@ -16,7 +16,7 @@ def rescale_convolutions(root: Any, reference: float) -> None:
     Reference: demucs/demucs.py::rescale_module
     """
     for _, layer in named_layers(root):
-        if isinstance(layer, (Conv1d, ConvTranspose1d)):
+        if isinstance(layer, (Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d)):
             weight = tf.convert_to_tensor(layer.weight)
             count = tf.cast(tf.size(weight), weight.dtype)
             std = tf.math.reduce_std(weight) * tf.sqrt(count / (count - 1))

@@ -1,0 +1,197 @@
+"""Learnt and sinusoidal embeddings of positions."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from demucs_tf.layers import float32_math
+from demucs_tf.layers.base import Layer
+
+Float32 = npt.NDArray[np.float32]
+
+# QUIRK demucs/transformer.py:52: the frequencies of the two-dimensional embedding go through
+# torch's float32 exponential, which is not always correctly rounded. These are the exceptions for
+# widths up to 128 in steps of 4 and up to 1,088 in steps of 32 and a period of 10,000:
+# {width: {frequency: units in the last place}}. `tests/test_float32_math.py` checks them.
+_LAST_PLACES: dict[int, dict[int, int]] = {
+    44: {4: 1},
+    72: {11: 1},
+    88: {8: 1},
+    92: {8: -1},
+    124: {24: -1},
+    128: {3: 1},
+    192: {29: -1},
+    256: {6: 1, 53: 1},
+    288: {44: 1, 47: 1},
+    320: {1: 1, 21: 1},
+    352: {32: 1},
+    384: {9: 1, 58: -1},
+    480: {119: -1},
+    512: {12: 1, 106: 1},
+    544: {58: 1},
+    576: {87: -1, 88: 1, 94: 1},
+    608: {108: 1},
+    640: {2: 1, 15: 1, 42: 1},
+    672: {167: -1},
+    704: {64: 1},
+    736: {51: 1, 52: -1, 64: -1},
+    768: {18: 1, 109: -1, 116: -1, 159: 1},
+    800: {17: -1},
+    864: {60: 1, 164: 1},
+    896: {9: 1, 163: -1},
+    928: {74: -1, 140: 1, 186: -1},
+    960: {63: 1, 145: -1, 191: -1, 238: -1},
+    992: {53: 1, 192: -1, 202: 1},
+    1024: {24: 1, 212: 1},
+    1056: {15: -1, 74: -1},
+    1088: {116: 1, 179: 1},
+}
+
+
+class Embedding(Layer):
+    """A learnt vector for each index.
+
+    Variables: weight (N, D).
+    Shape: integers (...) -> (..., D).
+
+    Reference: torch.nn.Embedding
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        normal = keras.initializers.RandomNormal(0.0, 1.0)
+        self.weight = self.variable("weight", (num_embeddings, embedding_dim), normal)
+
+    def call(self, index: Any) -> Any:
+        """(...) -> (..., D)."""
+        return tf.gather(self.weight, index)
+
+
+class ScaledEmbedding(Layer):
+    """An embedding times a constant, which makes it learn faster.
+
+    The reference has two of these, with different constants: `scale` 10 for frequencies, `boost` 3
+    in the transformer.
+
+    Args:
+        num_embeddings: N.
+        embedding_dim: D.
+        factor: the constant.
+        init: standard deviation of the initial product.
+        smooth: draw the initial embeddings as a random walk, so that neighbours are similar.
+
+    Shape: integers (...) -> (..., D).
+
+    Reference: demucs/hdemucs.py::ScaledEmbedding, demucs/transformer.py::ScaledEmbedding
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        factor: float,
+        init: float = 1.0,
+        smooth: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.embedding = Embedding(num_embeddings, embedding_dim, dtype=self.dtype)
+        weight = tf.convert_to_tensor(self.embedding.weight)
+        if smooth:
+            steps = tf.range(1, num_embeddings + 1, dtype=weight.dtype)
+            weight = tf.cumsum(weight, 0) / tf.sqrt(steps)[:, None]
+        self.embedding.weight.assign(weight * (init / factor))
+
+    def call(self, index: Any) -> Any:
+        """(...) -> (..., D)."""
+        return self.step("scale", lambda x: x * self.factor, self.embedding(index))
+
+
+def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
+    """Cosines, then sines, of positions at D / 2 frequencies.
+
+    Args:
+        positions: float32 (...), a NumPy array or a tensor.
+        dim: D, even.
+        max_period: period of the lowest frequency, over 2 pi.
+
+    Returns:
+        float32 (..., D), an array for an array and a tensor for a tensor.
+
+    Reference: demucs/transformer.py::create_sin_embedding
+    """
+    # QUIRK demucs/transformer.py:29: float32, whatever the type of the model.
+    periods = _periods(dim, max_period)
+    if isinstance(positions, np.ndarray):
+        phase = positions[..., None] / periods
+        return np.concatenate([float32_math.cos(phase), float32_math.sin(phase)], -1)
+    # In float64, because graphs turn a division by a constant into a product with its inverse.
+    wide = tf.cast(positions, tf.float64)[..., None] / periods.astype(np.float64)
+    phase = tf.cast(wide, tf.float32)
+    return tf.concat([float32_math.cos(phase), float32_math.sin(phase)], -1)
+
+
+def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> Any:
+    """Sines and cosines in turn: of the column in the first half, of the row in the second.
+
+    Args:
+        dim: D, a multiple of 4.
+        height: number of rows F.
+        width: number of columns T, an int or, inside a graph, a tensor.
+        max_period: period of the lowest frequency, over 2 pi.
+
+    Returns:
+        float32 (T, F, D), an array or a tensor.
+
+    Reference: demucs/transformer.py::create_2d_sin_embedding
+    """
+    frequencies = _frequencies(dim, max_period)
+    rows = _interleaved(np.arange(height, dtype=np.float32)[:, None] * frequencies)
+    if isinstance(width, int):
+        columns = _interleaved(np.arange(width, dtype=np.float32)[:, None] * frequencies)
+        broadcast, concatenate = np.broadcast_to, np.concatenate
+    else:
+        columns = _interleaved(tf.cast(tf.range(width), tf.float32)[:, None] * frequencies)
+        broadcast, concatenate = tf.broadcast_to, tf.concat
+    shape = (width, height, dim // 2)
+    return concatenate([broadcast(columns[:, None], shape), broadcast(rows[None], shape)], -1)
+
+
+@lru_cache(maxsize=8)
+def _periods(dim: int, max_period: float) -> Float32:
+    """The periods, over 2 pi, of `sin_embedding`: (D / 2). Read-only."""
+    half = dim // 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 at half = 1, as in the reference
+        exponent = np.arange(half, dtype=np.float32) / np.float32(half - 1)
+    periods = float32_math.power(max_period, exponent)
+    periods.flags.writeable = False
+    return periods
+
+
+@lru_cache(maxsize=8)
+def _frequencies(dim: int, max_period: float) -> Float32:
+    """The frequencies of `sin_embedding_2d`: (D / 4). Read-only."""
+    half = dim // 2
+    exponent = np.arange(0, half, 2, dtype=np.float32) * np.float32(-math.log(max_period) / half)
+    frequencies = np.exp(exponent.astype(np.float64)).astype(np.float32)
+    if max_period == 10000:
+        for index, units in _LAST_PLACES.get(dim, {}).items():
+            frequencies.view(np.int32)[index] += units
+    frequencies.flags.writeable = False
+    return frequencies
+
+
+def _interleaved(phase: Any) -> Any:
+    """Sine and cosine in turn: (L, D / 4) -> (L, D / 2)."""
+    both = [float32_math.sin(phase), float32_math.cos(phase)]
+    if isinstance(phase, np.ndarray):
+        return np.stack(both, -1).reshape(len(phase), -1)
+    return tf.reshape(tf.stack(both, -1), [-1, 2 * phase.shape[-1]])

@@ -1,0 +1,82 @@
+"""Cases that look at a whole track: chunks, shifts, overlap, and the level of the track.
+
+Layers that match do not make a port that matches. These compare what `apply_model`, or with
+`track` the Separator around it, makes of a model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.case import Case
+from parity.compare import relative_l2
+from parity.events import Event, Expected
+from parity.port import Outputs
+from parity.seeding import SEED, seeded_random
+
+Array = npt.NDArray[Any]
+KEY = ("", 0)
+
+
+def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
+    """What the reference's `apply_model` or Separator gives, in float64, with its float32 floor."""
+    import torch
+
+    mix = mix.astype(np.float32).astype(np.float64)
+    state = {key: value.numpy().copy() for key, value in module.state_dict().items()}
+    wide, narrow = (
+        _apply_reference(module.to(dtype), torch.from_numpy(mix).to(dtype), case.apply)
+        for dtype in (torch.float64, torch.float32)
+    )
+    floor = relative_l2(narrow, wide)
+    owner = "Separator" if case.apply.get("track") else "apply_model"
+    source = "demucs/api.py" if case.apply.get("track") else "demucs/apply.py"
+    return Expected(
+        reference=case.reference,
+        mix=mix,
+        events=[
+            Event("", 0, "module", owner, source, [mix], [wide], None, [floor], [floor]),
+        ],
+        state=state,
+        buffers=tuple(name for name, _ in module.named_buffers()),
+        leaves=("",),
+        environment={"demucs": "4.1.0", "torch": torch.__version__},
+    )
+
+
+def _apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array:
+    import torch
+
+    given = {key: value for key, value in options.items() if key != "track"}
+    with torch.no_grad(), seeded_random():
+        if not options.get("track"):
+            apply_model = importlib.import_module("demucs.apply").apply_model
+            return np.array(apply_model(module, mix, **given))
+        api = importlib.import_module("demucs.api")
+
+        class Loaded(api.Separator):  # type: ignore[name-defined]
+            def _load_model(self) -> None:
+                self._model = module
+                self._audio_channels = module.audio_channels
+                self._samplerate = module.samplerate
+
+        _, stems = Loaded(device="cpu", **given).separate_tensor(mix[0])
+        return np.stack([stems[name].numpy() for name in module.sources])[None]
+
+
+def apply_port(model: Any, mix: Array, options: Mapping[str, Any]) -> Outputs:
+    """The same of the port."""
+    from demucs_tf.inference import apply
+    from demucs_tf.inference.separator import Separator
+
+    given = {key: value for key, value in options.items() if key != "track"}
+    mix = mix.astype(model.compute_dtype)
+    if not options.get("track"):
+        return {KEY: [apply.apply_model(model, mix, **given, seed=SEED)]}
+    _, stems = Separator(model, **given, seed=SEED).separate_tensor(mix[0])
+    return {KEY: [np.stack(list(stems.values()))[None]]}

@@ -1,0 +1,94 @@
+"""Known faults around the layers: chunks, overlap, shifts, level, loading."""
+
+from __future__ import annotations
+
+from demucs_tf.checkpoints import weights
+from demucs_tf.inference import apply, chunks, separator
+from demucs_tf.models import htdemucs, ports
+from parity import wrong_apply
+from parity.fault import Fault
+
+_APPLY, _TRACK = "^ apply_model$", "^ Separator$"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "chunks-padded-with-zeros",
+        "apply-htdemucs",
+        _APPLY,
+        chunks.TensorChunk,
+        "padded",
+        wrong_apply.chunk_padded_with_zeros,
+    ),
+    Fault(
+        "overlap-not-weighted",
+        "apply-hdemucs",
+        _APPLY,
+        apply,
+        "transition_weight",
+        wrong_apply.weight_of_ones,
+    ),
+    Fault(
+        "overlap-weight-from-zero",
+        "apply-hdemucs",
+        _APPLY,
+        apply,
+        "transition_weight",
+        wrong_apply.weight_from_zero,
+    ),
+    Fault(
+        "position-shift-not-drawn",
+        "apply-htdemucs",
+        _APPLY,
+        htdemucs.HTDemucsTF,
+        "draw_shift",
+        wrong_apply.shift_not_drawn,
+    ),
+    Fault(
+        "segment-rule-ignored",
+        "apply-htdemucs-segment",
+        _APPLY,
+        apply._Job,
+        "_valid_length",
+        wrong_apply.own_length,
+    ),
+    Fault(
+        "track-level-left",
+        "apply-track",
+        _TRACK,
+        separator,
+        "_track_statistics",
+        wrong_apply.untouched_level,
+    ),
+    Fault(
+        "track-level-biased",
+        "apply-track",
+        _TRACK,
+        separator,
+        "_track_statistics",
+        wrong_apply.biased_level,
+    ),
+    Fault(
+        "track-level-of-all-channels",
+        "apply-track",
+        _TRACK,
+        separator,
+        "_track_statistics",
+        wrong_apply.level_of_all_channels,
+    ),
+    Fault(
+        "loader-leaves-initial-weights",
+        "demucs-norm-one-group",
+        r"^decoder\.1\.\d ",
+        weights,
+        "load_state",
+        wrong_apply.last_weights_left,
+    ),
+    Fault(
+        "loader-ignores-an-argument",
+        "demucs-norm-one-group",
+        " GroupNorm$",
+        ports,
+        "PORTS",
+        wrong_apply.ports_without_an_argument,
+    ),
+)
