@@ -52,12 +52,10 @@ def check_expected(
     mode: Modes = "both",
     case: str = "",
     engine: port.Engine = "eager",
-    probe_parameters: bool = True,
 ) -> Result:
     """The same with a captured reference.
 
-    `engine` is how the cumulative pass runs. Without `probe_parameters` a parameter counts as
-    covered when its value was compared, whether anything depends on it or not.
+    `engine` is how the cumulative pass runs.
     """
     if str(port_model.compute_dtype) != dtype:
         raise ParityError(
@@ -69,8 +67,7 @@ def check_expected(
         found["isolated"] = port.isolated(port_model, expected.events, expected.mix)
     if mode in ("both", "cumulative"):
         found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
-    influence = port.perturbed_parameters(port_model, expected.events) if probe_parameters else None
-    return check_outputs(expected, port_model, dtype, found, case, engine, influence)
+    return check_outputs(expected, port_model, dtype, found, case, engine)
 
 
 def check_outputs(
@@ -80,16 +77,10 @@ def check_outputs(
     found: Mapping[Mode, port.Outputs],
     case: str = "",
     engine: port.Engine = "eager",
-    influence: Mapping[str, bool] | None = None,
 ) -> Result:
-    """The same with what the port gave, by mode.
-
-    `influence` says for each parameter whether anything depends on it; None: only its value is
-    compared.
-    """
+    """The same with what the port gave, by mode."""
     parameters = _parameters(expected, port_model, dtype)
-    if influence is None:
-        influence = {record.path: True for record in parameters}
+    influence = {record.path: record.path not in expected.idle for record in parameters}
     errors: Errors = {}
     layers = [
         record

@@ -1,4 +1,4 @@
-"""Runs each case once a session, whatever the number of tests that look at it."""
+"""Computes what the tests look at ahead, each case once, whatever the number of its tests."""
 
 from __future__ import annotations
 
@@ -8,52 +8,57 @@ from pathlib import Path
 import pytest
 
 from parity.cases import CASES, Case
+from parity.jobs import Pool, case_result
 from parity.result import Result
-from parity.run import run_case
 
 DTYPES = ("float64", "float32")
-_results: dict[tuple[str, str, bool], Result] = {}
+_pool = Pool()
 
 
-@pytest.fixture
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what the selected tests will wait for: `jobs(params, live)` of their modules."""
+    if session.config.option.collectonly:
+        return
+    live = session.config.getoption("--live")
+    for item in session.items:
+        jobs = getattr(getattr(item, "module", None), "jobs", None)
+        callspec = getattr(item, "callspec", None)
+        if jobs is not None and callspec is not None:
+            _pool.start(jobs(callspec.params, live))
+
+
+@pytest.fixture(scope="session")
+def pool() -> Pool:
+    """The jobs of this session."""
+    return _pool
+
+
+@pytest.fixture(scope="session")
 def live(request: pytest.FixtureRequest) -> bool:
     """Whether the running reference is the measure, not the goldens."""
     return bool(request.config.getoption("--live"))
 
 
-@pytest.fixture
-def result_of(live: bool) -> Callable[[Case, str], Result]:
-    """The result of a case at a dtype."""
+@pytest.fixture(scope="session")
+def result_of(live: bool, pool: Pool) -> Callable[[str, str], Result]:
+    """The result of a case, by its name, at a dtype."""
 
-    def result(case: Case, dtype: str) -> Result:
-        key = (case.name, dtype, live)
-        if key not in _results:
-            # Whether anything depends on a parameter is no question of precision: asked once.
-            probe = dtype == "float64"
-            _results[key] = run_case(case, dtype, live=live, probe_parameters=probe)
-        return _results[key]
+    def result(name: str, dtype: str) -> Result:
+        found: Result = pool.result(case_result, name, dtype, live)
+        return found
 
     return result
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _whole_tracebacks() -> None:
-    """Nothing hidden in a failure; and eager operations take a sixth less time."""
-    import keras
-    import tensorflow as tf
-
-    tf.debugging.disable_traceback_filtering()
-    keras.config.disable_traceback_filtering()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _html(request: pytest.FixtureRequest) -> Iterator[None]:
+def _close(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     path = request.config.getoption("--html")
     if path:
         from parity.report import write_html
 
-        write_html(Path(path), list(_results.values()))
+        write_html(Path(path), _pool.results(case_result))
+    _pool.close()
 
 
 def stored_cases() -> list[Case]:

@@ -57,7 +57,8 @@ class Expected:
 
     `state` is the reference's `state_dict` as arrays; `buffers` names those of its keys that are
     buffers. `events` are in the order in which the calls ended. `leaves` are the paths of modules
-    without children. `unmapped` lists functional steps that no tap covers.
+    without children. `idle` lists parameters
+    that change nothing, `unmapped` functional steps that no tap covers.
     """
 
     reference: str
@@ -66,6 +67,7 @@ class Expected:
     state: dict[str, Array]
     buffers: tuple[str, ...]
     leaves: tuple[str, ...]
+    idle: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
 

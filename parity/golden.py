@@ -64,6 +64,7 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
         "state": {key: list(array.shape) for key, array in expected.state.items()},
         "buffers": list(expected.buffers),
         "leaves": list(expected.leaves),
+        "idle": list(expected.idle),
         "unmapped": list(expected.unmapped),
         "mix": row.store(expected.mix),
         "events": [
@@ -177,6 +178,7 @@ def read(case: Case, folder: Path | None = None) -> Expected:
         state=state,
         buffers=tuple(manifest["buffers"]),
         leaves=tuple(manifest["leaves"]),
+        idle=tuple(manifest["idle"]),
         unmapped=tuple(manifest["unmapped"]),
         environment=manifest["environment"],
     )

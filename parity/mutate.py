@@ -37,7 +37,7 @@ def inject(fault: Fault) -> Outcome:
         mock.patch.object(recurrent, "_recur", recur),
         mock.patch.object(fault.owner, fault.attribute, fault.replacement),
     ):
-        result = run_case(BY_NAME[fault.case], "float64", mode="isolated", probe_parameters=False)
+        result = run_case(BY_NAME[fault.case], "float64", mode="isolated")
     first = result.first_divergence
     owner = next((r.module_class for r in result.layers if r.path == first), "")
     found = "" if first is None else f"{first} {owner}"
@@ -54,9 +54,7 @@ def mutate(faults: Iterable[Fault]) -> Iterator[Outcome]:
     clean: set[str] = set()
     for fault in faults:
         if fault.case not in clean:
-            result = run_case(
-                BY_NAME[fault.case], "float64", mode="isolated", probe_parameters=False
-            )
+            result = run_case(BY_NAME[fault.case], "float64", mode="isolated")
             if result.verdict != "pass":
                 raise ParityError(
                     f"{fault.case} fails without any fault ({result.first_divergence}): "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from parity import layouts
 from parity.events import TENSOR, Event, Key
 from parity.result import ParityError
 from parity.seeding import seeded_random
-from parity.taps import BY_NAME, NEVER_CALLED
+from parity.taps import BY_NAME
 
 Array = npt.NDArray[Any]
 Engine = Literal["eager", "graph", "xla"]
@@ -178,59 +177,3 @@ def layers_by_path(port: Any) -> dict[str, Any]:
 def paths_of(port: Any) -> dict[int, str]:
     """The reference's module path of every layer, by the layer's id."""
     return {id(layer): path for path, layer in layers_by_path(port).items()}
-
-
-def perturbed_parameters(port: Any, events: list[Event]) -> dict[str, bool]:
-    """For each parameter, whether a compared tensor depends on it.
-
-    Each is moved in turn; the layer that owns it is called on the reference's input, and its
-    output, which the isolated comparison sees, has to change. A few steps of the input are tried
-    first, because they are quick, and all of it if those show nothing.
-    """
-    from demucs_tf.layers.base import named_variables
-
-    calls = {event.path: event for event in reversed(events) if event.kind == "module"}
-    outputs: dict[tuple[str, bool], list[Array]] = {}
-
-    def changes(layer: Any, variable: Any, path: str, short: bool) -> bool:
-        call = _shortened(calls[path]) if short else calls[path]
-        if (path, short) not in outputs:
-            outputs[path, short] = call_layer(layer, call, port.compute_dtype)
-        value = np.asarray(variable)
-        variable.assign(value + 0.5)
-        moved = call_layer(layer, call, port.compute_dtype)
-        variable.assign(value)
-        pairs = zip(outputs[path, short], moved, strict=True)
-        return not all(np.array_equal(before, after) for before, after in pairs)
-
-    layers = layers_by_path(port)
-
-    def matters(key: str, variable: Any) -> bool:
-        path = key.rpartition(".")[0]
-        if path not in calls:
-            path, _, child = path.rpartition(".")
-            used = NEVER_CALLED.get((calls[path].owner, child)) if path in calls else None
-            if not used:
-                return used is False
-        layer = layers[path]
-        return changes(layer, variable, path, True) or changes(layer, variable, path, False)
-
-    return {key: matters(key, variable) for key, _, variable in named_variables(port)}
-
-
-def _shortened(event: Event, steps: int = 32) -> Event:
-    """A call with no more than a few steps from the middle of its inputs."""
-    declared, _ = layouts_of(event)
-
-    def cut(array: Array, layout: str) -> Array:
-        for axis, letter in enumerate(layout[: array.ndim]):
-            if letter == "T":
-                start = max(0, (array.shape[axis] - steps) // 2)
-                array = array.take(range(start, min(start + steps, array.shape[axis])), axis)
-        return array
-
-    inputs = [
-        cut(array, layouts.of_tensor(declared, index, array))
-        for index, array in enumerate(event.inputs)
-    ]
-    return replace(event, inputs=inputs)

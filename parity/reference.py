@@ -27,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 from parity import attention
 from parity.compare import relative_l2_where_finite
 from parity.events import TENSOR, Event, Expected, Key, content
+from parity.influence import without_influence
 from parity.seeding import seeded_random
 from parity.taps import BY_STATEMENT, NEVER_CALLED, NO_STEPS, Tap
 
@@ -61,12 +62,15 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
     Tracer(narrow, sink=note_whole).run(mix.astype(np.float32))
     forced = {event.key: event.inputs for event in events if event.kind == "tap"}
     Tracer(narrow, forced, note_tap).run(mix.astype(np.float32))
+    called = {event.path for event in events}
+
+    def call(layer: torch.nn.Module, event: Event) -> list[Array]:
+        return _call_alone(layer, event, tracer.keywords.get(event.key, {}))
+
     for event in events:
         if event.kind == "module":
-            keywords = tracer.keywords.get(event.key, {})
-            alone = _call_alone(narrow.get_submodule(event.path), event, keywords)
+            alone = call(narrow.get_submodule(event.path), event)
             event.isolated_floors = _floors(alone, event.outputs)
-    called = {event.path for event in events}
     return Expected(
         reference=f"{type(module).__module__}.{type(module).__qualname__}",
         mix=mix,
@@ -78,6 +82,7 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
             for name, sub in module.named_modules()
             if _is_leaf(sub) and (name in called or not _is_never_called(module, name))
         ),
+        idle=without_influence(narrow, events, call),
         unmapped=tuple(sorted(tracer.unmapped)),
         environment={
             "demucs": _version("demucs"),

@@ -39,7 +39,6 @@ def run_case(
     live: bool = False,
     folder: Path | None = None,
     engine: Engine = "eager",
-    probe_parameters: bool = True,
 ) -> Result:
     """Compare the port with the golden of a case, or, with `live`, with the running reference."""
     port = make_port(case, dtype)
@@ -47,7 +46,7 @@ def run_case(
     if case.apply:
         outputs = apply_port(port, expected.mix, case.apply)
         return check_outputs(expected, port, dtype, {"cumulative": outputs}, case.name)
-    return check_expected(expected, port, dtype, mode, case.name, engine, probe_parameters)
+    return check_expected(expected, port, dtype, mode, case.name, engine)
 
 
 def run_cases(
@@ -229,7 +228,7 @@ def stale(case: Case, folder: Path | None = None) -> list[str]:
     old, new = stored_expected(case, folder), live_expected(case)
     problems = [
         f"{case.name}: {name} differ"
-        for name in ("reference", "leaves", "buffers", "unmapped")
+        for name in ("reference", "leaves", "buffers", "idle", "unmapped")
         if getattr(old, name) != getattr(new, name)
     ]
     if relative_l2(old.mix, new.mix):

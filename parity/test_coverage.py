@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from parity import text
 from parity.cases import Case
 from parity.conftest import DTYPES, stored_cases
+from parity.jobs import Job, case_result
 from parity.result import Result
 from parity.run import live_expected, stored_expected
+
+
+def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
+    """What the test below waits for."""
+    return [(case_result, params["case"].name, params["dtype"], live)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
 def test_everything_is_compared(
-    case: Case, dtype: str, live: bool, result_of: Callable[[Case, str], Result]
+    case: Case, dtype: str, live: bool, result_of: Callable[[str, str], Result]
 ) -> None:
-    result = result_of(case, dtype)
+    result = result_of(case.name, dtype)
     expected = live_expected(case) if live else stored_expected(case)
     tensors = sum(len(event.outputs) for event in expected.events)
     assert result.coverage.complete, text.details(result)

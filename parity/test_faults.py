@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
-from parity.faults import FAULTS, Fault
-from parity.mutate import inject
+from parity.faults import FAULTS
+from parity.jobs import Job, Pool, fault_outcome
+
+NAMES = [fault.name for fault in FAULTS]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_fault_is_caught(fault: Fault) -> None:
-    outcome = inject(fault)
-    assert outcome.killed, f"{fault.name} went unseen"
-    assert outcome.placed, f"found at {outcome.found!r}, expected {fault.place!r}"
+def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
+    """What a test below waits for."""
+    return [(fault_outcome, params["name"])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fault_is_caught(name: str, pool: Pool) -> None:
+    outcome = pool.result(fault_outcome, name)
+    assert outcome.killed, f"{name} went unseen"
+    assert outcome.placed, f"found at {outcome.found!r}, expected {outcome.expected!r}"
 
 
 def test_names_are_unique() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 20
+    assert len(set(NAMES)) == len(NAMES) >= 100

@@ -6,14 +6,15 @@ An id is case, the reference's path, its class. A failure prints the first diver
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from parity import golden, text
-from parity.cases import BY_NAME, Case
+from parity.cases import BY_NAME
 from parity.conftest import DTYPES, stored_cases
+from parity.jobs import Job, case_result
 from parity.result import Result
 from parity.run import label
 
@@ -33,12 +34,17 @@ def _rows() -> list[Any]:
     return rows
 
 
+def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
+    """What the test below waits for."""
+    return [(case_result, params["name"], dtype, live) for dtype in DTYPES]
+
+
 @pytest.mark.parametrize(("name", "path", "outputs"), _rows())
 def test_equals_the_reference(
-    name: str, path: str, outputs: int, result_of: Callable[[Case, str], Result]
+    name: str, path: str, outputs: int, result_of: Callable[[str, str], Result]
 ) -> None:
     for dtype in DTYPES:
-        result = result_of(BY_NAME[name], dtype)
+        result = result_of(name, dtype)
         records = [r for r in result.layers if r.path == path and r.kind != "parameter"]
         modes = 1 if BY_NAME[name].apply else 2  # isolated and cumulative
         assert len(records) == modes * outputs

@@ -9,7 +9,7 @@ import pytest
 
 import parity
 from parity import signals, text
-from parity.cases import BY_NAME, Case
+from parity.cases import BY_NAME, CASES, Case
 from parity.conftest import DTYPES, stored_cases
 from parity.port import layers_by_path
 from parity.run import make_port, make_reference, run_case, stale
@@ -38,17 +38,19 @@ def test_a_changed_golden_would_be_stale(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @needs_music
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_real_music(dtype: str) -> None:
-    result = run_case(BY_NAME["demucs-music"], dtype, live=True)
+@pytest.mark.parametrize("name", ["demucs-music", "hdemucs-music", "htdemucs-music"])
+def test_real_music(name: str, dtype: str) -> None:
+    result = run_case(BY_NAME[name], dtype, live=True)
     assert result.verdict == "pass", text.details(result)
 
 
 @needs_music
 @pytest.mark.full
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_full_size(dtype: str) -> None:
-    """64 channels, six layers, two seconds of real music."""
-    result = run_case(BY_NAME["demucs-full"], dtype, live=True)
+@pytest.mark.parametrize("name", [case.name for case in CASES if case.full])
+def test_full_size(name: str, dtype: str) -> None:
+    """The published widths and depths, on seconds of real music."""
+    result = run_case(BY_NAME[name], dtype, live=True)
     print(text.summary(result))
     assert result.verdict == "pass", text.details(result)
 

@@ -39,7 +39,7 @@ CEILING = {
 CEILING_ILL_CONDITIONED = {"float64": 1e-9, "float32": 1e-3}
 ILL_CONDITIONED = frozenset({"wiener_maximization"})
 
-# QUIRK demucs/apply.py:258: the reference adds chunks up in float32 whatever the model's type, so
+# QUIRK demucs/apply.py:259: the reference adds chunks up in float32 whatever the model's type, so
 # its output is no float64 to hold ours against.
 ADDED_IN_FLOAT32 = frozenset({"apply_model", "Separator"})
 

@@ -53,3 +53,31 @@ def test_the_command_gives_what_the_reference_gives(tmp_path: Path) -> None:
         )
         assert np.abs(expected).max() > 0.01
         assert snr_db(found.T.astype(np.float64), expected) >= 100
+
+
+@pytest.mark.live
+@pytest.mark.full
+@pytest.mark.skipif(MUSIC is None, reason=f"no real music: {signals.AUDIO} names no folder with it")
+def test_one_segment_of_htdemucs() -> None:
+    """41,984,456 weights of order 1 on 7.8 s of music, in the graph that `apply_model` runs."""
+    import tensorflow as tf
+    import torch
+    from demucs.htdemucs import HTDemucs
+
+    from demucs_tf import from_torch
+    from demucs_tf.models.presets import PRESETS
+
+    preset = PRESETS["htdemucs"]
+    module = HTDemucs(list(preset.sources), **preset.arguments).eval()
+    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
+    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 0).items()}
+    module.load_state_dict(state)
+    mix = signals.make("music", (1, 2, 343_980), 0).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(mix)).numpy()
+    signature = [tf.TensorSpec([None, 2, None], tf.float32)]
+    found = np.asarray(tf.function(from_torch(module), input_signature=signature)(mix))
+    error, snr = np.abs(found - expected).max(), snr_db(found, expected)
+    print(f"largest error {error:.2e}, output up to {np.abs(expected).max():.2f}, SNR {snr:.1f} dB")
+    assert error <= 1e-4
+    assert snr >= 110

@@ -59,7 +59,7 @@ class MultiWrap(Layer):
             if ratio == 1:
                 limit = freqs
             else:
-                # QUIRK demucs/hdemucs.py:206,210: Python's round, which takes halves to even.
+                # QUIRK demucs/hdemucs.py:208-212: Python's round, which takes halves to even.
                 room = round(freqs * ratio) - start + left
                 frames = round((room - kernel) / stride + 1)
                 limit = start + (frames - 1) * stride + kernel - left

@@ -128,7 +128,7 @@ class CrossTransformerEncoderLayer(_AttentionLayer):
                 "forward_skip", tf.add, x, self.gamma_2(self._feed_forward(self.norm3(x)))
             )
             return x if self.norm_out is None else self.norm_out(x)
-        # QUIRK demucs/transformer.py:504: without norm_first the third norm is never used.
+        # QUIRK demucs/transformer.py:498-500: without norm_first the third norm is never used.
         x = self.norm1(self.step("attention_skip", tf.add, q, self._attend(q, k)))
         return self.norm2(self.step("forward_skip", tf.add, x, self.gamma_2(self._feed_forward(x))))
 

@@ -128,7 +128,7 @@ def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
 
     Reference: demucs/transformer.py::create_sin_embedding
     """
-    # QUIRK demucs/transformer.py:29: float32, whatever the type of the model.
+    # QUIRK demucs/transformer.py:27: float32, whatever the type of the model.
     periods = _periods(dim, max_period)
     if isinstance(positions, np.ndarray):
         phase = positions[..., None] / periods

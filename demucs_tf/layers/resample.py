@@ -30,7 +30,7 @@ def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.94
 
     Reference: julius/resample.py::ResampleFrac._init_kernels (julius 0.2.8)
     """
-    # QUIRK julius/resample.py:101: float32 even for float64 audio, so its last bits are heard.
+    # QUIRK julius/resample.py:101-112: float32 even for float64 audio, so its last bits are heard.
     one = np.float32
     rate = min(old_sr, new_sr) * rolloff
     width = math.ceil(zeros * old_sr / rate)

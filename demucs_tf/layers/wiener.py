@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# QUIRK demucs/wiener.py:44,312: pi and both epsilons are float32 numbers even in float64.
+# QUIRK demucs/wiener.py:44,281,300: pi and both epsilons are float32 numbers even in float64.
 _PI = np.float32(np.pi)
 _EPSILON = np.float32(1e-10)
 _SCALE = 10.0
