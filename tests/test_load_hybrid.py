@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import struct
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def model(name: str, dtype: str = "float32", **changes: Any) -> Any:
     return getattr(demucs_tf, name)(**{**MODELS[name], **changes}, dtype=dtype)
 
 
+@cache
+def weights(name: str) -> tuple[Any, dict[str, Any]]:
+    """A small model and its weights, made once."""
+    port = model(name)
+    return port, read_state(port)
+
+
 def pickled(value: Any) -> bytes:
     """What a package has for a constructor argument."""
     if isinstance(value, bool) or value is None:
@@ -77,13 +85,13 @@ def pickled(value: Any) -> bytes:
 
 def write_hybrid(path: Path, klass: str, **changes: Any) -> tuple[Any, Path]:
     """A package by hand, of a small model whose arguments are then changed."""
-    port = model(KLASSES[klass])
+    port, state = weights(KLASSES[klass])
     arguments = {**MODELS[KLASSES[klass]], **changes}
     parts = {
         "klass": pickles.named(*klass.rsplit(".", 1)),
         "kwargs": pickles.dict_of(**{key: pickled(value) for key, value in arguments.items()}),
     }
-    return port, write_package(path, read_state(port), **parts)
+    return port, write_package(path, state, **parts)
 
 
 @pytest.mark.parametrize("klass", KLASSES)
@@ -109,8 +117,9 @@ def test_a_keras_file_is_read_bitwise(tmp_path: Path, name: str, dtype: str) -> 
     other = {"float32": "float64", "float64": "float32"}[dtype]
     converted = demucs_tf.load_model(tmp_path / "a.keras", dtype=other)
     assert (converted.compute_dtype, converted.segment) == (other, port.segment)
+    saved = read_state(port)
     for key, array in read_state(converted).items():
-        np.testing.assert_array_equal(array, read_state(port)[key].astype(other))
+        np.testing.assert_array_equal(array, saved[key].astype(other))
 
 
 # Arguments out of bounds: (class, changes, what the message says)

@@ -256,11 +256,13 @@ def test_ctrl_c(
 
 
 def test_mutate(call: Call, tmp_path: Path) -> None:
-    out, _ = call("mutate", "-k", "gelu-tanh", "--json", tmp_path / "score.json")
-    assert out.startswith("killed     gelu-tanh")
+    out, _ = call("mutate", "-k", "glu-halves", "--json", tmp_path / "score.json")
+    assert out.startswith("killed     glu-halves-swapped")
     assert out.endswith("mutation score: 1/1 killed at the right layer\n")
     outcomes = json.loads((tmp_path / "score.json").read_text())
-    assert [(o["fault"], o["killed"], o["placed"]) for o in outcomes] == [("gelu-tanh", True, True)]
+    assert [(o["fault"], o["killed"], o["placed"]) for o in outcomes] == [
+        ("glu-halves-swapped", True, True)
+    ]
     _, err = call("mutate", "-k", "no-such-fault", status=2)
     assert err == "error: No fault fits -k 'no-such-fault'.\n"
 
