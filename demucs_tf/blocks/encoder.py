@@ -11,8 +11,7 @@ from demucs_tf.layers.activation import gelu, glu
 from demucs_tf.layers.base import Identity, Layer
 from demucs_tf.layers.conv import Conv1d, Conv2d
 from demucs_tf.layers.norm import GroupNorm
-from demucs_tf.layers.reshape import lengths
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import lengths, pad_axis, size
 
 
 class HEncLayer(Layer):

@@ -11,8 +11,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import Layer, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.linear import Linear, product
-from demucs_tf.layers.reshape import lengths
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import lengths, pad_axis, size
 
 # Queries that attend at a time.
 _BLOCK = 384

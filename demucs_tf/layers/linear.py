@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
-from demucs_tf.layers.reshape import lengths
+from demucs_tf.layers.shape import lengths
 
 
 class Linear(Layer):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import Layer
 from demucs_tf.layers.reduce import mean_float64
-from demucs_tf.layers.reshape import lengths
+from demucs_tf.layers.shape import lengths
 
 
 class GroupNorm(Layer):
