@@ -73,7 +73,7 @@ CASES: tuple[Case, ...] = (
     _case("dft", {}, 63, port={"stft": "dft"}),
     _case("dft-published", {**_PUBLISHED, "depth": 2}, 71, port={"stft": "dft"}),
     _case("one-sample", {"freq_emb": 0}, 1, signal="noise", batch=2),
-    _case("below-one-hop", {}, 3, signal="noise"),
+    _case("below-one-hop", {}, 3, signal="noise", batch=4),
     _case("below-one-window", {}, 11, signal="noise"),
     # Spectrogram only
     _case("spectrogram", {"hybrid": False}, 37),
