@@ -27,6 +27,8 @@ def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
     """What the reference's `apply_model` or Separator gives, in float64, with its float32 floor."""
     import torch
 
+    from parity.statements import environment
+
     mix = mix.astype(np.float32).astype(np.float64)
     state = {key: value.numpy().copy() for key, value in module.state_dict().items()}
     wide, narrow = (
@@ -45,7 +47,7 @@ def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
         state=state,
         buffers=tuple(name for name, _ in module.named_buffers()),
         leaves=("",),
-        environment={"demucs": "4.1.0", "torch": torch.__version__},
+        environment=environment(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demucs_tf.models.presets import PRESETS
-from parity.case import Case
+from parity.case import FOUR, Case
 
 _RATE = 44100
 
@@ -29,7 +29,7 @@ def _preset(name: str, seconds: float, note: str, **changes: Any) -> Case:
 CASES: tuple[Case, ...] = (
     Case(
         "demucs-full",
-        {"sources": list(PRESETS["repro_mdx_a_time"].sources)},
+        {"sources": FOUR},
         2 * _RATE,
         signal="music",
         stored="live",

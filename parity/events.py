@@ -71,10 +71,6 @@ class Expected:
     unmapped: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
 
-    def by_key(self) -> dict[Key, Event]:
-        """Events by path and call index."""
-        return {event.key: event for event in self.events}
-
 
 def content(array: Array) -> bytes:
     """A digest by which a tensor is recognised as another call's output: shape and values."""

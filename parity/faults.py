@@ -12,7 +12,7 @@ import tensorflow as tf
 from demucs_tf.blocks import dconv
 from demucs_tf.layers import activation, attention, conv, norm, recurrent, resample
 from demucs_tf.models import demucs
-from parity import faults_apply, faults_hybrid, wrong
+from parity import faults_apply, faults_hybrid, faults_transformer, wrong
 from parity.fault import Fault
 
 # Small cases, each with what its faults need.
@@ -298,4 +298,9 @@ TIME_DOMAIN: tuple[Fault, ...] = (
     ),
 )
 
-FAULTS: tuple[Fault, ...] = (*TIME_DOMAIN, *faults_hybrid.FAULTS, *faults_apply.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *TIME_DOMAIN,
+    *faults_hybrid.FAULTS,
+    *faults_transformer.FAULTS,
+    *faults_apply.FAULTS,
+)

@@ -56,7 +56,7 @@ def write(case: Case, expected: Expected, folder: Path | None = None) -> Path:
     row = _Row()
     manifest = {
         "format": FORMAT,
-        "case": _row(case),
+        "case": _case_as_json(case),
         "command": renew_command(case),
         "reference": expected.reference,
         "environment": expected.environment,
@@ -138,7 +138,7 @@ def read(case: Case, folder: Path | None = None) -> Expected:
     folder = folder_of(case, folder)
     path = folder / f"{case.name}.json"
     manifest = read_manifest(path, case)
-    if manifest["case"] != _row(case):
+    if manifest["case"] != _case_as_json(case):
         raise ParityError(f"{path} was made for another version of this row: {renew_command(case)}")
     state = seeded_state(manifest["state"].items(), case.seed)
     if manifest["weights_sha256"] != state_hash(state):
@@ -184,7 +184,7 @@ def read(case: Case, folder: Path | None = None) -> Expected:
     )
 
 
-def _row(case: Case) -> Any:
+def _case_as_json(case: Case) -> Any:
     """The case as JSON has it, fractions as text; `port` and `apply` only where there are any."""
     row = json.loads(json.dumps(asdict(case), default=str))
     return {key: value for key, value in row.items() if value != {}}

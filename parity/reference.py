@@ -6,16 +6,12 @@ Nothing here changes what the reference computes: hooks and the function mode on
 
 from __future__ import annotations
 
-import ast
 import copy
 import inspect
-import linecache
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -29,6 +25,7 @@ from parity.compare import relative_l2_where_finite
 from parity.events import TENSOR, Event, Expected, Key, content
 from parity.influence import without_influence
 from parity.seeding import seeded_random
+from parity.statements import environment, is_reference, source_of, statement_at, where
 from parity.taps import BY_STATEMENT, NEVER_CALLED, NO_STEPS, Tap
 
 Array = npt.NDArray[Any]
@@ -84,11 +81,7 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
         ),
         idle=without_influence(narrow, events, call),
         unmapped=tuple(sorted(tracer.unmapped)),
-        environment={
-            "demucs": _version("demucs"),
-            "torch": torch.__version__,
-            "torch threads": torch.get_num_threads(),
-        },
+        environment=environment(),
     )
 
 
@@ -155,7 +148,7 @@ class Tracer(TorchFunctionMode):
             if kwargs:
                 self.keywords[path, self._calls[path]] = kwargs
             outputs = self._copies(output)
-            self._add(path, "module", owner, _source(module), inputs, outputs, _arguments(args))
+            self._add(path, "module", owner, source_of(module), inputs, outputs, _arguments(args))
 
         return hook
 
@@ -228,7 +221,7 @@ class Tracer(TorchFunctionMode):
         self._close_group()
         result = attention.FUSED(*args, **kwargs)
         path, owner = self._stack[-1][0]
-        source = _source(self.module.get_submodule(path))
+        source = source_of(self.module.get_submodule(path))
         outputs: dict[str, torch.Tensor] = {}
         for name, inputs, function in attention.steps(args, kwargs, outputs):
             place = f"{path}:{name}"
@@ -268,9 +261,9 @@ class Tracer(TorchFunctionMode):
             if filename == __file__:
                 return None  # our own copying
             last = frame.f_code is code
-            if last or _is_reference(filename):
-                statement, line = _statement(filename, frame.f_lineno)
-                place = owner, statement, _where(filename, line)
+            if last or is_reference(filename):
+                statement, line = statement_at(filename, frame.f_lineno)
+                place = owner, statement, where(filename, line)
                 if (owner, statement) in BY_STATEMENT:
                     return None if innermost and innermost[1] in NO_STEPS else place
                 innermost = innermost or place
@@ -404,48 +397,3 @@ def _copy(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
     if tensor.is_floating_point() and dtype is not None:
         tensor = tensor.to(dtype)
     return tensor.cpu().numpy().copy()
-
-
-def _source(module: torch.nn.Module) -> str:
-    """Where the code of a module is."""
-    code = inspect.unwrap(type(module).forward)
-    return _where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
-
-
-@cache
-def _is_reference(filename: str) -> bool:
-    """Whether a file belongs to the reference or to torch's modules, which its layers extend."""
-    parts = Path(filename).parts
-    return "demucs" in parts[:-1] or parts[-3:-1] == ("nn", "modules")
-
-
-@cache
-def _statement(filename: str, line: int) -> tuple[str, int]:
-    """The innermost statement at a line of a file, as `ast.unparse` writes it."""
-    tree = ast.parse("".join(linecache.getlines(filename)))
-    inside = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
-    ]
-    node = max(inside, key=lambda node: (node.lineno, -(node.end_lineno or node.lineno)))
-    if isinstance(node, (ast.If, ast.For, ast.While, ast.With)):
-        node = copy.copy(node)
-        node.body = [ast.Pass()]
-        if isinstance(node, (ast.If, ast.For, ast.While)):
-            node.orelse = []
-    return ast.unparse(node), node.lineno
-
-
-def _where(filename: str, line: int) -> str:
-    """File and line, the file as seen from the folder of installed packages."""
-    parts = Path(filename).parts
-    places = [index for index, part in enumerate(parts) if part in ("torch", "demucs")]
-    start = max((i for i in places if parts[i - 1] == "site-packages"), default=-2)
-    return f"{'/'.join(parts[start:])}:{line}"
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)

@@ -110,16 +110,6 @@ def test_a_step_without_a_tap_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert any("std = mono.std" in text for text in result.coverage.missing)
 
 
-@pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 1)])
-def test_resampling_filter_is_julius_to_the_bit(old: int, new: int) -> None:
-    import julius
-
-    from demucs_tf.layers.resample import sinc_kernel
-
-    theirs = julius.ResampleFrac(old, new).kernel.numpy()[:, 0]
-    assert sinc_kernel(old, new).tobytes() == theirs.tobytes()
-
-
 @needs_music
 def test_own_checkpoint_and_music(tmp_path: Path) -> None:
     import torch

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.blocks import multiwrap
+from demucs_tf.blocks import multiwrap, transformer
 from demucs_tf.layers import attention, conv, embedding, observe, shape, spectral
-from demucs_tf.models import hdemucs, hybrid
+from demucs_tf.models import hybrid
 
 # The originals, taken before anything is replaced.
 _step = observe.Observable.step
@@ -20,6 +20,8 @@ _sin_embedding = embedding.sin_embedding
 _sin_embedding_2d = embedding.sin_embedding_2d
 _project = attention.MultiheadAttention._project
 _conv2d = conv.Conv2d.call
+_seam = multiwrap._seam
+_cross = transformer.CrossTransformerEncoderLayer.call
 
 
 def other_step(**functions: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,10 +133,7 @@ def embedding_unweighted(weight: Any, x: Any) -> Any:
 
 
 def seam_with_both_biases(stride: int, bias: Any) -> Callable[[Any, Any], Any]:
-    return multiwrap_seam(stride, 0 * bias)
-
-
-multiwrap_seam = multiwrap._seam
+    return _seam(stride, 0 * bias)
 
 
 def no_seam(stride: int, bias: Any) -> Callable[[Any, Any], Any]:
@@ -143,9 +142,6 @@ def no_seam(stride: int, bias: Any) -> Callable[[Any, Any], Any]:
 
 def not_from_zeros(self: Any, x: Any, xt: Any, **_: Any) -> tuple[Any, Any]:
     return self.step("restart", tf.identity, x), self.step("restart_t", tf.identity, x)
-
-
-hdemucs_bottleneck = hdemucs.HDemucsTF._bottleneck
 
 
 def conv2d_axes_swapped(self: Any, x: Any) -> Any:
@@ -224,22 +220,13 @@ def by_position(self: Any, x: Any) -> Any:
 def norms_swapped(self: Any, q: Any, k: Any) -> Any:
     self.norm1, self.norm2 = self.norm2, self.norm1
     try:
-        return cross_call(self, q, k)
+        return _cross(self, q, k)
     finally:
         self.norm1, self.norm2 = self.norm2, self.norm1
 
 
 def shift_ignored(self: Any, generator: Any = None) -> int:
     return 0
-
-
-def _cross_call() -> Callable[..., Any]:
-    from demucs_tf.blocks.transformer import CrossTransformerEncoderLayer
-
-    return CrossTransformerEncoderLayer.call
-
-
-cross_call = _cross_call()
 
 
 def pad_in_front(x: Any, left: Any, right: Any, axis: int) -> Any:

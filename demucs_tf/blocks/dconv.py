@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from demucs_tf.layers.activation import GELU, GLU, ReLU
 from demucs_tf.layers.attention import LocalState
-from demucs_tf.layers.base import Identity, Layer, Sequential
+from demucs_tf.layers.base import Layer, Sequential
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.norm import GroupNorm, LayerScale
+from demucs_tf.layers.norm import LayerScale, norm_or_identity
 from demucs_tf.layers.recurrent import BLSTM
 
 
@@ -62,16 +62,11 @@ class DConv(Layer):
                 "smaller or channels larger."
             )
 
-        def group_norm(width: int) -> Layer:
-            if not norm:
-                return Identity(dtype=dtype)
-            return GroupNorm(1, width, epsilon=1e-5, dtype=dtype)
-
         def branch(dilation: int) -> Sequential:
             padding = dilation * (kernel // 2)
             start = [
                 Conv1d(channels, hidden, kernel, 1, padding, dilation, dtype=dtype),
-                group_norm(hidden),
+                norm_or_identity(norm, 1, hidden, dtype),
                 GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype),
             ]
             middle: list[Layer] = []
@@ -81,7 +76,7 @@ class DConv(Layer):
                 middle.append(LocalState(hidden, heads, ndecay, dtype=dtype))
             end = [
                 Conv1d(hidden, 2 * channels, 1, dtype=dtype),
-                group_norm(2 * channels),
+                norm_or_identity(norm, 1, 2 * channels, dtype),
                 GLU(dtype=dtype),
                 LayerScale(channels, init, dtype=dtype),
             ]

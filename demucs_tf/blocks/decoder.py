@@ -7,10 +7,11 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
-from demucs_tf.blocks.encoder import by_rows, norm_or_identity
+from demucs_tf.blocks.encoder import by_rows
 from demucs_tf.layers.activation import gelu, glu
 from demucs_tf.layers.base import Layer
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from demucs_tf.layers.norm import norm_or_identity
 
 
 class HDecLayer(Layer):

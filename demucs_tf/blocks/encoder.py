@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import gelu, glu
-from demucs_tf.layers.base import Identity, Layer
+from demucs_tf.layers.base import Layer
 from demucs_tf.layers.conv import Conv1d, Conv2d
-from demucs_tf.layers.norm import GroupNorm
+from demucs_tf.layers.norm import norm_or_identity
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
 
@@ -106,13 +106,6 @@ class HEncLayer(Layer):
         if self.rewrite is not None:
             y = self.step("glu", glu, self.norm2(self.rewrite(y)))
         return y
-
-
-def norm_or_identity(norm: bool, groups: int, channels: int, dtype: str) -> Layer:
-    """GroupNorm, or nothing."""
-    if not norm:
-        return Identity(dtype=dtype)
-    return GroupNorm(groups, channels, epsilon=1e-5, dtype=dtype)
 
 
 def by_rows(layer: Any, y: Any) -> Any:

@@ -13,7 +13,7 @@ from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import Dropout, Identity, Layer
 from demucs_tf.layers.embedding import ScaledEmbedding, sin_embedding, sin_embedding_2d
 from demucs_tf.layers.linear import Linear
-from demucs_tf.layers.norm import GroupNorm, LayerNorm, LayerScale
+from demucs_tf.layers.norm import GroupNorm, LayerNorm, LayerScale, norm_or_identity
 from demucs_tf.layers.shape import size
 
 
@@ -206,9 +206,7 @@ class CrossTransformerEncoder(Layer):
         def norm() -> Layer:
             if norm_in:
                 return LayerNorm(dim, epsilon=1e-5, dtype=dtype)
-            if norm_in_group:
-                return GroupNorm(int(norm_in_group), dim, epsilon=1e-5, dtype=dtype)
-            return Identity(dtype=dtype)
+            return norm_or_identity(bool(norm_in_group), int(norm_in_group), dim, dtype)
 
         self.norm_in = norm()
         self.norm_in_t = norm()

@@ -94,17 +94,16 @@ def _convolve_by_taps(x: Any, weight: Any, stride: int, dilation: int) -> Any:
     taps = weight.shape[0]
     span = tf.shape(x)[1] - dilation * (taps - 1)
     rows = [x[:, k * dilation : k * dilation + span : stride] for k in range(taps)]
-    return tf.add_n([tf.matmul(row, weight[k]) for k, row in enumerate(rows)])
+    return tf.add_n([product(row, weight[k]) for k, row in enumerate(rows)])
 
 
-class ConvTranspose1d(Layer):
-    """Transposed convolution over time, not cropped.
+class _Transposed(Layer):
+    """What transposed convolutions have in common: their arguments and variables.
 
-    Variables: weight (K, C', C), bias (C').
-    Shape: (B, T, C) -> (B, T', C'), T' = (T - 1) stride + K.
-
-    Reference: torch.nn.ConvTranspose1d
+    `_BESIDE` are the lengths of the kernel along the axes that are left alone.
     """
+
+    _BESIDE: tuple[int, ...] = ()
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int, **kwargs: Any
@@ -115,9 +114,19 @@ class ConvTranspose1d(Layer):
         self.stride = stride
         # torch takes the fan-in of a transposed convolution from its output channels.
         fan_in = out_channels * kernel_size
-        shape = (kernel_size, out_channels, in_channels)
+        shape = (kernel_size, *self._BESIDE, out_channels, in_channels)
         self.weight = self.variable("weight", shape, uniform(fan_in))
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
+
+
+class ConvTranspose1d(_Transposed):
+    """Transposed convolution over time, not cropped.
+
+    Variables: weight (K, C', C), bias (C').
+    Shape: (B, T, C) -> (B, T', C'), T' = (T - 1) stride + K.
+
+    Reference: torch.nn.ConvTranspose1d
+    """
 
     def call(self, x: Any) -> Any:
         """(B, T, C) -> (B, (T - 1) stride + K, C')."""
@@ -178,7 +187,7 @@ class Conv2d(Layer):
         )
 
 
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(_Transposed):
     """Transposed convolution over frequency, not cropped; time is left alone.
 
     Variables: weight (K, 1, C', C), bias (C').
@@ -187,17 +196,7 @@ class ConvTranspose2d(Layer):
     Reference: torch.nn.ConvTranspose2d with a kernel (K, 1) and a stride (stride, 1)
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.out_channels = out_channels
-        self.kernel_size = kernel_size
-        self.stride = stride
-        fan_in = out_channels * kernel_size
-        shape = (kernel_size, 1, out_channels, in_channels)
-        self.weight = self.variable("weight", shape, uniform(fan_in))
-        self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
+    _BESIDE = (1,)
 
     def call(self, x: Any) -> Any:
         """(B, F, T, C) -> (B, (F - 1) stride + K, T, C')."""

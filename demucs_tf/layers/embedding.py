@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from demucs_tf.layers import float32_math
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import Layer, weights_are_blank
 
 Float32 = npt.NDArray[np.float32]
 
@@ -104,6 +104,8 @@ class ScaledEmbedding(Layer):
         super().__init__(**kwargs)
         self.factor = factor
         self.embedding = Embedding(num_embeddings, embedding_dim, dtype=self.dtype)
+        if weights_are_blank():
+            return
         weight = tf.convert_to_tensor(self.embedding.weight)
         if smooth:
             steps = tf.range(1, num_embeddings + 1, dtype=weight.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import Identity, Layer
 from demucs_tf.layers.reduce import mean_float64
 from demucs_tf.layers.shape import lengths
 
@@ -63,6 +63,13 @@ def _group_mean(grouped: Any) -> Any:
     *_, groups, width = grouped.shape
     mean = mean_float64(tf.reduce_sum(grouped, -1)) / width
     return tf.reshape(mean, [-1, *[1] * (len(grouped.shape) - 3), groups, 1])
+
+
+def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:
+    """A GroupNorm with the reference's epsilon, or nothing."""
+    if not norm:
+        return Identity(dtype=dtype)
+    return GroupNorm(num_groups, num_channels, epsilon=1e-5, dtype=dtype)
 
 
 class LayerNorm(Layer):

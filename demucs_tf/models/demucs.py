@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import Identity, Layer, Sequential, weights_are_blank
+from demucs_tf.layers.base import Layer, Sequential, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
-from demucs_tf.layers.norm import GroupNorm
+from demucs_tf.layers.norm import norm_or_identity
 from demucs_tf.layers.recurrent import BLSTM
 from demucs_tf.layers.reduce import mean as mean_of
 from demucs_tf.layers.reduce import unbiased_std
@@ -111,9 +111,7 @@ class DemucsTF(Model):
         self.normalize = normalize
 
         def norm(index: int, width: int) -> Layer:
-            if index < norm_starts:
-                return Identity(dtype=dtype)
-            return GroupNorm(norm_groups, width, epsilon=1e-5, dtype=dtype)
+            return norm_or_identity(index >= norm_starts, norm_groups, width, dtype)
 
         def act2() -> Layer:
             return GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype)

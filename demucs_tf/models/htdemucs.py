@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -231,15 +232,12 @@ class HTDemucsTF(HybridModel):
             )
         return self.training_length
 
-    def draw_shift(self, generator: Any = None) -> int:
+    def draw_shift(self, generator: Any = random) -> int:
         """Draw a shift of the positions, from Python's `random` or a `random.Random`.
 
         The reference draws one for every pass, and so moves the generator on.
         """
-        if self.crosstransformer is None:
-            return 0
-        arguments = () if generator is None else (generator,)
-        return self.crosstransformer.draw_shift(*arguments)
+        return 0 if self.crosstransformer is None else self.crosstransformer.draw_shift(generator)
 
     def call(self, mix: Any, shift: Any = None) -> Any:
         """(B, A, T) -> (B, S, A, T).
