@@ -1,0 +1,122 @@
+"""From one checkpoint file, of any format, to a model."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from demucs_tf.checkpoints.arguments import check_arguments
+from demucs_tf.checkpoints.package import Package, read_package
+from demucs_tf.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from demucs_tf.models.base import Model
+
+
+def read_model(path: Path, dtype: str) -> Model:
+    """Make the model that a checkpoint file holds.
+
+    Args:
+        path: of a file whose suffix is in `READERS`.
+        dtype: "float32" or "float64", of the model, whatever the file holds.
+
+    Raises:
+        CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
+    """
+    return READERS[path.suffix](path, dtype)
+
+
+def _load_package(path: Path, dtype: str) -> Model:
+    from demucs_tf.models.ports import PORTS
+
+    package = read_package(path)
+    try:
+        return _port(PORTS[package.klass], package, dtype)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _port(cls: type[Any], package: Package, dtype: str) -> Model:
+    from demucs_tf.checkpoints.weights import load_state
+    from demucs_tf.layers.base import blank_weights
+
+    arguments = _constructor_arguments(cls, package)
+    try:
+        check_arguments(cls, arguments, sum(array.size for array in package.state.values()))
+        with blank_weights():
+            model: Model = cls(**arguments, dtype=dtype)
+    except Exception as error:  # arguments from a file may fail in any way
+        raise CheckpointError(
+            f"{cls.__name__} can't be made from its constructor arguments: "
+            f"{str(error)[:300]} They are: {str(arguments)[:2000]}"
+        ) from error
+    load_state(model, package.state)
+    return model
+
+
+def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]:
+    """The checkpoint's arguments by name; unknown ones are dropped with a warning.
+
+    Reference: demucs/states.py::load_model
+    """
+    signature = inspect.signature(cls)
+    known = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    unknown = [name for name in package.kwargs if name not in known]
+    if unknown:
+        warnings.warn(
+            f"Dropping constructor arguments that {cls.__name__} does not have: "
+            f"{', '.join(unknown)}",
+            UserWarning,
+            stacklevel=6,  # the caller of load_model
+        )
+    kwargs = {name: value for name, value in package.kwargs.items() if name in known}
+    try:
+        return dict(signature.bind(*package.args, **kwargs).arguments)
+    except TypeError as error:
+        raise CheckpointError(f"its constructor arguments do not fit: {error}.") from error
+
+
+def _load_keras(path: Path, dtype: str) -> Model:
+    import keras
+
+    from demucs_tf.checkpoints.keras_file import check_config
+    from demucs_tf.models.ports import PORTS
+
+    check_config(path, {cls.__name__: cls for cls in PORTS.values()})
+    try:
+        model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
+        raise CheckpointError(
+            f"{path}: Keras can't read the model, the file is damaged or does not fit "
+            f"({type(error).__name__}: {str(error)[:300]})."
+        ) from error
+    bad = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
+    if bad:
+        raise CheckpointError(f"{path}: weights with NaN or Inf: {', '.join(bad)}.")
+    return model if model.compute_dtype == dtype else _converted(model, dtype)
+
+
+def _converted(model: Model, dtype: str) -> Model:
+    """The same model in another dtype."""
+    from demucs_tf.checkpoints.weights import load_state, read_state
+    from demucs_tf.layers.base import blank_weights
+
+    with blank_weights():
+        port: Model = type(model).from_config({**model.get_config(), "dtype": dtype})
+    load_state(port, read_state(model))
+    return port
+
+
+READERS: dict[str, Callable[[Path, str], Model]] = {
+    ".th": _load_package,
+    ".keras": _load_keras,
+}
