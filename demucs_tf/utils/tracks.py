@@ -1,0 +1,100 @@
+"""Which tracks the arguments of a command line mean: files, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from demucs_tf.errors import AudioError
+
+# What is taken from a folder or a pattern. A file that is named itself can have any suffix.
+AUDIO_SUFFIXES = frozenset(
+    (
+        *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+        *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".wma"),
+        *(".alac", ".ape", ".wv", ".tta", ".ac3", ".eac3", ".dts", ".amr", ".mka", ".dsf"),
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".ogv", ".mpg"),
+        *(".mpeg", ".ts", ".3gp"),
+    )
+)
+
+
+def find_tracks(
+    arguments: Sequence[str | os.PathLike[str]], skip: Iterable[Path] = ()
+) -> list[Path]:
+    """The files that are meant, in the order of the arguments.
+
+    - A file, or what is neither a folder nor a pattern, is taken as it is, there or not.
+    - A folder gives the audio files in it and below, by suffix and sorted, without hidden files
+      and folders (a leading dot).
+    - A pattern with *, ? or [ that is no file gives the audio files and folders that match,
+      sorted; ** matches any folders.
+
+    A file from a folder or a pattern that is there already is left out.
+
+    Args:
+        arguments: files, folders and patterns.
+        skip: folders in which nothing is looked for, as the one for the stems.
+
+    Raises:
+        AudioError: a folder or a pattern without audio files.
+    """
+    paths = [Path(argument) for argument in arguments]
+    skipped = {folder.resolve() for folder in skip}
+    seen = {path.resolve() for path in paths if not _is_many(path)}
+    tracks: list[Path] = []
+    for path in paths:
+        if not _is_many(path):
+            tracks.append(path)
+            continue
+        found = list(_in_folder(path, skipped) if path.is_dir() else _matches(path, skipped))
+        if not found:
+            raise AudioError(_nothing(path))
+        for track in found:
+            if track.resolve() not in seen:
+                seen.add(track.resolve())
+                tracks.append(track)
+    return tracks
+
+
+def _is_many(path: Path) -> bool:
+    return path.is_dir() or (glob.has_magic(str(path)) and not path.exists())
+
+
+def _in_folder(folder: Path, skipped: set[Path]) -> Iterator[Path]:
+    """Folder by folder; a link to a folder is not followed."""
+    if folder.resolve() in skipped:
+        return
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (Path(parent) / name).resolve() not in skipped
+        )
+        for name in sorted(files):
+            path = Path(parent) / name
+            if not name.startswith(".") and _is_audio(path):
+                yield path
+
+
+def _matches(pattern: Path, skipped: set[Path]) -> Iterator[Path]:
+    for name in sorted(glob.glob(str(pattern), recursive=True)):
+        path = Path(name)
+        if path.is_dir():
+            yield from _in_folder(path, skipped)
+        elif _is_audio(path) and not skipped.intersection(path.resolve().parents):
+            yield path
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in AUDIO_SUFFIXES
+
+
+def _nothing(path: Path) -> str:
+    what = "the folder" if path.is_dir() else "the pattern"
+    return (
+        f"{path}: expected audio files, found none by {what}. A file is taken whatever its suffix "
+        "if it is named itself."
+    )
