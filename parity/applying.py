@@ -6,6 +6,7 @@ Layers that match do not make a port that matches. These compare what `apply_mod
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,10 @@ from parity.seeding import SEED, seeded_random
 
 Array = npt.NDArray[Any]
 KEY = ("", 0)
+# Options of a case that `apply_model` and the Separator do not know. "track": the Separator is
+# looked at. "bag": the weights of a bag; its members are the case's model with all parameters
+# multiplied by 1, 1.1, 1.2 ..., so that each gives something else.
+_OURS = ("track", "bag")
 
 
 def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
@@ -54,7 +59,9 @@ def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
 def _apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array:
     import torch
 
-    given = {key: value for key, value in options.items() if key != "track"}
+    given = {key: value for key, value in options.items() if key not in _OURS}
+    if "bag" in options:
+        module = _bag_of_reference(module, options["bag"])
     with torch.no_grad(), seeded_random():
         if not options.get("track"):
             apply_model = importlib.import_module("demucs.apply").apply_model
@@ -76,9 +83,33 @@ def apply_port(model: Any, mix: Array, options: Mapping[str, Any]) -> Outputs:
     from demucs_tf.inference import apply
     from demucs_tf.inference.separator import Separator
 
-    given = {key: value for key, value in options.items() if key != "track"}
+    given = {key: value for key, value in options.items() if key not in _OURS}
+    if "bag" in options:
+        model = _bag_of_ports(model, options["bag"])
     mix = mix.astype(model.compute_dtype)
     if not options.get("track"):
         return {KEY: [apply.apply_model(model, mix, **given, seed=SEED)]}
     _, stems = Separator(model, **given, seed=SEED).separate_tensor(mix[0])
     return {KEY: [np.stack(list(stems.values()))[None]]}
+
+
+def _factor(member: int) -> float:
+    return 1 + 0.1 * member
+
+
+def _bag_of_reference(module: Any, weights: list[list[float]]) -> Any:
+    members = [copy.deepcopy(module) for _ in weights]
+    for index, member in enumerate(members):
+        for parameter in member.parameters():
+            parameter.data *= _factor(index)
+    return importlib.import_module("demucs.apply").BagOfModels(members, weights)
+
+
+def _bag_of_ports(model: Any, weights: list[list[float]]) -> Any:
+    from demucs_tf.models.bag import BagOfModels
+
+    members = [type(model).from_config(model.get_config()) for _ in weights]
+    for index, member in enumerate(members):
+        for own, variable in zip(member.variables, model.variables, strict=True):
+            own.assign(np.asarray(variable) * np.asarray(variable).dtype.type(_factor(index)))
+    return BagOfModels(members, weights)

@@ -38,6 +38,8 @@ CASES: tuple[Case, ...] = (
     _case("htdemucs-segment", HTDEMUCS, 613, shifts=1, segment=0.13),
     _case("htdemucs-short", HTDEMUCS, 37, shifts=1),
     _case("htdemucs-whole", HTDEMUCS, 187, shifts=0, split=False),
+    _case("demucs-bag", DEMUCS, 613, shifts=1, bag=[[1.0, 0.0], [0.0, 1.0]]),
+    _case("htdemucs-bag", HTDEMUCS, 613, shifts=2, bag=[[0.5, 3.0], [1.0, 0.0], [0.25, 1.0]]),
     # A model that normalizes by itself would hide what is wrong with the level.
     Case(
         "apply-track",

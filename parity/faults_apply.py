@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from demucs_tf.checkpoints import weights
-from demucs_tf.inference import apply, chunks, separator
-from demucs_tf.models import htdemucs, ports
+from demucs_tf.inference import chunks, separator, single
+from demucs_tf.models import bag, htdemucs, ports
 from parity import wrong_apply
 from parity.fault import Fault
 
@@ -23,7 +23,7 @@ FAULTS: tuple[Fault, ...] = (
         "overlap-not-weighted",
         "apply-hdemucs",
         _APPLY,
-        apply,
+        single,
         "transition_weight",
         wrong_apply.weight_of_ones,
     ),
@@ -31,7 +31,7 @@ FAULTS: tuple[Fault, ...] = (
         "overlap-weight-from-zero",
         "apply-hdemucs",
         _APPLY,
-        apply,
+        single,
         "transition_weight",
         wrong_apply.weight_from_zero,
     ),
@@ -47,9 +47,33 @@ FAULTS: tuple[Fault, ...] = (
         "segment-rule-ignored",
         "apply-htdemucs-segment",
         _APPLY,
-        apply._Job,
+        single.Job,
         "_valid_length",
         wrong_apply.own_length,
+    ),
+    Fault(
+        "bag-table-shifted",
+        "apply-demucs-bag",
+        _APPLY,
+        bag,
+        "_table",
+        wrong_apply.shifted_table,
+    ),
+    Fault(
+        "bag-weights-ignored",
+        "apply-htdemucs-bag",
+        _APPLY,
+        bag,
+        "_table",
+        wrong_apply.table_of_ones,
+    ),
+    Fault(
+        "bag-members-see-one-shift",
+        "apply-demucs-bag",
+        _APPLY,
+        single.Job,
+        "_draw_offset",
+        wrong_apply.offset_of_the_first,
     ),
     Fault(
         "track-level-left",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
 
 from demucs_tf.checkpoints import weights
 from demucs_tf.inference import chunks
+from demucs_tf.models import bag
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.ports import PORTS
 
 _load_state = weights.load_state
+_table = bag._table
 _padded = chunks.TensorChunk.padded
 
 
@@ -48,6 +51,21 @@ def shift_not_drawn(self: Any, generator: Any = None) -> int:
 
 def own_length(self: Any, length: int) -> int:
     return length
+
+
+def shifted_table(weights: Any, members: int, sources: Any) -> Any:
+    """Each specialist answers for its neighbour's source."""
+    table = _table(weights, members, sources)
+    return table[1:] + table[:1]
+
+
+def table_of_ones(weights: Any, members: int, sources: Any) -> Any:
+    return [[1.0] * len(sources)] * members
+
+
+def offset_of_the_first(self: Any) -> int:
+    """Every member of a bag, and every shift, moved by the same."""
+    return int(random.Random(0).randint(0, self._max_shift))
 
 
 def last_weights_left(model: Any, state: Any) -> None:

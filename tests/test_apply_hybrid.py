@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 from demucs_tf import HDemucsTF, HTDemucsTF, apply_model
 from parity.compare import compare
 from parity.seeding import seeded_state
-from tests.helpers import Array, noise
+from tests.helpers import Array, noise, sums_in_float64
 
 SOURCES = ["a", "b"]
 SMALL: dict[str, dict[str, Any]] = {
@@ -90,27 +88,6 @@ def reference(name: str, changes: dict[str, Any]) -> Any:
     return module.double()
 
 
-@contextmanager
-def sums_in_float64(module: Any) -> Iterator[None]:
-    """Let the reference weigh and add its chunks in float64, torch's default being float32.
-
-    Its models go on as they are: their windows and positions are of the default dtype, too.
-    """
-    import torch
-
-    hooks = [
-        module.register_forward_pre_hook(lambda *_: torch.set_default_dtype(torch.float32)),
-        module.register_forward_hook(lambda *_: torch.set_default_dtype(torch.float64)),
-    ]
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-        for hook in hooks:
-            hook.remove()
-
-
 def of_the_reference(module: Any, mix: Array, **arguments: Any) -> Array:
     import torch
 
@@ -180,7 +157,6 @@ class Recording:
     def __init__(self) -> None:
         self.lengths: list[int] = []
         self.shifts: list[list[int]] = []
-        self._apply_function = self._apply
 
     def valid_length(self, length: int) -> int:
         if length > self.training_length:
@@ -192,9 +168,6 @@ class Recording:
         return drawn
 
     def __call__(self, mix: Any, shift: Any = None) -> Any:
-        raise NotImplementedError
-
-    def _apply(self, mix: Any, shift: Any) -> Any:
         import tensorflow as tf
 
         self.lengths.append(mix.shape[-1])
@@ -209,7 +182,7 @@ class Recording:
 def test_lengths_and_draws(segment: float | None, batch_size: int, lengths: list[int]) -> None:
     model = Recording()
     mix = noise(2, 2, 410)
-    out = apply_model(model, mix, 0, segment=segment, seed=5, batch_size=batch_size)
+    out = apply_model(model, mix, 0, segment=segment, seed=5, batch_size=batch_size, engine="eager")
     assert np.max(np.abs(out - mix[:, None])) <= 1e-7
     assert model.lengths == lengths
     draw = random.Random(5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from demucs_tf import AudioError, Separator
+from demucs_tf import AudioError, BagOfModels, Separator
 from parity.compare import snr_db
 from tests.helpers import Array, FakeTF, PaddedFakeTF, fake_torch, noise
 
@@ -118,8 +118,8 @@ def test_update_parameter_changes_what_it_is_given() -> None:
     assert len(events) == 2
     with pytest.raises(ValueError, match="overlap must be"):
         separator.update_parameter(overlap=2.0, split=True)
-    with pytest.raises(TypeError, match="jobs"):
-        separator.update_parameter(jobs=2)
+    with pytest.raises(TypeError, match="speed"):
+        separator.update_parameter(speed=2)
     events.clear()
     separator.separate_tensor(noise(2, 300))
     assert len(events) == 2, "a refused update must change nothing"
@@ -160,3 +160,66 @@ def test_refuses_what_can_not_be_separated(wav: Any, message: str) -> None:
 def test_three_channels_do_not_become_six() -> None:
     with pytest.raises(AudioError, match="mono or at least 6 channels, found 3"):
         Separator(FakeTF(audio_channels=6)).separate_tensor(noise(3, 300))
+
+
+# --- two stems, devices -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["add", "minus", "none"])
+def test_two_stems(method: Any) -> None:
+    wav = noise(2, 700)
+    origin, every = Separator(FakeTF(), seed=2).separate_tensor(wav)
+    separator = Separator(FakeTF(), seed=2, two_stems="place", other_method=method)
+    _, found = separator.separate_tensor(wav)
+    wanted = {
+        "add": {"place": every["place"], "no_place": every["level"] + every["before"]},
+        "minus": {"place": every["place"], "minus_place": origin - every["place"]},
+        "none": {"place": every["place"]},
+    }[method]
+    assert separator.stems == list(found) == list(wanted)
+    for name, stem in wanted.items():
+        assert np.array_equal(found[name], stem)
+
+
+@pytest.mark.parametrize(("method", "running"), [("add", 3), ("minus", 1), ("none", 1)])
+def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None:
+    seen = set()
+    bag = BagOfModels([FakeTF(gain=gain) for gain in (1, 2, 3)], np.eye(3).tolist())
+    separator = Separator(
+        bag,
+        two_stems="place",
+        other_method=method,
+        callback=lambda place: seen.add(place["model_idx_in_bag"]),
+    )
+    separator.separate_tensor(noise(2, 400))
+    assert separator.members == (running, 3)
+    assert seen == ({0, 1, 2} if method == "add" else {1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"two_stems": "drums"}, "two_stems must be of level, place, before, got 'drums'"),
+        ({"other_method": "sum"}, "other_method must be one of add, minus, none, got 'sum'"),
+        ({"engine": "turbo"}, "engine must be one of auto, graph, xla, eager, got 'turbo'"),
+        ({"jobs": -1}, "num_workers must be 0 or more"),
+    ],
+)
+def test_settings_that_can_not_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Separator(FakeTF(), **options)
+
+
+@pytest.mark.parametrize("device", ["gpu:7", "toaster", "cuda:x"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(ValueError, match=f"device '{device}' is not there; TensorFlow has CPU:0"):
+        Separator(FakeTF(), device=device).separate_tensor(noise(2, 400))
+
+
+@pytest.mark.parametrize("engine", ["graph", "xla", "eager"])
+def test_engines_agree(engine: str) -> None:
+    wav = noise(2, 700)
+    _, wanted = Separator(FakeTF(), seed=2, device="cpu").separate_tensor(wav)
+    _, found = Separator(FakeTF(), seed=2, engine=engine).separate_tensor(wav)
+    for name, stem in wanted.items():
+        assert snr_db(found[name], stem) > 120

@@ -1,47 +1,25 @@
-"""Apply a model to a mixture: random shifts, chunks with overlap, and their weighted sum."""
+"""Apply a model, or a bag of models, to a mixture of any length."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from demucs_tf.inference.chunks import Array, TensorChunk, center_trim, transition_weight
+from demucs_tf.inference.arrays import Allocate, Array, Samples
+from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.settings import ApplySettings
-
-Callback = Callable[[dict[str, Any]], None]
-
-
-class Model(Protocol):
-    """What `apply_model` needs to know of a model: (B, A, T) -> (B, S, A, T).
-
-    A model may also have
-
-    - `valid_length(length: int) -> int`, the length that it wants its input padded to; it raises
-      ValueError for a `length` that is too long;
-    - `training_length: int` besides, the samples that it was trained on: then a `segment` of the
-      caller's is the length of every input, however short the chunk;
-    - `draw_shift(generator) -> int`: then it is called with `shift`, what was drawn for each item
-      of the batch, as a second argument.
-    """
-
-    sources: list[str]
-    audio_channels: int
-    samplerate: int
-    segment: float
-    compute_dtype: str
-
-    def __call__(self, mix: Any) -> Any:
-        """Separate `mix`."""
+from demucs_tf.inference.single import Callback, Job, Model
+from demucs_tf.inference.streams import summed
+from demucs_tf.models.bag import BagOfModels
 
 
 def apply_model(
-    model: Model,
+    model: Model | BagOfModels,
     mix: Array,
     shifts: int = 1,
     split: bool = True,
@@ -53,11 +31,16 @@ def apply_model(
     callback_arg: dict[str, Any] | None = None,
     seed: int | None = None,
     batch_size: int = 1,
+    num_workers: int = 0,
+    engine: str = "auto",
+    device: str | None = None,
+    stems: Sequence[str] | None = None,
 ) -> Array:
     """Separate a mixture of any length.
 
     Args:
-        model: see `Model`.
+        model: one model (see `demucs_tf.inference.single.Model`), or a bag: then its members are
+            applied one after the other, each with shifts of its own, and averaged.
         mix: floating point (B, A, T) at the model's sample rate, T >= 1.
         shifts: how many times to shift `mix` by a random 0 to 0.5 s and average; 0: not at all.
         split: work on chunks of `segment` seconds; otherwise on the whole mixture at once,
@@ -65,17 +48,23 @@ def apply_model(
         overlap: share of a chunk that the next one covers as well, in [0, 1).
         transition_power: 1 fades linearly from chunk to chunk, more fades faster.
         segment: length of a chunk in seconds; None: the model's own. Needs `split`.
-        progress: draw a progress bar on stderr. Needs `split`.
-        callback: called with a dict before and after each run of the model. It may raise
+        progress: draw a progress bar on stderr, one for each model and shift. Needs `split`.
+        callback: called with a dict before and after each run of a model. It may raise
             KeyboardInterrupt to stop. Keys: everything in `callback_arg`, and over it
             `model_idx_in_bag`, `shift_idx`, `segment_offset` (samples), `state` ("start" or
-            "end"); `models` is 1 unless `callback_arg` has it.
+            "end"), and for a bag `models`; for one model that is 1 unless `callback_arg` has it.
         callback_arg: passed on to `callback`.
         seed: draw what the reference draws after `random.seed(seed)`: the shifts, and for
             HTDemucs the positions of each chunk. None: from Python's global `random`, as the
             reference does.
         batch_size: chunks of equal length that go through the model together. 1 computes in
             the reference's order; more differs by rounding only.
+        num_workers: threads that work on as many chunks at a time, with the same result;
+            0: one chunk at a time.
+        engine: "auto", "graph", "xla" or "eager"; see `demucs_tf.inference.engine`.
+        device: "cpu", "gpu", "gpu:1" (or "cuda"); None: a GPU if there is one.
+        stems: the sources that are wanted, in the order of the output; None: all. Members of a bag
+            that have no weight for any of them are left out, which changes nothing else.
 
     Returns:
         (B, S, A, T) in the model's dtype.
@@ -87,169 +76,107 @@ def apply_model(
     Reference: demucs/apply.py::apply_model
     """
     settings = ApplySettings(
-        shifts, split, overlap, transition_power, segment, progress, seed, batch_size
+        shifts,
+        split,
+        overlap,
+        transition_power,
+        segment,
+        progress,
+        seed,
+        batch_size,
+        num_workers,
+        engine,
+        device,
     )
-    # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
-    # "models" of the caller's stays.
-    info = {"models": 1, **(callback_arg or {})}
-    generator: Any = random if settings.seed is None else random.Random(settings.seed)
-    info["model_idx_in_bag"] = 0
-    job = _Job(model, settings, generator, _compiled(model), callback, info)
-    return job.shifted(_checked(mix, model))
+    mix = checked_mix(mix, model)
+    wanted = Application(model, settings, callback, callback_arg, stems)
+    out = np.empty((mix.shape[0], wanted.count, *mix.shape[1:]), mix.dtype)
+    stop = 0
+    for block in wanted.blocks(mix):
+        start, stop = stop, stop + block.shape[-1]
+        out[..., start:stop] = block
+    return out
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One model, applied to one mixture with fixed settings."""
+class Application:
+    """What to apply, how, and which stems are wanted; see `apply_model`.
 
-    model: Model
+    Raises:
+        ValueError: a stem that the model does not have, or no stem.
+    """
+
+    model: Model | BagOfModels
     settings: ApplySettings
-    generator: Any  # a random.Random, or the module
-    forward: Callable[..., Array]
-    callback: Callback | None
-    info: dict[str, Any]
+    callback: Callback | None = None
+    callback_arg: dict[str, Any] | None = None
+    stems: Sequence[str] | None = None
+    allocate: Allocate = np.empty
 
-    def shifted(self, mix: Array) -> Array:
-        """The average over random shifts; without shifts, `mix` as it is."""
-        settings = self.settings
-        if not settings.shifts:
-            return self._one_shift(TensorChunk(mix), 0)
-        length = mix.shape[-1]
-        max_shift = int(0.5 * self.model.samplerate)
-        padded_mix = TensorChunk(mix).padded(length + 2 * max_shift)
-        out = np.zeros(self._out_shape(mix, length), mix.dtype)
-        for shift_idx in range(settings.shifts):
-            offset = self.generator.randint(0, max_shift)
-            shifted = TensorChunk(padded_mix, offset, length + max_shift - offset)
-            out += self._one_shift(shifted, shift_idx)[..., max_shift - offset :]
-        out /= settings.shifts
-        return out
+    def __post_init__(self) -> None:
+        for stem in self.stems or []:
+            if stem not in self.model.sources:
+                raise ValueError(f"stems must be of {', '.join(self.model.sources)}, got {stem!r}.")
+        if not self.count:
+            raise ValueError("stems must name at least one source, got none.")
 
-    def _one_shift(self, mix: TensorChunk, shift_idx: int) -> Array:
-        if self.settings.split:
-            return self._split(mix, shift_idx)
-        return next(self._outputs([mix], [0], shift_idx))
+    @property
+    def count(self) -> int:
+        """How many stems come out."""
+        return len(self._indices)
 
-    def _split(self, mix: TensorChunk, shift_idx: int) -> Array:
-        """Chunk by chunk, joined by triangular weights."""
-        settings, dtype = self.settings, mix.tensor.dtype
-        segment_length, stride = self._segment_and_stride()
-        weight = transition_weight(segment_length, settings.transition_power, dtype)
-        offsets = range(0, mix.length, stride)
-        chunks = [TensorChunk(mix, offset, segment_length) for offset in offsets]
-        out = np.zeros(self._out_shape(mix.tensor, mix.length), dtype)
-        sum_weight = np.zeros(mix.length, dtype)
-        seconds = float(format(stride / self.model.samplerate, ".2f"))
-        with tqdm(
-            total=len(offsets),
-            unit_scale=seconds,
-            ncols=120,
-            unit="seconds",
-            disable=not settings.progress,
-        ) as bar:
-            outputs = self._outputs(chunks, offsets, shift_idx)
-            for offset, chunk_out in zip(offsets, outputs, strict=True):
-                length = chunk_out.shape[-1]
-                out[..., offset : offset + length] += weight[:length] * chunk_out
-                sum_weight[offset : offset + length] += weight[:length]
-                bar.update()
-        out /= sum_weight
-        return out
+    @property
+    def members(self) -> list[int]:
+        """The models that run, by their index in the bag."""
+        if not isinstance(self.model, BagOfModels):
+            return [0]
+        rows = enumerate(self.model.weights)
+        return [index for index, row in rows if any(row[k] for k in self._indices)]
 
-    def _segment_and_stride(self) -> tuple[int, int]:
-        """In samples; truncated as in demucs/apply.py:264-265."""
-        segment = self.model.segment if self.settings.segment is None else self.settings.segment
-        length = int(self.model.samplerate * segment)
-        stride = int((1 - self.settings.overlap) * length)
-        if stride < 1:
-            raise ValueError(
-                f"segment {float(segment):g} s with overlap {self.settings.overlap:g} at "
-                f"{self.model.samplerate} Hz moves by less than one sample from chunk to chunk: "
-                "choose a longer segment or a smaller overlap."
-            )
-        return length, stride
+    def blocks(self, mix: Samples) -> Iterator[Array]:
+        """The stems of `mix` (B, A, T) as consecutive blocks (B, S, A, n)."""
+        # Bound before anything is drawn, so that all members draw from one stream.
+        seed = self.settings.seed
+        generator: Any = random if seed is None else random.Random(seed)
+        if isinstance(self.model, BagOfModels):
+            return self._bag(self.model, mix, generator)
+        # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
+        # "models" of the caller's stays.
+        info = {"models": 1, **(self.callback_arg or {}), "model_idx_in_bag": 0}
+        blocks = self._job(self.model, generator, info).blocks(mix)
+        return (block[:, self._indices] for block in blocks)
 
-    def _outputs(
-        self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int
-    ) -> Iterator[Array]:
-        """The model's output for each chunk, (B, S, A, T of the chunk), in order."""
-        items = list(zip(chunks, offsets, strict=True))
-        for length, group in groupby(items, lambda item: self._valid_length(item[0].length)):
-            same = list(group)
-            for first in range(0, len(same), self.settings.batch_size):
-                batch = same[first : first + self.settings.batch_size]
-                yield from self._run(batch, length, shift_idx)
+    def _bag(self, bag: BagOfModels, mix: Samples, generator: Any) -> Iterator[Array]:
+        """The average over the members, weighted source by source."""
+        weights = np.array(bag.weights, mix.dtype)[:, self._indices, None, None]  # (M, S, 1, 1)
+        members = self.members
 
-    def _run(
-        self, batch: list[tuple[TensorChunk, int]], length: int, shift_idx: int
-    ) -> Iterator[Array]:
-        padded = np.concatenate([chunk.padded(length) for chunk, _ in batch])
-        for _, offset in batch:
-            self._notify("start", offset, shift_idx)
-        out = self.forward(padded, *self._drawn(batch))
-        for _, offset in batch:
-            self._notify("end", offset, shift_idx)
-        for (chunk, _), part in zip(batch, np.split(out, len(batch)), strict=True):
-            yield center_trim(part, chunk.length)
+        def weighted() -> Iterator[Iterator[Array]]:
+            for index, model in enumerate(bag.models):
+                info = {**(self.callback_arg or {}), "models": len(bag.models)}
+                job = self._job(model, generator, {**info, "model_idx_in_bag": index})
+                if index not in members:
+                    job.pass_over(mix.shape[-1])
+                    continue
+                yield (block[:, self._indices] * weights[index] for block in job.blocks(mix))
 
-    def _drawn(self, batch: list[tuple[TensorChunk, int]]) -> list[Array]:
-        """What the model wants to have drawn, for each item: one draw a chunk, in their order."""
-        draw_shift = getattr(self.model, "draw_shift", None)
-        if draw_shift is None:
-            return []
-        drawn = [draw_shift(self.generator) for _ in batch]
-        return [np.repeat(np.array(drawn, np.int32), batch[0][0].tensor.shape[0])]
+        shape = (mix.shape[0], self.count, *mix.shape[1:])
+        totals = np.array([sum(column) for column in zip(*bag.weights, strict=True)], mix.dtype)
+        room = partial(self.allocate, shape, mix.dtype)
+        for block in summed(weighted(), len(members), room):
+            yield block / totals[self._indices, None, None]
 
-    def _valid_length(self, length: int) -> int:
-        """The length of the model's input for a chunk of `length` samples.
+    def _job(self, model: Model, generator: Any, info: dict[str, Any]) -> Job:
+        forward = forward_function(model, self.settings.engine, self.settings.device)
+        return Job(model, self.settings, generator, forward, self.callback, info, self.allocate)
 
-        Reference: demucs/apply.py:305-310
-        """
-        segment = self.settings.segment
-        valid_length = getattr(self.model, "valid_length", None)
-        if segment is not None and hasattr(self.model, "training_length"):
-            length = int(segment * self.model.samplerate)
-            self._refuse_longer_than_trained(length)
-            return length
-        return length if valid_length is None else int(valid_length(length))
-
-    def _refuse_longer_than_trained(self, length: int) -> None:
-        try:
-            self.model.valid_length(length)  # type: ignore[attr-defined]
-        except ValueError as error:
-            raise ValueError(
-                f"Given length {length} is longer than training length "
-                f"{self.model.training_length}: "  # type: ignore[attr-defined]
-                f"choose a segment of at most {float(self.model.segment):g} s."
-            ) from error
-
-    def _notify(self, state: str, offset: int, shift_idx: int) -> None:
-        if self.callback is not None:
-            place = {"shift_idx": shift_idx, "segment_offset": offset, "state": state}
-            self.callback({**self.info, **place})
-
-    def _out_shape(self, mix: Array, length: int) -> tuple[int, int, int, int]:
-        return (mix.shape[0], len(self.model.sources), mix.shape[1], length)
+    @property
+    def _indices(self) -> list[int]:
+        sources = self.model.sources
+        return [sources.index(stem) for stem in (sources if self.stems is None else self.stems)]
 
 
-def _compiled(model: Any) -> Callable[..., Array]:
-    """`model` as one graph for every length, traced once and kept with the model."""
-    import tensorflow as tf
-
-    function = getattr(model, "_apply_function", None)
-    if function is None:
-        signature = [tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]
-        if hasattr(model, "draw_shift"):
-            signature.append(tf.TensorSpec([None], tf.int32))
-
-        def forward(*inputs: Any) -> Any:
-            return model(*inputs)
-
-        function = model._apply_function = tf.function(forward, input_signature=signature)
-    return lambda *inputs: function(*map(tf.convert_to_tensor, inputs)).numpy()
-
-
-def _checked(mix: Array, model: Model) -> Array:
+def checked_mix(mix: Array, model: Model | BagOfModels) -> Array:
     """`mix` in the model's dtype; ValueError if it does not fit the model."""
     mix = np.asarray(mix)
     shape = f"(batch, {model.audio_channels} audio channels, samples)"

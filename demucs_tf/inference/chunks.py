@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from demucs_tf.inference.arrays import Array, Samples
 
 
 class TensorChunk:
@@ -22,14 +21,14 @@ class TensorChunk:
     """
 
     def __init__(
-        self, tensor: Array | TensorChunk, offset: int = 0, length: int | None = None
+        self, tensor: Samples | TensorChunk, offset: int = 0, length: int | None = None
     ) -> None:
         total = tensor.length if isinstance(tensor, TensorChunk) else tensor.shape[-1]
         if not 0 <= offset < total:
             raise ValueError(f"offset must lie in 0..{total - 1}, got {offset}.")
         self.length: int = total - offset if length is None else min(total - offset, length)
         if isinstance(tensor, TensorChunk):
-            self.tensor: Array = tensor.tensor
+            self.tensor: Samples = tensor.tensor
             self.offset: int = offset + tensor.offset
         else:
             self.tensor = tensor
@@ -51,7 +50,7 @@ class TensorChunk:
         end = start + target_length
         correct_start = max(0, start)
         correct_end = min(self.tensor.shape[-1], end)
-        sides = [(0, 0)] * (self.tensor.ndim - 1)
+        sides = [(0, 0)] * (len(self.tensor.shape) - 1)
         sides.append((correct_start - start, end - correct_end))
         return np.pad(self.tensor[..., correct_start:correct_end], sides)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from demucs_tf.inference.engine import ENGINES
+
 
 @dataclass(frozen=True)
 class ApplySettings:
@@ -24,6 +26,9 @@ class ApplySettings:
     progress: bool = False
     seed: int | None = None
     batch_size: int = 1
+    num_workers: int = 0
+    engine: str = "auto"
+    device: str | None = None
 
     def __post_init__(self) -> None:
         _require(_is_int(self.shifts) and self.shifts >= 0, "shifts", "0 or more", self.shifts)
@@ -34,6 +39,9 @@ class ApplySettings:
         _require(seconds is None or 0 < seconds < np.inf, "segment", "more than 0 seconds", seconds)
         size = self.batch_size
         _require(_is_int(size) and size >= 1, "batch_size", "1 or more", size)
+        threads = self.num_workers
+        _require(_is_int(threads) and threads >= 0, "num_workers", "0 or more", threads)
+        _require(self.engine in ENGINES, "engine", f"one of {', '.join(ENGINES)}", self.engine)
 
 
 def _is_int(value: Any) -> bool:

@@ -1,0 +1,146 @@
+"""What stands for the samples of a whole track without holding them all in memory.
+
+Everything here has a `shape`, a `dtype`, and gives a range of samples as an array of its own:
+`track[..., 100:200]`. A NumPy array does the same, so the code that cuts a track into chunks does
+not know which of them it has.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import EllipsisType, TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Range = tuple[EllipsisType, slice]
+
+BLOCK = 1 << 18  # samples that are looked at together where nothing else says how many
+
+
+class Samples(Protocol):
+    """(..., T), of which ranges of samples can be had."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The last axis is time."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+
+    def __getitem__(self, key: Range, /) -> Array:
+        """`samples[..., start:stop]`, 0 <= start <= stop <= T."""
+
+
+class Store(Samples, Protocol):
+    """Samples that can be written, too."""
+
+    def __setitem__(self, key: Range, value: Array, /) -> None:
+        """`store[..., start:stop] = value`."""
+
+
+# Makes room for (..., T) samples of a dtype, all of which are written before they are read.
+Allocate = Callable[[tuple[int, ...], np.dtype[Any]], Store]
+
+
+def blocks_of(samples: Samples, size: int = BLOCK) -> Iterator[Array]:
+    """Yield all samples in order, `size` at a time."""
+    for start in range(0, samples.shape[-1], size):
+        yield samples[..., start : min(start + size, samples.shape[-1])]
+
+
+class ZeroPadded:
+    """`samples` with `margin` zeros on either side."""
+
+    def __init__(self, samples: Samples, margin: int) -> None:
+        self.samples = samples
+        self.margin = margin
+        self.dtype = samples.dtype
+        self.shape = (*samples.shape[:-1], samples.shape[-1] + 2 * margin)
+
+    def __getitem__(self, key: Range) -> Array:
+        start, stop = (edge - self.margin for edge in _edges(key))
+        inside = self.samples[..., _within(start, self.samples) : _within(stop, self.samples)]
+        left = min(max(0, -start), stop - start)
+        right = stop - start - left - inside.shape[-1]
+        return np.pad(inside, [(0, 0)] * (len(self.shape) - 1) + [(left, right)])
+
+
+def _within(position: int, samples: Samples) -> int:
+    return min(max(0, position), samples.shape[-1])
+
+
+class Levelled:
+    """`samples` less `mean`, divided by `std`, with an axis in front: (A, T) -> (1, A, T)."""
+
+    def __init__(self, samples: Samples, mean: Any, std: Any) -> None:
+        self.samples = samples
+        self.mean = mean
+        self.std = std
+        self.dtype = samples.dtype
+        self.shape = (1, *samples.shape)
+
+    def __getitem__(self, key: Range) -> Array:
+        return ((self.samples[key] - self.mean) / self.std)[None]
+
+
+class DiskArray:
+    """(..., T) samples in a temporary file without a name, which is gone with the process.
+
+    It is read and written explicitly: the pages of a mapped file would count as memory in use.
+
+    Args:
+        shape: T may be 0 and grow by `append`.
+        dtype: of the samples.
+        folder: where to make the file; None: the system's folder for temporary files.
+
+    Raises:
+        OSError: the disk is full, or the folder is not writable.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], folder: Path | None = None
+    ) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._bytes = math.prod(shape[:-1]) * self.dtype.itemsize  # of one sample of time
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- closed by __exit__
+
+    def __getitem__(self, key: Range) -> Array:
+        start, stop = _edges(key)
+        self._file.seek(start * self._bytes)
+        data = self._file.read((stop - start) * self._bytes)
+        array = np.frombuffer(data, self.dtype).reshape(-1, *self.shape[:-1])
+        return np.ascontiguousarray(np.moveaxis(array, 0, -1))
+
+    def __setitem__(self, key: Range, value: Array) -> None:
+        start, _ = _edges(key)
+        self._file.seek(start * self._bytes)
+        self._file.write(np.ascontiguousarray(np.moveaxis(value, -1, 0), self.dtype).data)
+
+    def append(self, block: Array) -> None:
+        """Write `block` (..., n) behind what is there."""
+        start = self.shape[-1]
+        self.shape = (*self.shape[:-1], start + block.shape[-1])
+        self[..., start : self.shape[-1]] = block
+
+    def __enter__(self) -> DiskArray:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def _edges(key: Range) -> tuple[int, int]:
+    return key[1].start, key[1].stop

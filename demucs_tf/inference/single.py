@@ -1,0 +1,228 @@
+"""One model applied to one mixture: random shifts, chunks with overlap, and their weighted sum.
+
+The output comes as a stream of blocks (B, S, A, n), in order and each final, so that nobody has to
+hold a whole track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from demucs_tf.inference.arrays import Allocate, Array, Samples, ZeroPadded
+from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
+from demucs_tf.inference.settings import ApplySettings
+from demucs_tf.inference.streams import in_threads, summed, without_first
+
+Callback = Callable[[dict[str, Any]], None]
+
+
+class Model(Protocol):
+    """What applying needs to know of a model: (B, A, T) -> (B, S, A, T).
+
+    A model may also have
+
+    - `valid_length(length: int) -> int`, the length that it wants its input padded to; it raises
+      ValueError for a `length` that is too long;
+    - `training_length: int` besides, the samples that it was trained on: then a `segment` of the
+      caller's is the length of every input, however short the chunk;
+    - `draw_shift(generator) -> int`: then it is called with `shift`, what was drawn for each item
+      of the batch, as a second argument.
+    """
+
+    sources: list[str]
+    audio_channels: int
+    samplerate: int
+    segment: float
+    compute_dtype: str
+
+    def __call__(self, mix: Any) -> Any:
+        """Separate `mix`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model, to be applied with fixed settings."""
+
+    model: Model
+    settings: ApplySettings
+    generator: Any  # a random.Random, or the module
+    forward: Callable[..., Array]
+    callback: Callback | None
+    info: dict[str, Any]
+    allocate: Allocate
+    _lock: Lock = field(default_factory=Lock)
+
+    def blocks(self, mix: Samples) -> Iterator[Array]:
+        """The average over random shifts of `mix` (B, A, T); without shifts, `mix` as it is."""
+        shifts, length = self.settings.shifts, mix.shape[-1]
+        if not shifts:
+            return self._one_shift(TensorChunk(mix), 0)
+        padded = ZeroPadded(mix, self._max_shift)
+
+        def shifted() -> Iterator[Iterator[Array]]:
+            for shift_idx in range(shifts):
+                offset = self._draw_offset()
+                after = self._max_shift - offset
+                chunk = TensorChunk(padded, offset, length + after)
+                yield without_first(after, self._one_shift(chunk, shift_idx))
+
+        room = partial(self.allocate, self._out_shape(mix, length), mix.dtype)
+        total = summed(shifted(), shifts, room)
+        return (block / mix.dtype.type(shifts) for block in total)
+
+    def pass_over(self, length: int) -> None:
+        """Draw what `blocks` would draw for a mixture of that length, and do nothing else."""
+        shifts = self.settings.shifts
+        for _ in range(max(1, shifts)):
+            after = self._max_shift - self._draw_offset() if shifts else 0
+            chunks = len(self._offsets(length + after)) if self.settings.split else 1
+            for _ in range(chunks):
+                self._draw_position()
+
+    @property
+    def _max_shift(self) -> int:
+        return int(0.5 * self.model.samplerate)
+
+    def _draw_offset(self) -> int:
+        return int(self.generator.randint(0, self._max_shift))
+
+    def _draw_position(self) -> int | None:
+        draw_shift = getattr(self.model, "draw_shift", None)
+        return None if draw_shift is None else int(draw_shift(self.generator))
+
+    def _one_shift(self, mix: TensorChunk, shift_idx: int) -> Iterator[Array]:
+        if self.settings.split:
+            return self._split(mix, shift_idx)
+        return self._outputs([mix], [0], shift_idx)
+
+    def _split(self, mix: TensorChunk, shift_idx: int) -> Iterator[Array]:
+        """Chunk by chunk, joined by triangular weights."""
+        settings, dtype = self.settings, mix.tensor.dtype
+        segment_length, stride = self._segment_and_stride()
+        weight = transition_weight(segment_length, settings.transition_power, dtype)
+        offsets = self._offsets(mix.length)
+        chunks = [TensorChunk(mix, offset, segment_length) for offset in offsets]
+        # What the chunks so far have given from the current offset on.
+        out = np.zeros(self._out_shape(mix.tensor, segment_length), dtype)
+        sum_weight = np.zeros(segment_length, dtype)
+        seconds = float(format(stride / self.model.samplerate, ".2f"))
+        bar = tqdm(
+            total=len(offsets),
+            unit_scale=seconds,
+            ncols=120,
+            unit="seconds",
+            disable=not settings.progress,
+        )
+        with bar, closing(self._outputs(chunks, offsets, shift_idx)) as outputs:
+            for offset, chunk_out in zip(offsets, outputs, strict=True):
+                length = chunk_out.shape[-1]
+                out[..., :length] += weight[:length] * chunk_out
+                sum_weight[:length] += weight[:length]
+                final = min(stride, mix.length - offset)
+                bar.update()
+                yield out[..., :final] / sum_weight[:final]
+                _move_on(out, stride)
+                _move_on(sum_weight, stride)
+
+    def _offsets(self, length: int) -> range:
+        return range(0, length, self._segment_and_stride()[1])
+
+    def _segment_and_stride(self) -> tuple[int, int]:
+        """In samples; truncated as in demucs/apply.py:264-265."""
+        segment = self.model.segment if self.settings.segment is None else self.settings.segment
+        length = int(self.model.samplerate * segment)
+        stride = int((1 - self.settings.overlap) * length)
+        if stride < 1:
+            raise ValueError(
+                f"segment {float(segment):g} s with overlap {self.settings.overlap:g} at "
+                f"{self.model.samplerate} Hz moves by less than one sample from chunk to chunk: "
+                "choose a longer segment or a smaller overlap."
+            )
+        return length, stride
+
+    def _outputs(
+        self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int
+    ) -> Generator[Array, None, None]:
+        """The model's output for each chunk, (B, S, A, T of the chunk), in order."""
+        batches = self._batches(chunks, offsets, shift_idx)
+        for outputs in in_threads(batches, self.settings.num_workers):
+            yield from outputs
+
+    def _batches(
+        self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int
+    ) -> Iterator[Callable[[], list[Array]]]:
+        """The runs of the model that are needed, each with everything drawn in its order."""
+        items = list(zip(chunks, offsets, strict=True))
+        for length, group in groupby(items, lambda item: self._valid_length(item[0].length)):
+            same = list(group)
+            for first in range(0, len(same), self.settings.batch_size):
+                batch = same[first : first + self.settings.batch_size]
+                yield self._batch(batch, length, shift_idx)
+
+    def _batch(
+        self, batch: list[tuple[TensorChunk, int]], length: int, shift_idx: int
+    ) -> Callable[[], list[Array]]:
+        inputs = [np.concatenate([chunk.padded(length) for chunk, _ in batch])]
+        positions = [self._draw_position() for _ in batch]
+        if positions[0] is not None:
+            copies = batch[0][0].tensor.shape[0]
+            inputs.append(np.repeat(np.array(positions, np.int32), copies))
+
+        def run() -> list[Array]:
+            for _, offset in batch:
+                self._notify("start", offset, shift_idx)
+            out = self.forward(*inputs)
+            for _, offset in batch:
+                self._notify("end", offset, shift_idx)
+            parts = zip(batch, np.split(out, len(batch)), strict=True)
+            return [center_trim(part, chunk.length) for (chunk, _), part in parts]
+
+        return run
+
+    def _valid_length(self, length: int) -> int:
+        """The length of the model's input for a chunk of `length` samples.
+
+        Reference: demucs/apply.py:305-310
+        """
+        segment = self.settings.segment
+        valid_length = getattr(self.model, "valid_length", None)
+        if segment is not None and hasattr(self.model, "training_length"):
+            length = int(segment * self.model.samplerate)
+            self._refuse_longer_than_trained(length)
+            return length
+        return length if valid_length is None else int(valid_length(length))
+
+    def _refuse_longer_than_trained(self, length: int) -> None:
+        try:
+            self.model.valid_length(length)  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise ValueError(
+                f"Given length {length} is longer than training length "
+                f"{self.model.training_length}: "  # type: ignore[attr-defined]
+                f"choose a segment of at most {float(self.model.segment):g} s."
+            ) from error
+
+    def _notify(self, state: str, offset: int, shift_idx: int) -> None:
+        if self.callback is not None:
+            place = {"shift_idx": shift_idx, "segment_offset": offset, "state": state}
+            with self._lock:
+                self.callback({**self.info, **place})
+
+    def _out_shape(self, mix: Samples, length: int) -> tuple[int, int, int, int]:
+        return (mix.shape[0], len(self.model.sources), mix.shape[1], length)
+
+
+def _move_on(window: Array, stride: int) -> None:
+    """Let `window` start `stride` samples later, with zeros behind."""
+    kept = window.shape[-1] - stride
+    window[..., :kept] = window[..., stride:]
+    window[..., kept:] = 0

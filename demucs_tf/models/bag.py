@@ -1,0 +1,93 @@
+"""Several models whose outputs are averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+class BagOfModels:
+    """Models for the same stems, with a weight for each model and stem.
+
+    It is applied by `apply_model`, which runs the members one after the other.
+
+    Args:
+        models: members that agree in sources, sample rate, channels and dtype. One model may be
+            there more than once.
+        weights: for each model its weight for each source; they are divided by their sum over the
+            models. None: all 1.
+        segment: seconds, to override every member's `segment` with. It is set on the models
+            themselves, and left out where it is longer than what an HTDemucs was trained on.
+
+    Raises:
+        ValueError: no members, members that do not agree, or weights that do not fit: another
+            number of them, some that are not finite, or a sum of zero for some source.
+
+    Reference: demucs/apply.py::BagOfModels
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Any],
+        weights: Sequence[Sequence[float]] | None = None,
+        segment: float | None = None,
+    ) -> None:
+        self.models = list(models)
+        _check_members(self.models)
+        first = self.models[0]
+        self.sources: list[str] = list(first.sources)
+        self.samplerate: int = first.samplerate
+        self.audio_channels: int = first.audio_channels
+        self.compute_dtype: str = first.compute_dtype
+        if weights is None:
+            weights = [[1.0] * len(self.sources)] * len(self.models)
+        self.weights = _table(weights, len(self.models), self.sources)
+        if segment is not None:
+            self._override_segment(segment)
+
+    def _override_segment(self, segment: float) -> None:
+        if not 0 < segment < float("inf"):
+            raise ValueError(f"segment must be more than 0 seconds, got {segment!r}.")
+        for model in self.models:
+            if not hasattr(model, "training_length") or segment <= model.segment:
+                model.segment = segment
+
+    @property
+    def max_allowed_segment(self) -> float:
+        """Seconds: the longest segment that every member takes; infinity if all take any."""
+        limited = [float(m.segment) for m in self.models if hasattr(m, "training_length")]
+        return min(limited, default=float("inf"))
+
+    def __call__(self, mix: Any) -> Any:
+        """Not offered, as in the reference: a bag has no forward pass of its own."""
+        raise NotImplementedError("Call `apply_model` on a bag of models.")
+
+
+def _check_members(models: list[Any]) -> None:
+    if not models:
+        raise ValueError("A bag needs at least one model, got none.")
+    for name in ("sources", "samplerate", "audio_channels", "compute_dtype"):
+        values = [getattr(model, name) for model in models]
+        if any(value != values[0] for value in values):
+            raise ValueError(f"The models of a bag must agree in {name}, got {values}.")
+
+
+def _table(
+    weights: Sequence[Sequence[float]], members: int, sources: list[str]
+) -> list[list[float]]:
+    """The weights as numbers, one row for each member; ValueError if they do not fit."""
+    table = [list(map(float, row)) for row in weights]
+    if len(table) != members:
+        raise ValueError(
+            f"A bag of {members} models needs as many rows of weights, got {len(table)}."
+        )
+    for row in table:
+        if len(row) != len(sources):
+            raise ValueError(f"Each row of weights needs {len(sources)} numbers, got {row}.")
+        if not all(map(math.isfinite, row)):
+            raise ValueError(f"The weights of a bag must be finite, got {row}.")
+    for source, column in zip(sources, zip(*table, strict=True), strict=True):
+        if not sum(column):
+            raise ValueError(f"The weights of a bag add up to 0 for {source!r}.")
+    return table
