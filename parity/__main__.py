@@ -91,7 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         default="eager",
         help="how the cumulative pass runs",
     )
-    run.add_argument("--checkpoint", type=Path, metavar="FILE", help="your own .th; needs --audio")
+    run.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="your own .th or .safetensors; needs --audio",
+    )
     run.add_argument("--audio", type=Path, metavar="FILE", help="your own music, with --checkpoint")
     run.add_argument("--seconds", type=float, default=5.0, help="how much of --audio (default 5)")
     run.add_argument("--json", type=Path, metavar="FILE")

@@ -95,6 +95,17 @@ def _only(result: Result, expression: str) -> Result:
     return replace(result, layers=tuple(kept))
 
 
+def _load_reference(checkpoint: Path) -> Any:
+    """A checkpoint as the reference's own loader reads it."""
+    if checkpoint.suffix == ".safetensors":
+        from demucs.hf import load_safetensors_model
+
+        return load_safetensors_model(checkpoint).eval()
+    from demucs.states import load_model
+
+    return load_model(checkpoint).eval()
+
+
 def label(case: str, path: str, owner: str) -> str:
     """What a `-k` expression is matched against; the ids of `parity/test_layers.py` as well.
 
@@ -114,29 +125,28 @@ def run_own(
 ) -> Iterator[Result]:
     """Compare on a user's own checkpoint and music. Needs torch and demucs.
 
-    The checkpoint is read by demucs_tf's reader, which runs nothing in it; the reference model is
-    built from what that reader found.
+    The port is what `load_model` makes of the file. The reference loads it by itself, which would
+    run what a hostile file asks for: only after demucs_tf's reader, which runs nothing, found it
+    sound.
 
     Raises:
-        ParityError: the checkpoint is of a class that has no port, or `seconds` is no length.
+        ParityError: no file that the reference reads, or `seconds` is no length.
         DemucsTFError: a file is missing or damaged.
     """
-    from demucs_tf.checkpoints.package import read_package
+    from demucs_tf.checkpoints.files import read_model
     from demucs_tf.utils.audio import read_audio
     from demucs_tf.utils.audio_convert import convert_audio
 
     if not 0 < seconds < math.inf:
         raise ParityError(f"--seconds: expected a number above 0, found {seconds:g}.")
-    package = read_package(checkpoint)
+    if checkpoint.suffix not in (".th", ".safetensors"):
+        raise ParityError(f"--checkpoint: expected a .th or .safetensors file, found {checkpoint}.")
+    ports = {dtype: read_model(checkpoint, dtype) for dtype in dtypes}
     samples, rate = read_audio(audio)
 
-    import torch
-
-    from demucs_tf import from_torch
     from parity.reference import capture
 
-    module = reference_class(package.klass)(*package.args, **package.kwargs).eval()
-    module.load_state_dict({key: torch.tensor(value) for key, value in package.state.items()})
+    module = _load_reference(checkpoint)
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
     start = max(0, (wav.shape[-1] - length) // 2)
@@ -145,8 +155,8 @@ def run_own(
     name = f"{checkpoint.name} on {audio.name}"
     if expression and not _fits(name, expected, expression):
         return
-    for dtype in dtypes:
-        result = check_expected(expected, from_torch(module, dtype), dtype, mode, name, engine)
+    for dtype, port in ports.items():
+        result = check_expected(expected, port, dtype, mode, name, engine)
         yield _only(result, expression)
 
 

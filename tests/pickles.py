@@ -7,6 +7,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from demucs_tf.checkpoints.package import Package, read_package
+from demucs_tf.errors import CheckpointError
 
 
 def text(value: str) -> bytes:
@@ -91,3 +95,20 @@ def write(
         for name, data in (ONE_STORAGE if entries is None else entries).items():
             archive.writestr(f"{top}/{name}", data)
     return path
+
+
+def refused(path: Path, match: str) -> str:
+    """Read a bad file; return the message, which names the file and is one line."""
+    with pytest.raises(CheckpointError, match=match) as caught:
+        read_package(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) < len(str(path)) + 700
+    return message
+
+
+def weights(package: Package) -> dict[str, np.ndarray]:
+    """The weights of a package that diffq did not pack."""
+    assert isinstance(package.state, dict)
+    return package.state

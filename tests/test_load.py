@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import demucs_tf
+from demucs_tf.checkpoints.files import READERS
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from parity.compare import compare
@@ -25,7 +26,7 @@ def small_model(dtype: str = "float32") -> Any:
     return demucs_tf.DemucsTF(["a", "b"], **SMALL, dtype=dtype)
 
 
-def write_package(path: Path, state: Mapping[str, np.ndarray], **changes: bytes) -> Path:
+def write_package(path: Path, state: Mapping[str, np.ndarray], /, **changes: bytes) -> Path:
     """A `.th` file with these weights and the arguments of `small_model`, made by hand."""
     entries, tensors = {"byteorder": b"little"}, {}
     for index, (key, array) in enumerate(state.items()):
@@ -131,17 +132,13 @@ def test_too_many_or_too_few_arguments(tmp_path: Path) -> None:
         demucs_tf.load_model(path)
 
 
-@pytest.mark.parametrize("source", ["htdemucs", "955717e8", "hf://adefossez/demucs", "no/such"])
-def test_names_are_not_read_yet(source: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"not supported yet.*reads files: \.th"):
-        demucs_tf.load_model(source)
-
-
 def test_missing_and_other_files(tmp_path: Path) -> None:
-    for suffix in (".th", ".keras"):
+    for suffix in (".th", ".safetensors", ".keras"):
         with pytest.raises(ModelNotFoundError, match="no such file"):
             demucs_tf.load_model(tmp_path / f"none{suffix}")
-    for suffix in (".safetensors", ".yaml", ".wav", ""):
+        with pytest.raises(ModelNotFoundError, match="no such file"):
+            READERS[suffix](tmp_path / f"none{suffix}", "float32")
+    for suffix in (".wav", ""):
         path = tmp_path / f"there{suffix}"
         path.write_bytes(b"x")
         with pytest.raises(CheckpointError, match=r"wanted a file of the kinds \.th"):

@@ -137,6 +137,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("htdemucs.HTDemucs", {"depth": 2**40, "growth": 0.001}, TOO_LARGE),
     ("htdemucs.HTDemucs", {"multi_freqs": [0.5] * 9000, "multi_freqs_depth": 3}, TOO_LARGE),
     ("htdemucs.HTDemucs", {"dconv_depth": -(2**40)}, TOO_LARGE),
+    # Few weights, but half a minute to make: the fuzzer found it.
+    ("htdemucs.HTDemucs", {"dconv_depth": 2049}, TOO_LARGE),
     ("htdemucs.HTDemucs", {"dconv_comp": 1e-9}, TOO_LARGE),
     ("htdemucs.HTDemucs", {"kernel_size": 2**40}, TOO_LARGE),
     ("htdemucs.HTDemucs", {"context": 2**20}, TOO_LARGE),

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -165,6 +164,10 @@ def test_parameters_fit(call: Call, tmp_path: Path) -> None:
             ("--checkpoint", "a.th", "--audio", "a.wav", "--seconds", "0"),
             "--seconds: expected a number above 0",
         ),
+        (
+            ("--checkpoint", "a.keras", "--audio", "a.wav"),
+            "expected a .th or .safetensors file, found a.keras",
+        ),
     ],
 )
 def test_wrong_usage(
@@ -182,11 +185,9 @@ def test_wrong_usage(
 
 
 def test_unreadable_audio(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from demucs_tf.checkpoints import package
+    from demucs_tf.checkpoints import files
 
-    monkeypatch.setattr(
-        package, "read_package", lambda _: SimpleNamespace(klass="demucs.demucs.Demucs")
-    )
+    monkeypatch.setattr(files, "read_model", lambda *_: None)
     (tmp_path / "a.wav").write_text("no audio")
     _, err = call("run", "--checkpoint", "a.th", "--audio", tmp_path / "a.wav", status=2)
     assert err.startswith(f"error: {tmp_path / 'a.wav'}: expected WAV, FLAC, OGG or MP3 audio")

@@ -32,6 +32,10 @@ class _AttentionLayer(Layer):
         layer_scale: learnt factors of both residual branches.
     """
 
+    # Attributes are set in the reference's order: states that diffq packed rely on it.
+    attention: str
+    norms: int
+
     def __init__(
         self,
         d_model: int,
@@ -50,11 +54,12 @@ class _AttentionLayer(Layer):
         self.norm_first = norm_first
         self.gelu = gelu
         self._group_norm, self._d_model = int(group_norm), d_model
+        setattr(self, self.attention, MultiheadAttention(d_model, nhead, dtype=dtype))
         self.linear1 = Linear(d_model, dim_feedforward, dtype=dtype)
         self.dropout = Dropout(dropout, dtype=dtype)
         self.linear2 = Linear(dim_feedforward, d_model, dtype=dtype)
-        self.norm1 = self._norm()
-        self.norm2 = self._norm()
+        for number in range(1, self.norms + 1):
+            setattr(self, f"norm{number}", self._norm())
         self.norm_out = None
         if norm_first and norm_out:
             self.norm_out = GroupNorm(int(norm_out), d_model, epsilon=1e-5, dtype=dtype)
@@ -85,9 +90,8 @@ class MyTransformerEncoderLayer(_AttentionLayer):
     Reference: demucs/transformer.py::MyTransformerEncoderLayer
     """
 
-    def __init__(self, d_model: int, nhead: int, **kwargs: Any) -> None:
-        super().__init__(d_model, nhead, **kwargs)
-        self.self_attn = MultiheadAttention(d_model, nhead, dtype=self.dtype)
+    attention = "self_attn"
+    norms = 2
 
     def call(self, src: Any) -> Any:
         """(B, T, D) -> (B, T, D)."""
@@ -115,10 +119,8 @@ class CrossTransformerEncoderLayer(_AttentionLayer):
     Reference: demucs/transformer.py::CrossTransformerEncoderLayer
     """
 
-    def __init__(self, d_model: int, nhead: int, **kwargs: Any) -> None:
-        super().__init__(d_model, nhead, **kwargs)
-        self.cross_attn = MultiheadAttention(d_model, nhead, dtype=self.dtype)
-        self.norm3 = self._norm()
+    attention = "cross_attn"
+    norms = 3
 
     def call(self, q: Any, k: Any) -> Any:
         """(B, T, D), (B, S, D) -> (B, T, D)."""

@@ -14,14 +14,19 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+from demucs_tf.checkpoints.untrusted import readable
 from demucs_tf.errors import CheckpointError
 
 # A model may need this many times the numbers that the checkpoint has, before it is made at all.
 # A mere mismatch is reported by weight; arguments that would fill the memory are stopped here.
 _MAX_GROWTH = 4
 _ALWAYS_FINE = 2**22
-# A layer takes up memory and time besides its weights: as much as so many of them.
+# A layer takes up memory besides its weights: as much as so many of them.
 _LAYER = 1000
+# And time: some 30 ms. Each has at least one weight in the file, with a few to spare so that a mere
+# mismatch is reported by weight; the largest published model has 23.
+_SPARE_LAYERS = 20
+_MAX_LAYERS = 200
 
 # Whole numbers and the least that each may be.
 _WHOLE = {
@@ -49,13 +54,21 @@ _WHOLE = {
 _POSITIVE = ("dconv_comp", "growth", "segment", "t_hidden_scale")
 
 
-def check_arguments(cls: type[Any], arguments: Mapping[str, Any], total: int) -> None:
+def check_arguments(
+    cls: type[Any],
+    arguments: Mapping[str, Any],
+    total: int,
+    growth: int = _MAX_GROWTH,
+    arrays: int = _MAX_LAYERS,
+) -> None:
     """Refuse arguments that are out of range, or of a model far larger than the weights.
 
     Args:
         cls: a port.
         arguments: of its constructor, by name; others have their defaults.
         total: how many numbers the weights in the file are.
+        growth: how many times as many the model may need; few more than that are always fine.
+        arrays: how many arrays they are; each layer has at least one.
 
     Raises:
         CheckpointError: naming the argument, or the sizes.
@@ -63,9 +76,17 @@ def check_arguments(cls: type[Any], arguments: Mapping[str, Any], total: int) ->
     defaults = inspect.signature(cls).parameters
     given = {name: arguments.get(name, defaults[name].default) for name in defaults}
     _check_ranges(given)
-    limit = _MAX_GROWTH * total + _ALWAYS_FINE
-    needed = 0
-    for part in _parts(SimpleNamespace(**{**_NONE_OF_IT, **given})):
+    model = SimpleNamespace(**{**_NONE_OF_IT, **given})
+    layers = _layers(model)
+    limit = min(arrays + _SPARE_LAYERS, _MAX_LAYERS)
+    if layers > limit:
+        raise CheckpointError(
+            f"they describe a model of more than {limit} layers of weights, and the file holds "
+            f"{arrays} weights."
+        )
+    limit = growth * total + _ALWAYS_FINE
+    needed = _LAYER * layers
+    for part in _parts(model):
         needed += part
         if needed > limit:
             raise CheckpointError(
@@ -99,7 +120,7 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:80]
+    return readable(repr(value), 80)
 
 
 # What a class does not have, so that one count does for all.
@@ -121,11 +142,16 @@ _NONE_OF_IT: dict[str, Any] = {
 }
 
 
+def _layers(a: SimpleNamespace) -> int:
+    """Encoder layers, the branches in them, and those of LSTM and transformer."""
+    a.bands = len(a.multi_freqs or ()) + 1
+    split = min(a.depth, a.multi_freqs_depth) * a.bands
+    layers: int = (a.depth + split) * (1 + abs(a.dconv_depth)) + a.lstm_layers + a.t_layers
+    return layers
+
+
 def _parts(a: SimpleNamespace) -> Iterator[int]:
     """Numbers of weights that add up to a lower bound of the model's, the quick ones first."""
-    a.bands = len(a.multi_freqs or ()) + 1
-    yield _LAYER * max(a.depth * (1 + abs(a.dconv_depth)), a.lstm_layers, a.t_layers)
-    yield _LAYER * min(a.depth, a.multi_freqs_depth) * a.bands * (1 + abs(a.dconv_depth))
     yield a.nfft  # a window
     yield (len(a.sources) - 1) * a.audio_channels * a.channels * a.kernel_size
     if a.nfft:

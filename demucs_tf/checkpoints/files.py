@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demucs_tf.checkpoints.arguments import check_arguments
+from demucs_tf.checkpoints.diffq_state import Quantized
 from demucs_tf.checkpoints.package import Package, read_package
+from demucs_tf.checkpoints.pickle_data import shown
+from demucs_tf.checkpoints.safetensors_file import read_safetensors
+from demucs_tf.checkpoints.untrusted import readable
 from demucs_tf.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -26,15 +31,23 @@ def read_model(path: Path, dtype: str) -> Model:
         dtype: "float32" or "float64", of the model, whatever the file holds.
 
     Raises:
+        ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
     """
     return READERS[path.suffix](path, dtype)
 
 
 def _load_package(path: Path, dtype: str) -> Model:
+    return _model_of(path, read_package(path), dtype)
+
+
+def _load_safetensors(path: Path, dtype: str) -> Model:
+    return _model_of(path, read_safetensors(path), dtype)
+
+
+def _model_of(path: Path, package: Package, dtype: str) -> Model:
     from demucs_tf.models.ports import PORTS
 
-    package = read_package(path)
     try:
         return _port(PORTS[package.klass], package, dtype)
     except CheckpointError as error:
@@ -42,20 +55,25 @@ def _load_package(path: Path, dtype: str) -> Model:
 
 
 def _port(cls: type[Any], package: Package, dtype: str) -> Model:
-    from demucs_tf.checkpoints.weights import load_state
+    from demucs_tf.checkpoints.weights import load_state, shapes_of
     from demucs_tf.layers.base import blank_weights
 
     arguments = _constructor_arguments(cls, package)
+    state = package.state
     try:
-        check_arguments(cls, arguments, sum(array.size for array in package.state.values()))
+        if isinstance(state, Quantized):
+            check_arguments(cls, arguments, state.numbers(), growth=1, arrays=state.arrays())
+        else:
+            total = sum(array.size for array in state.values())
+            check_arguments(cls, arguments, total, arrays=len(state))
         with blank_weights():
             model: Model = cls(**arguments, dtype=dtype)
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
             f"{cls.__name__} can't be made from its constructor arguments: "
-            f"{str(error)[:300]} They are: {str(arguments)[:2000]}"
+            f"{readable(str(error), 300)} They are: {readable(str(arguments), 2000)}"
         ) from error
-    load_state(model, package.state)
+    load_state(model, package.weights(shapes_of(model)))
     return model
 
 
@@ -74,30 +92,40 @@ def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]
     if unknown:
         warnings.warn(
             f"Dropping constructor arguments that {cls.__name__} does not have: "
-            f"{', '.join(unknown)}",
+            f"{', '.join(map(shown, unknown[:100]))}",
             UserWarning,
-            stacklevel=6,  # the caller of load_model
+            stacklevel=_caller(),
         )
     kwargs = {name: value for name, value in package.kwargs.items() if name in known}
     try:
         return dict(signature.bind(*package.args, **kwargs).arguments)
     except TypeError as error:
-        raise CheckpointError(f"its constructor arguments do not fit: {error}.") from error
+        raise CheckpointError(
+            f"its constructor arguments do not fit: {readable(str(error), 300)}."
+        ) from error
+
+
+def _caller() -> int:
+    """The `stacklevel` at which a warning from where this is called points out of the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("demucs_tf."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _load_keras(path: Path, dtype: str) -> Model:
     import keras
 
-    from demucs_tf.checkpoints.keras_file import check_config
+    from demucs_tf.checkpoints.keras_file import check_file
     from demucs_tf.models.ports import PORTS
 
-    check_config(path, {cls.__name__: cls for cls in PORTS.values()})
+    check_file(path, {cls.__name__: cls for cls in PORTS.values()})
     try:
         model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
         raise CheckpointError(
             f"{path}: Keras can't read the model, the file is damaged or does not fit "
-            f"({type(error).__name__}: {str(error)[:300]})."
+            f"({type(error).__name__}: {readable(str(error), 300)})."
         ) from error
     bad = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
     if bad:
@@ -118,5 +146,6 @@ def _converted(model: Model, dtype: str) -> Model:
 
 READERS: dict[str, Callable[[Path, str], Model]] = {
     ".th": _load_package,
+    ".safetensors": _load_safetensors,
     ".keras": _load_keras,
 }

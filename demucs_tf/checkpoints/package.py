@@ -5,7 +5,7 @@ Reference: demucs/states.py::serialize_model, load_model
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,18 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from demucs_tf.checkpoints import pickle_data, torch_zip
+from demucs_tf.checkpoints.diffq_state import QUANTIZERS, Quantized, read_quantized
 from demucs_tf.checkpoints.pickle_data import Function, Name, OrderedData, Stateful, shown
-from demucs_tf.errors import CheckpointError, ModelNotFoundError
-
-CLASSES = (
-    "demucs.demucs.Demucs",
-    "demucs.hdemucs.HDemucs",
-    "demucs.htdemucs.HTDemucs",
-    "demucs.wdemucs.WDemucs",
+from demucs_tf.checkpoints.untrusted import (
+    CLASSES,
+    Array,
+    check_arguments_form,
+    finite,
+    known_class,
+    plain,
+    reading,
 )
+from demucs_tf.errors import CheckpointError
+
 KEYS = ("klass", "args", "kwargs", "state")
-_MAX_DEPTH = 8
-_MAX_ITEMS = 10_000
+# A state that diffq packed has some 20 items for each weight.
+_MAX_STATE_ITEMS = 500_000
 # All tensors together may be this many times the file: shared weights are fine, a bomb is not.
 _MAX_GROWTH = 4
 
@@ -33,13 +37,26 @@ _MAX_GROWTH = 4
 class Package:
     """What a checkpoint says: the class, its constructor arguments and the weights.
 
-    Floating weights are float32 or float64 (half precision is widened, exactly).
+    Floating weights are float32 or float64 (half precision is widened, exactly). Those that diffq
+    packed are decoded once the shapes of the model are known.
     """
 
     klass: str
     args: tuple[object, ...]
     kwargs: dict[str, object]
-    state: dict[str, np.ndarray]
+    state: dict[str, Array] | Quantized
+
+    def weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+        """The weights by name.
+
+        Args:
+            shapes: of the model's parameters, in the reference's order and layout; only what diffq
+                packed needs them.
+
+        Raises:
+            CheckpointError: what diffq packed is of another model, or malformed.
+        """
+        return self.state.decode(shapes) if isinstance(self.state, Quantized) else self.state
 
 
 def read_package(path: Path) -> Package:
@@ -49,24 +66,8 @@ def read_package(path: Path) -> Package:
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or something else than a package.
     """
-    path = Path(path)
-    if not path.exists():
-        raise ModelNotFoundError(f"{path}: no such file. Check the path of the checkpoint")
-    try:
-        with path.open("rb") as file:
-            return _read(torch_zip.Archive(file))
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}.") from error
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: the checkpoint can't be read ({error.strerror or error})."
-        ) from error
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{path}: the file is damaged ({error}). Get it again.") from error
-    except Exception as error:  # a malformed file may fail anywhere: it is one error to the user
-        raise CheckpointError(
-            f"{path}: the file is damaged ({type(error).__name__}: {shown(error)}). Get it again."
-        ) from error
+    with reading(path) as file:
+        return _read(torch_zip.Archive(file))
 
 
 def _read(archive: torch_zip.Archive) -> Package:
@@ -84,14 +85,17 @@ def _read(archive: torch_zip.Archive) -> Package:
             "A bare state_dict lacks the class and its arguments: save the model with "
             "demucs.states.serialize_model"
         )
-    state = content["state"]
-    klass = _klass(content["klass"])
-    args, kwargs = _plain(content["args"], "args"), _plain(content["kwargs"], "kwargs")
-    if not isinstance(args, tuple) or not isinstance(kwargs, dict):
-        raise CheckpointError("wanted args as a tuple and kwargs as a dictionary")
-    if not all(isinstance(key, str) for key in kwargs):
-        raise CheckpointError("wanted text as the names in kwargs")
-    return Package(klass, args, kwargs, _weights(state, archive.size * _MAX_GROWTH))
+    klass = content["klass"]
+    name = known_class(str(klass) if isinstance(klass, Name) else type(klass).__name__)
+    args, kwargs = plain(content["args"], "args"), plain(content["kwargs"], "kwargs")
+    check_arguments_form(args, kwargs)
+    state = plain(content["state"], "state", (torch_zip.Tensor, Name), items=_MAX_STATE_ITEMS)
+    total = sum(tensor.nbytes for tensor in _tensors(state))
+    if total > archive.size * _MAX_GROWTH:
+        raise CheckpointError(
+            f"its tensors add up to {total} bytes, more than {archive.size * _MAX_GROWTH}"
+        )
+    return Package(name, args, kwargs, state_of(state))
 
 
 def _some(content: dict[object, object]) -> str:
@@ -99,65 +103,57 @@ def _some(content: dict[object, object]) -> str:
     return ", ".join(keys + ["..."] * (len(content) > 8)) or "no keys"
 
 
-def _klass(klass: object) -> str:
-    name = str(klass) if isinstance(klass, Name) else type(klass).__name__
-    if name not in CLASSES:
-        raise CheckpointError(f"wanted one of the classes {', '.join(CLASSES)}, found {name}")
-    return name
+def _tensors(state: object) -> list[torch_zip.Tensor]:
+    """All tensors in a nested state."""
+    if isinstance(state, torch_zip.Tensor):
+        return [state]
+    if isinstance(state, dict):
+        state = list(state.values())
+    if isinstance(state, list | tuple):
+        return [tensor for item in state for tensor in _tensors(item)]
+    return []
 
 
-def _plain(value: object, where: str) -> object:
-    """A copy of constructor arguments; anything but plain data is refused."""
-    budget = _MAX_ITEMS
+def state_of(state: object) -> dict[str, Array] | Quantized:
+    """The weights of a package by name, or still packed by diffq.
 
-    def copy(item: object, depth: int) -> object:
-        nonlocal budget
-        budget -= 1
-        if budget < 0 or depth > _MAX_DEPTH:
-            raise CheckpointError(f"its {where} have too many items or are nested too deeply")
-        if item is None or isinstance(item, str | int | float | Fraction):
-            return item
-        if isinstance(item, list | tuple):
-            return type(item)(copy(each, depth + 1) for each in item)
-        if isinstance(item, dict):
-            return {key: copy(each, depth + 1) for key, each in item.items()}
-        raise CheckpointError(
-            f"its {where} hold a {type(item).__name__}, wanted plain data (text, numbers, "
-            "fractions, lists, tuples, dictionaries)"
-        )
+    Args:
+        state: a dictionary, nested if diffq packed it, of tensors or arrays.
 
-    return copy(value, 0)
-
-
-def _weights(state: object, limit: int) -> dict[str, np.ndarray]:
+    Raises:
+        CheckpointError: it is something else, or a weight is NaN or infinite.
+    """
     if not isinstance(state, dict):
         raise CheckpointError(f"wanted a dictionary as its state, found {type(state).__name__}")
-    if "__quantized" in state:
-        raise CheckpointError(
-            "not supported yet: its weights are quantised by diffq. Use the unquantised model "
-            "(`mdx` for `mdx_q`, `mdx_extra` for `mdx_extra_q`)"
-        )
-    tensors = {key: _checked(key, value) for key, value in state.items()}
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    if total > limit:
-        raise CheckpointError(f"its tensors add up to {total} bytes, more than {limit}")
-    return {key: _finite(key, tensor.array()) for key, tensor in tensors.items()}
+    if state.get("__quantized") is True:
+        packed = {key: _arrays(value) for key, value in state.items()}
+        return read_quantized(packed)
+    return _weights(state)
 
 
-def _checked(key: object, value: object) -> torch_zip.Tensor:
-    if not isinstance(key, str) or not isinstance(value, torch_zip.Tensor):
-        raise CheckpointError(
-            f"wanted a tensor as state[{shown(key)}], found a {type(value).__name__}"
-        )
+def _arrays(value: object) -> object:
+    """The same nested state with arrays in place of tensors."""
+    if isinstance(value, torch_zip.Tensor):
+        return value.array()
+    if isinstance(value, dict):
+        return {key: _arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_arrays(item) for item in value)
     return value
 
 
-def _finite(key: str, array: np.ndarray) -> np.ndarray:
-    if np.issubdtype(array.dtype, np.floating):
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise CheckpointError(f"the weight {shown(key)} has {bad} values that are NaN or Inf")
-    return array
+def _weights(state: Mapping[object, object]) -> dict[str, Array]:
+    tensors = {}
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, torch_zip.Tensor | np.ndarray):
+            raise CheckpointError(
+                f"wanted a tensor as state[{shown(key)}], found a {type(value).__name__}"
+            )
+        tensors[key] = value
+    return {
+        key: finite(key, value.array() if isinstance(value, torch_zip.Tensor) else value)
+        for key, value in tensors.items()
+    }
 
 
 def _fraction(numerator: object, denominator: object = 1) -> Fraction:
@@ -238,11 +234,8 @@ def _names() -> dict[str, object]:
         "numpy.core.multiarray scalar": Function(_numpy_scalar),
         "numpy._core.multiarray scalar": Function(_numpy_scalar),
         "torch.storage UntypedStorage": Name("torch.storage", torch_zip.UNTYPED),
-        # Only named, so that a quantised package can be told from a hostile one.
-        "diffq.diffq DiffQuantizer": Name("diffq.diffq", "DiffQuantizer"),
-        "diffq.uniform UniformQuantizer": Name("diffq.uniform", "UniformQuantizer"),
     }
-    for path in CLASSES:
+    for path in (*CLASSES, *QUANTIZERS):
         module, _, name = path.rpartition(".")
         table[f"{module} {name}"] = Name(module, name)
     for name in (*torch_zip.STORAGES, *torch_zip.SCALARS):

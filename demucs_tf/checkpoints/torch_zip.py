@@ -74,7 +74,7 @@ class Archive:
             raise CheckpointError(
                 f"the file is cut off or damaged ({error}). Get the file again"
             ) from error
-        self._entries = _checked_entries(self._zip.infolist(), self.size)
+        self._entries = checked_entries(self._zip.infolist(), self.size, "PyTorch", SAVE_AGAIN)
         self._top = _top_folder(self._entries)
         self._storages: dict[str, bytes] = {}
         order = self._read("byteorder") if f"{self._top}/byteorder" in self._entries else b"little"
@@ -122,8 +122,10 @@ def _check_start(start: bytes) -> None:
     )
 
 
-def _checked_entries(entries: list[zipfile.ZipInfo], file_size: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, after everything that `torch.save` never writes was refused."""
+def checked_entries(
+    entries: list[zipfile.ZipInfo], file_size: int, writer: str, advice: str
+) -> dict[str, zipfile.ZipInfo]:
+    """The entries by name, after everything that `writer` never writes was refused."""
     named: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = entry.filename
@@ -133,7 +135,7 @@ def _checked_entries(entries: list[zipfile.ZipInfo], file_size: int) -> dict[str
             raise CheckpointError(f"its entry {shown(entry.orig_filename)} is no plain path")
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
             raise CheckpointError(
-                f"its entry {shown(name)} is compressed, which PyTorch never does. {SAVE_AGAIN}"
+                f"its entry {shown(name)} is compressed, which {writer} never does. {advice}"
             )
         named[name] = entry
     total = sum(entry.file_size for entry in entries)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import CheckpointError
 
 Array = npt.NDArray[Any]
+# A file may have more keys than fit on any screen.
+_MAX_LISTED = 30
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ def variables_with_rules(model: Any) -> Iterator[tuple[str, Any, Transform]]:
         yield key, variable, rule_for(type(layer).__name__, key.rpartition(".")[2])
 
 
+def shapes_of(model: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the reference's parameters, in the order in which it registers them."""
+    return {
+        key: _reference_shape(variable, transform)
+        for key, variable, transform in variables_with_rules(model)
+    }
+
+
+def _reference_shape(variable: Any, transform: Transform) -> tuple[int, ...]:
+    return transform.inverse(np.broadcast_to(np.int8(0), tuple(variable.shape))).shape
+
+
 def load_state(model: Any, state: Mapping[str, Array]) -> None:
     """Fill every variable of `model` from the reference's state, or change nothing.
 
@@ -92,25 +107,28 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
     """
     variables = list(variables_with_rules(model))
     state = rename_v2_keys(state, {key for key, *_ in variables})
-    found, missing, misshapen = [], [], []
+    found, missing, misshapen, mistyped = [], [], [], []
     for key, variable, transform in variables:
         if key not in state:
             missing.append(key)
             continue
         array = transform.forward(np.asarray(state[key]))
         if array.shape != tuple(variable.shape):
-            wanted = transform.inverse(np.empty(tuple(variable.shape), np.int8)).shape
+            wanted = _reference_shape(variable, transform)
             misshapen.append(f"{key}: expected {wanted}, found {np.shape(state[key])}")
+        elif not np.issubdtype(array.dtype, np.floating):
+            mistyped.append(f"{key}: expected floating point, found {array.dtype}")
         else:
             found.append((key, variable, array))
-    known = {key for key, *_ in found} | set(missing) | {m.split(":")[0] for m in misshapen}
-    extra = [key for key in state if key not in known]
+    names = {key for key, *_ in variables}
+    extra = [shown(key) for key in state if key not in names]
     problems = [
-        f"{title}: {', '.join(sorted(keys))}"
+        f"{title}: {_listed(keys)}"
         for title, keys in (
             ("missing weights", missing),
             ("weights that the model has no place for", extra),
             ("weights of another shape", misshapen),
+            ("weights of another type", mistyped),
         )
         if keys
     ]
@@ -121,6 +139,11 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
         )
     for _, variable, array in found:
         variable.assign(array.astype(str(model.compute_dtype)))
+
+
+def _listed(keys: list[str]) -> str:
+    more = len(keys) - _MAX_LISTED
+    return ", ".join(sorted(keys)[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_state(model: Any) -> dict[str, Array]:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from demucs_tf.cli import separate
+from demucs_tf import __version__
+from demucs_tf.cli import convert, info, listing, separate
 from demucs_tf.cli.errors import UsageError, report_error, report_warning
 
 INTERRUPTED = 130
@@ -46,8 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("demucs-tf", description="Demucs for TensorFlow and Keras.")
+    parser.add_argument("--version", action="version", version=f"demucs-tf {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    separate.add_command(commands)
+    for command in (separate, convert, listing, info):
+        command.add_command(commands)
     return parser
 
 

@@ -69,9 +69,9 @@ class Model(Observable, keras.Model):
             for name, value in self._arguments.items()
         }
         config = {**arguments, "dtype": self.compute_dtype, "name": self.name}
-        if isinstance(self.segment, Fraction):
-            config["segment"] = str(self.segment)  # "39/5"; JSON has no fractions
-        return config
+        # The present one, which a bag may have set; "39/5", because JSON has no fractions.
+        exact = isinstance(self.segment, Fraction)
+        return {**config, "segment": str(self.segment) if exact else self.segment}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -75,7 +75,7 @@ class HybridModel(Model):
         decoder: list[Any] = []
         tencoder: list[Any] = []
         tdecoder: list[Any] = []
-        self.freq_emb: ScaledEmbedding | None = None
+        freq_emb: ScaledEmbedding | None = None
         for index in range(self.depth):
             freq = freqs > 1
             last_freq = freq and freqs <= given["kernel_size"]
@@ -150,7 +150,7 @@ class HybridModel(Model):
             if freq:
                 freqs = 1 if freqs <= given["kernel_size"] else freqs // given["stride"]
             if index == 0 and given["freq_emb"]:
-                self.freq_emb = ScaledEmbedding(
+                freq_emb = ScaledEmbedding(
                     freqs,
                     chin_z,
                     factor=given["emb_scale"],
@@ -161,6 +161,7 @@ class HybridModel(Model):
         self.encoder, self.decoder = encoder, decoder
         if self.hybrid:
             self.tencoder, self.tdecoder = tencoder, tdecoder
+        self.freq_emb = freq_emb  # last, as in the reference: packed states rely on the order
 
     def _check_merge(self, index: int) -> None:
         steps = self._arguments["stride"] ** (index + 1)

@@ -1,0 +1,110 @@
+"""What a checkpoint holds, told without making a model of it where that can be had."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from demucs_tf.checkpoints.diffq_state import Quantized
+from demucs_tf.checkpoints.files import read_model
+from demucs_tf.checkpoints.package import Package, read_package
+from demucs_tf.checkpoints.safetensors_file import read_safetensors
+
+if TYPE_CHECKING:
+    from demucs_tf.models.base import Model
+
+# What the reference's constructors take where a checkpoint says nothing.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "demucs.demucs.Demucs": {"samplerate": 44100, "segment": 40},
+    "demucs.hdemucs.HDemucs": {"samplerate": 44100, "segment": 40},
+    "demucs.htdemucs.HTDemucs": {"samplerate": 44100, "segment": 10},
+    "demucs.wdemucs.WDemucs": {"samplerate": 44100, "segment": 40},
+}
+_PACKAGES = {".th": read_package, ".safetensors": read_safetensors}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint holds.
+
+    Attributes:
+        klass: the reference's class, "demucs.htdemucs.HTDemucs".
+        arguments: of its constructor, as far as the file has them, by name.
+        sources: names of the stems.
+        samplerate: Hz.
+        segment: seconds, a number or a fraction.
+        weights: how many numbers; None: not known before they are unpacked.
+        dtype: "float32" or "float64": what the weights are, half precision widened.
+        packed: whether diffq has packed them.
+    """
+
+    klass: str
+    arguments: dict[str, object]
+    sources: list[str]
+    samplerate: Any
+    segment: Any
+    weights: int | None
+    dtype: str
+    packed: bool = False
+
+
+def describe(path: Path) -> Description:
+    """Describe a `.th`, `.safetensors` or `.keras` file; TensorFlow is needed for the last only.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        CheckpointError: it is damaged or unsafe.
+    """
+    if path.suffix in _PACKAGES:
+        return _of_package(_PACKAGES[path.suffix](path))
+    model = read_model(path, "float32")  # which checks the file
+    return _of_model(model, _keras_dtype(path))
+
+
+def _of_package(package: Package) -> Description:
+    # The first argument of all classes; the others come by name in every checkpoint known.
+    named: dict[str, object] = dict(zip(("sources",), package.args, strict=False))
+    others = {f"argument {place}": value for place, value in enumerate(package.args[1:], start=2)}
+    arguments = {**named, **others, **package.kwargs}
+    known = {**DEFAULTS[package.klass], **arguments}
+    sources = known.get("sources")
+    state = package.state
+    packed = isinstance(state, Quantized)
+    arrays = [] if isinstance(state, Quantized) else list(state.values())
+    return Description(
+        package.klass,
+        arguments,
+        [str(name) for name in sources] if isinstance(sources, list | tuple) else [],
+        known["samplerate"],
+        known["segment"],
+        None if packed else sum(array.size for array in arrays),
+        "float64" if any(array.dtype == np.float64 for array in arrays) else "float32",
+        packed,
+    )
+
+
+def _of_model(model: Model, dtype: str) -> Description:
+    from demucs_tf.models.ports import PORTS
+
+    config = {k: v for k, v in model.get_config().items() if k not in ("dtype", "name")}
+    return Description(
+        next(name for name, port in PORTS.items() if type(model) is port),
+        config,
+        model.sources,
+        model.samplerate,
+        model.segment,
+        model.count_params(),
+        dtype,
+    )
+
+
+def _keras_dtype(path: Path) -> str:
+    """The dtype in the configuration of a file that has been checked."""
+    with zipfile.ZipFile(path) as archive:
+        dtype = json.loads(archive.read("config.json"))["config"].get("dtype")
+    return "float64" if dtype == "float64" else "float32"

@@ -1,0 +1,116 @@
+"""`demucs-tf info`: what a checkpoint holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demucs_tf.utils.quiet import quiet
+
+if TYPE_CHECKING:
+    from demucs_tf.checkpoints.bags import Bag
+    from demucs_tf.checkpoints.describe import Description
+    from demucs_tf.checkpoints.locate import Located
+
+_WIDTH = 12
+_LONGEST = 200
+
+
+def add_command(commands: Any) -> None:
+    """Add `info`."""
+    parser = commands.add_parser(
+        "info",
+        help="say what a checkpoint holds",
+        description="Say what a checkpoint holds: class, arguments, weights, checksum.",
+    )
+    parser.set_defaults(run=run, parser=parser)
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help=".th, .safetensors, .keras or .yaml file"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it.
+
+    Raises:
+        DemucsTFError: the file is missing, damaged or unsafe.
+    """
+    from demucs_tf.checkpoints.describe import describe
+    from demucs_tf.checkpoints.locate import locate
+
+    found = locate(args.file)
+    if any(file.path.suffix == ".keras" for file in found.files.values()):
+        with quiet(unless=args.debug):
+            import tensorflow  # noqa: F401
+    described = {name: describe(file.path) for name, file in found.files.items()}
+    if found.bag is None:
+        (description,) = described.values()
+        lines = [*_about_file(args.file), *_about(description)]
+    else:
+        lines = [*_about_file(args.file), *_about_bag(found, found.bag, described)]
+    print(*lines, sep="\n")
+    return 0
+
+
+def _about_file(path: Path) -> Iterator[str]:
+    from demucs_tf.checkpoints.checksums import sha256
+
+    yield _row("file", str(path))
+    yield _row("sha256", sha256(path))
+
+
+def _about(description: Description) -> Iterator[str]:
+    yield _row("class", description.klass)
+    yield _row("sources", ", ".join(map(_text, description.sources)))
+    yield _row("sample rate", f"{_value(description.samplerate)} Hz")
+    yield _row("segment", f"{_value(description.segment)} s")
+    yield _row("weights", _weights(description))
+    yield "arguments"
+    for name, value in sorted(description.arguments.items()):
+        yield f"  {_text(name)} = {_value(value)}"
+
+
+def _weights(description: Description) -> str:
+    if description.packed:
+        return "packed by diffq"
+    return f"{description.weights:,} numbers, {description.dtype}"
+
+
+def _about_bag(found: Located, bag: Bag, described: dict[str, Description]) -> Iterator[str]:
+    sources = next(iter(described.values())).sources
+    yield _row("bag of", f"{len(bag.models)} models")
+    yield _row("sources", ", ".join(map(_text, sources)))
+    yield _row("segment", "the models' own" if bag.segment is None else f"{bag.segment:g} s")
+    for place, member in enumerate(bag.models):
+        description = described[member]
+        yield ""
+        yield _row("model", member)
+        yield _row("  file", found.files[member].path.name)
+        yield _row("  class", description.klass)
+        yield _row("  weights", _weights(description))
+        if bag.weights is not None:
+            rows = zip(sources, bag.weights[place], strict=False)
+            yield _row("  counts", ", ".join(f"{_text(name)} {weight:g}" for name, weight in rows))
+
+
+def _row(name: str, value: str) -> str:
+    return f"{name:{_WIDTH}}{value}"
+
+
+def _text(value: object) -> str:
+    """Something out of a file, fit for a terminal."""
+    from demucs_tf.checkpoints.pickle_data import shown
+
+    return shown(value, _LONGEST)
+
+
+def _value(value: object) -> str:
+    from fractions import Fraction
+
+    if isinstance(value, Fraction):
+        return str(value)
+    text = ascii(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
