@@ -4,8 +4,8 @@ The only music here is `piece.flac`, and its stems are not in the repository. So
 something that needs none: to split a piece into what both channels share and what differs between
 them. For real stems, replace `targets` and read your own files.
 
-    python examples/finetune.py --out tuned.keras
-    python examples/finetune.py --checkpoint yours.th --out tuned.keras
+    python examples/finetune.py --out tuned.safetensors
+    python examples/finetune.py --checkpoint yours.th --out tuned.safetensors
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     """Load or make a model, train it for a few steps, save it, and read it back."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="start from this .th")
-    parser.add_argument("--out", type=Path, default=Path("tuned.keras"), metavar="FILE")
+    parser.add_argument("--out", type=Path, default=Path("tuned.safetensors"), metavar="FILE")
     parser.add_argument("--steps", type=int, default=6, metavar="N")
     parser.add_argument("--seconds", type=float, default=0.25, metavar="S", help="of an excerpt")
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
         began = time.monotonic()
         loss = train_step(model, optimizer, mix, stems)
         print(f"step {step}: loss {float(loss):.4f}, {time.monotonic() - began:.1f} s", flush=True)
-    model.save(options.out)
+    demucs_tf.save_model(model, options.out)
     again = demucs_tf.load_model(options.out)
     same = np.array_equal(again(mix), model(mix))
     print(f"{options.out}: {'the same model, bit for bit' if same else 'another model!'}")

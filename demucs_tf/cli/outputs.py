@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import string
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from demucs_tf.cli.errors import UsageError
+from demucs_tf.cli.work import make_folder, remove_empty
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio import not_written
-from demucs_tf.utils.files import write_whole
 
 FIELDS = ("track", "trackext", "stem", "ext")
 _AWAY = "Move it away, or choose another folder with -o."
@@ -99,37 +98,25 @@ def check_writable(folder: Path) -> None:
         raise AudioError(not_written(folder, error)) from error
 
 
-def write_all(files: Mapping[Path, Callable[[], memoryview]]) -> None:
-    """Write all files or none: each is renamed to its name only when all are on disk.
+def place(files: Mapping[Path, Path]) -> None:
+    """Give finished files their names.
 
     Args:
-        files: for every path a function that makes its bytes, so that one is held at a time.
+        files: for every path where the file lies now, on the same file system.
 
     Raises:
-        AudioError: a folder can't be made or written to, or the disk is full.
+        AudioError: a folder can't be made or written to; then none of the folders made is left.
     """
     made: list[Path] = []
     path = Path()
     try:
-        with ExitStack() as stack:
-            for path, content in files.items():
-                made += _make_folder(path.parent)
-                temporary = stack.enter_context(write_whole(path))
-                temporary.write_bytes(content())
-    except BaseException as error:
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise AudioError(not_written(path, error)) from error
-        raise
-
-
-def _make_folder(folder: Path) -> list[Path]:
-    """Make `folder` and what is missing above it; return what was made, outermost first."""
-    missing = [f for f in (folder, *folder.parents) if not f.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
+        for path in files:
+            made += make_folder(path.parent)
+        for path, now in files.items():
+            os.replace(now, path)
+    except OSError as error:
+        remove_empty(made)
+        raise AudioError(not_written(path, error)) from error
 
 
 def _check_free(path: Path) -> None:

@@ -5,114 +5,37 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demucs_tf.cli.errors import UsageError, report_error
+from demucs_tf.cli import options
+from demucs_tf.cli.errors import UsageError
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:
-    from demucs_tf.inference.chunks import Array
+    from demucs_tf.cli.report import Report
+    from demucs_tf.cli.track import KeptRate, Source
     from demucs_tf.inference.separator import Separator
+    from demucs_tf.utils.audio import StemWriter
 
-OTHER = {"none": None, "add": "no_", "minus": "minus_"}
+Plan = dict[Path, list[Path]]
 
 
 def add_command(commands: Any) -> None:
-    """Add `separate` with its options; names, meanings and defaults are the reference's.
+    """Add `separate` with its options.
 
     Reference: demucs/separate.py::get_parser
     """
     parser = commands.add_parser(
         "separate",
         help="split tracks into stems",
-        usage="%(prog)s TRACK [TRACK ...] -n CHECKPOINT [options]   (all options: --help)",
+        usage="%(prog)s TRACK [TRACK ...] [-n NAME] [options]   (all options: --help)",
         description="Split tracks into stems. The paths of the stems go to stdout, "
         "everything else to stderr.",
     )
     parser.set_defaults(run=run, parser=parser)
-    add = parser.add_argument
-    add("tracks", nargs="+", type=Path, metavar="TRACK", help="WAV, FLAC, OGG or MP3 file")
-    add("-n", "--name", required=True, metavar="CHECKPOINT", help="the model's file")
-    add(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("separated"),
-        metavar="DIR",
-        help="where to put the stems, in a subfolder with the model's name (default: separated)",
-    )
-    add(
-        "--filename",
-        default="{track}/{stem}.{ext}",
-        metavar="TEMPLATE",
-        help="path of a stem in there, of {track}, {trackext}, {stem} and {ext} "
-        "(default: {track}/{stem}.{ext})",
-    )
-    _add_model_options(parser)
-    _add_output_options(parser)
-    add("-v", "--verbose", action="store_true", help="say more about each track")
-    add("--debug", action="store_true", help="show the traceback of an error")
-
-
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--shifts",
-        type=int,
-        default=1,
-        metavar="N",
-        help="average over N random shifts: better and N times slower; 0: no shift (default: 1)",
-    )
-    add(
-        "--overlap",
-        type=float,
-        default=0.25,
-        metavar="SHARE",
-        help="overlap of neighbouring chunks, 0 to below 1 (default: 0.25)",
-    )
-    split = parser.add_mutually_exclusive_group()
-    split.add_argument(
-        "--segment", type=float, metavar="SECONDS", help="length of a chunk (default: the model's)"
-    )
-    split.add_argument(
-        "--no-split",
-        dest="split",
-        action="store_false",
-        help="take the track as one chunk, which needs much memory",
-    )
-    add("--seed", type=int, metavar="N", help="draw the same shifts each time")
-    add(
-        "--dtype",
-        choices=("float32", "float64"),
-        default="float32",
-        help="float64 computes everything in double precision, slowly (default: float32)",
-    )
-
-
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--two-stems", dest="stem", metavar="STEM", help="write only STEM and what is not STEM")
-    add(
-        "--other-method",
-        choices=tuple(OTHER),
-        default="add",
-        help="what is not STEM: the sum of the other stems (add), the track minus STEM (minus), "
-        "or nothing (none) (default: add)",
-    )
-    depth = parser.add_mutually_exclusive_group()
-    depth.add_argument("--int24", action="store_true", help="write 24 bits, not 16")
-    depth.add_argument("--float32", action="store_true", help="write float32 samples")
-    add(
-        "--clip-mode",
-        choices=("rescale", "clamp", "none"),
-        default="rescale",
-        help="a stem above full scale is made quieter (rescale), cut at 0.99 (clamp), or cut at "
-        "full scale, with --float32 not at all (none) (default: rescale)",
-    )
-    add("--flac", action="store_true", help="write FLAC, not WAV")
+    options.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,65 +46,110 @@ def run(args: argparse.Namespace) -> int:
         DemucsTFError: the model can't be loaded, or the output folder is not writable.
     """
     from demucs_tf.cli import outputs
-    from demucs_tf.inference.separator import Separator
-    from demucs_tf.inference.settings import ApplySettings
+    from demucs_tf.cli.report import Report
+    from demucs_tf.cli.work import work_folder
+    from demucs_tf.utils.audio import not_written
 
-    if args.float32 and args.flac:
-        raise UsageError("--float32 and --flac exclude each other: FLAC holds integers (--int24).")
+    if args.list_models:
+        return _list_models(args)
+    _check(args)
+    args.name = args.sig or args.name
+    folder = args.out / outputs.model_folder(args.name)
+    report = Report(args)
+    # With a stand-in for the stems, which are known only when the model is there.
+    tracks = _tracks(args, report)
+    planned = _plan(args, folder, tracks, [args.stem or "stem"], report)
+    if not planned:
+        return report.finish()
+    outputs.check_writable(folder)
+    separator = _separator(args)
+    planned = _plan(args, folder, list(planned), separator.stems, report)
     try:
-        ApplySettings(shifts=args.shifts, overlap=args.overlap, segment=args.segment)
+        with work_folder(folder) as work:
+            _separate_all(separator, planned, args, work, report)
+    except OSError as error:
+        raise outputs.AudioError(not_written(folder, error)) from error
+    return report.finish()
+
+
+def _list_models(args: argparse.Namespace) -> int:
+    """As demucs/separate.py:114-120 prints them."""
+    from demucs_tf import list_models
+
+    models = list_models(args.repo)
+    for title, kind in (("Bag of models:", "bag"), ("Single models:", "single")):
+        print(title, *models[kind], sep="\n    ")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """UsageError if the options do not fit together."""
+    from demucs_tf.cli import outputs
+    from demucs_tf.inference.separator import SeparatorSettings
+
+    if not args.tracks:
+        raise UsageError("the following arguments are required: TRACK")
+    if args.float32 and (args.flac or args.mp3):
+        kind = "--flac" if args.flac else "--mp3"
+        raise UsageError(f"--float32 and {kind} exclude each other: it has no floats.")
+    try:
+        SeparatorSettings(**_settings(args))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    folder = args.out / outputs.model_folder(args.name)
-    ext = "flac" if args.flac else "wav"
-    outputs.check_template(args.filename, ext)
+    outputs.check_template(args.filename, _extension(args))
 
-    # With a stand-in for the stems, which are known only when the model is there.
-    planned = _plan(args, folder, ext, args.tracks, [args.stem or "stem"])
-    failed = len(args.tracks) - len(planned)
-    if not planned:
-        return 1
-    outputs.check_writable(folder)
-    with quiet(unless=args.debug):
-        import tensorflow  # noqa: F401
-    separator = Separator(
-        args.name,
-        shifts=args.shifts,
-        overlap=args.overlap,
-        split=args.split,
-        segment=args.segment,
-        seed=args.seed,
-        progress=True,
-        dtype=args.dtype,
-    )
-    names = _names(separator.model.sources, args)
-    remaining = list(planned)
-    planned = _plan(args, folder, ext, remaining, names)
-    failed += len(remaining) - len(planned)
-    for track, paths in planned.items():
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "shifts": args.shifts,
+        "overlap": args.overlap,
+        "split": args.split,
+        "segment": args.segment,
+        "jobs": args.jobs,
+        "seed": args.seed,
+        "batch_size": args.batch_size,
+        "engine": args.engine,
+        "device": args.device,
+        "two_stems": args.stem,
+        "other_method": args.other_method,
+    }
+
+
+def _extension(args: argparse.Namespace) -> str:
+    return "flac" if args.flac else "mp3" if args.mp3 else "wav"
+
+
+def _tracks(args: argparse.Namespace, report: Report) -> list[Path]:
+    """The files that the arguments stand for; patterns and folders without any are reported."""
+    from demucs_tf.errors import AudioError
+    from demucs_tf.utils.tracks import find_tracks
+
+    sound = []
+    for argument in args.tracks:
         try:
-            _separate(separator, track, dict(zip(names, paths, strict=True)), args)
-        except Exception as error:
-            report_error(error, str(track), debug=args.debug)
-            failed += 1
-    return 1 if failed else 0
+            find_tracks([argument], skip=[args.out])
+        except AudioError as error:
+            report.failed(argument, error)
+        else:
+            sound.append(argument)
+    return find_tracks(sound, skip=[args.out])
 
 
 def _plan(
-    args: argparse.Namespace, folder: Path, ext: str, tracks: list[Path], names: list[str]
-) -> dict[Path, list[Path]]:
+    args: argparse.Namespace, folder: Path, tracks: list[Path], names: list[str], report: Report
+) -> Plan:
     """The output files of every track that can be separated; the others are reported."""
     from demucs_tf.cli import outputs
     from demucs_tf.errors import AudioError
     from demucs_tf.utils.audio import check_file
 
-    planned: dict[Path, list[Path]] = {}
+    planned: Plan = {}
     for track in tracks:
         try:
             check_file(track)
-            paths = outputs.plan(folder, args.filename, track, names, ext)
+            paths = outputs.plan(folder, args.filename, track, names, _extension(args))
         except AudioError as error:
-            report_error(error, debug=args.debug)
+            report.failed(track, error)
             continue
         if track in planned:
             raise UsageError(f"{track} is given twice.")
@@ -190,57 +158,123 @@ def _plan(
     return planned
 
 
-def _names(sources: list[str], args: argparse.Namespace) -> list[str]:
-    """The stems to write; what is not the chosen stem comes second."""
-    if args.stem is None:
-        return sources
-    if args.stem not in sources:
-        raise UsageError(f"--two-stems {args.stem}: the model has {', '.join(sources)}.")
-    prefix = OTHER[args.other_method]
-    return [args.stem] if prefix is None else [args.stem, prefix + args.stem]
+def _separator(args: argparse.Namespace) -> Separator:
+    """The model, loaded; says what is unusual about it.
+
+    Raises:
+        UsageError: the model does not fit the options.
+    """
+    with quiet(unless=args.debug):
+        import tensorflow  # noqa: F401
+    from demucs_tf.cli.logs import logs_on_stderr
+    from demucs_tf.inference.separator import Separator
+
+    settings = _settings(args)
+    stem, other = settings.pop("two_stems"), settings.pop("other_method")
+    try:
+        with logs_on_stderr():
+            separator = Separator(
+                args.name,
+                repo=args.repo,
+                dtype=args.dtype,
+                allow_legacy=args.allow_legacy,
+                progress=True,
+                **settings,
+            )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if stem is not None and stem not in separator.model.sources:
+        raise UsageError(f"--two-stems {stem}: the model has {', '.join(separator.model.sources)}.")
+    separator.update_parameter(two_stems=stem, other_method=other)
+    longest = separator.max_allowed_segment
+    if args.segment is not None and args.segment > longest:
+        raise UsageError(
+            f"--segment {args.segment:g}: the model was trained on {longest:g} s and takes no more."
+        )
+    running, there = separator.members
+    if there > 1:
+        print(
+            f"{args.name} is a bag of {there} models, {running} of them are needed: "
+            "as many progress bars for each track and shift",
+            file=sys.stderr,
+        )
+    return separator
+
+
+def _separate_all(
+    separator: Separator, planned: Plan, args: argparse.Namespace, work: Path, report: Report
+) -> None:
+    from demucs_tf.errors import AudioError
+    from demucs_tf.utils.audio import not_written
+
+    for track, paths in planned.items():
+        if args.resume and all(path.is_file() for path in paths):
+            print(f"Done already: {track}", file=sys.stderr)
+            report.skipped(track, paths)
+            continue
+        try:
+            seconds = _separate(separator, track, paths, args, work)
+        except OSError as error:  # of the temporary files; all others are told by their names
+            report.failed(track, AudioError(not_written(work, error)))
+        except Exception as error:
+            report.failed(track, error)
+        else:
+            report.done(track, paths, seconds)
 
 
 def _separate(
-    separator: Separator, track: Path, paths: dict[str, Path], args: argparse.Namespace
-) -> None:
-    from demucs_tf.cli.outputs import write_all
-    from demucs_tf.utils.audio import encode_audio, read_audio
+    separator: Separator, track: Path, paths: list[Path], args: argparse.Namespace, work: Path
+) -> float:
+    """Write the stems of one track; return its length in seconds."""
+    from demucs_tf.cli.outputs import place
+    from demucs_tf.cli.track import Source
+    from demucs_tf.utils.audio import open_audio
 
     print(f"Separating {track}", file=sys.stderr)
     start = time.monotonic()
-    with quiet(unless=args.debug):
-        wav, rate = read_audio(track)
-    origin, stems = separator.separate_tensor(wav, rate)
-    stems.update(_rest(origin, stems, args))
-    files: dict[Path, Callable[[], memoryview]] = {
-        path: partial(
-            encode_audio,
-            stems[name],
-            separator.samplerate,
-            path.suffix,
-            clip=args.clip_mode,
-            bits=24 if args.int24 else 16,
-            as_float=args.float32,
-        )
-        for name, path in paths.items()
-    }
-    write_all(files)
-    for path in files:
-        print(path)
+    temporary = {path: work / f"{number}{path.suffix}" for number, path in enumerate(paths)}
+    with ExitStack() as stack:
+        with quiet(unless=args.debug):
+            audio = stack.enter_context(open_audio(track))
+        source = Source(audio, noisy=args.debug)
+        pieces = stack.enter_context(closing(separator.stream(source, work)))
+        writers = {}
+        for name, path in zip(separator.stems, paths, strict=True):
+            writers[name] = _writer(path, temporary[path], separator, source, args)
+            stack.enter_context(writers[name])
+        for _, stems in pieces:
+            for name, writer in writers.items():
+                writer.write(stems[name])
+    place(temporary)
+    for path in paths:
+        print(path, flush=True)
     if args.verbose:
         print(
-            f"{track}: {wav.shape[0]} channels at {rate} Hz, {wav.shape[1] / rate:.1f} s, "
+            f"{track}: {source.channels} channels at {source.rate} Hz, {source.seconds:.1f} s, "
             f"done in {time.monotonic() - start:.1f} s",
             file=sys.stderr,
         )
+    return source.seconds
 
 
-def _rest(origin: Array, stems: dict[str, Array], args: argparse.Namespace) -> dict[str, Array]:
-    """What is not the chosen stem, under the reference's name: demucs/separate.py:202-225."""
-    if args.stem is None or args.other_method == "none":
-        return {}
-    name = f"{OTHER[args.other_method]}{args.stem}"
-    if args.other_method == "minus":
-        return {name: origin - stems[args.stem]}
-    others = [wav for source, wav in stems.items() if source != args.stem]
-    return {name: sum(others, start=0 * origin)}  # in this order from zero, as the reference
+def _writer(
+    path: Path, temporary: Path, separator: Separator, source: Source, args: argparse.Namespace
+) -> StemWriter | KeptRate:
+    from demucs_tf.cli.track import KeptRate
+    from demucs_tf.utils.audio import StemWriter
+
+    keep = args.rate == "keep"
+    writer = StemWriter(
+        temporary,
+        source.rate if keep else separator.samplerate,
+        separator.audio_channels,
+        clip=args.clip_mode,
+        bits=24 if args.int24 else 16,
+        as_float=args.float32,
+        bitrate=args.mp3_bitrate,
+        preset=args.mp3_preset,
+        rounding=args.rounding,
+        scratch=temporary.parent,
+        name=path,
+    )
+    return KeptRate(writer, separator, source) if keep else writer
