@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs_tf import load_model, save_model
 from demucs_tf.cli.main import main
 from demucs_tf.cli.work import PREFIX, work_folder
 from demucs_tf.utils.audio import read_audio
@@ -203,3 +204,33 @@ def test_list_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_no_tracks(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the following arguments are required: TRACK" in refused(capsys)
+
+
+def test_the_example_writes_what_the_command_writes(folder: Path, checkpoint: Path) -> None:
+    example = Path(__file__).parents[1] / "examples" / "stream.py"
+    command = [sys.executable, str(example), "song.wav", "--name", str(checkpoint), "--out", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-4:] == [f"out/{name}.flac" for name in SOURCES]
+    run("song.wav", "-n", checkpoint, "--seed", "0", "--flac")
+    for name in SOURCES:
+        wanted = Path(f"separated/tiny/song/{name}.flac").read_bytes()
+        assert Path(f"out/{name}.flac").read_bytes() == wanted
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
+        f"{name}.flac" for name in SOURCES
+    )
+
+
+@pytest.mark.parametrize(("method", "needed"), [("add", 4), ("minus", 1), ("none", 1)])
+def test_a_bag_runs_the_models_that_are_needed(
+    folder: Path, checkpoint: Path, method: str, needed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(checkpoint)
+    for name in SOURCES:
+        save_model(model, f"{name}.safetensors")
+    rows = [[float(row == column) for column in range(4)] for row in range(4)]
+    Path("bag.yaml").write_text(f"models: {json.dumps(SOURCES)}\nweights: {rows}\n")
+    run("song.wav", "-n", "bag.yaml", "--two-stems", "vocals", "--other-method", method)
+    err = capsys.readouterr().err
+    assert f"bag.yaml is a bag of 4 models, {needed} of them are needed" in err
+    assert ("--other-method minus would need 1 of them" in err) == (method == "add")
+    assert err.count("100%") == needed

@@ -191,14 +191,25 @@ def _separator(args: argparse.Namespace) -> Separator:
         raise UsageError(
             f"--segment {args.segment:g}: the model was trained on {longest:g} s and takes no more."
         )
-    running, there = separator.members
-    if there > 1:
-        print(
-            f"{args.name} is a bag of {there} models, {running} of them are needed: "
-            "as many progress bars for each track and shift",
-            file=sys.stderr,
-        )
+    _tell_members(separator, args)
     return separator
+
+
+def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
+    running, there = separator.members
+    if there == 1:
+        return
+    print(
+        f"{args.name} is a bag of {there} models, {running} of them are needed: "
+        "as many progress bars for each track and shift",
+        file=sys.stderr,
+    )
+    if args.stem is not None and args.other_method == "add":
+        separator.update_parameter(other_method="minus")
+        fewer, _ = separator.members
+        separator.update_parameter(other_method="add")
+        if fewer < running:
+            print(f"--other-method minus would need {fewer} of them", file=sys.stderr)
 
 
 def _separate_all(
