@@ -131,7 +131,8 @@ def test_lines_up_with_the_original(
         assert found.shape == wav.shape
         assert np.max(np.abs(found - wav)) <= 2**-14
     else:
-        assert late <= found.shape[1] - LENGTH < late + 2048, "the last frame is padded"
+        # The last frame is padded; FFmpeg 9 cuts it where an edit list ends, in milliseconds.
+        assert late - RATE / 1000 < found.shape[1] - LENGTH < late + 2048
         middle = slice(5000, 90_000)
         aligned = found[:, late : late + LENGTH]
         assert snr_db(aligned[clear, middle], wav[clear, middle]) > 12
@@ -145,8 +146,9 @@ def test_both_decode_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shutil, "which", {"ffmpeg": program}.get)
     by_ffmpeg, other_rate = read_audio(path)
     assert rate == other_rate
-    assert by_av.shape == by_ffmpeg.shape
-    assert np.max(np.abs(by_av - by_ffmpeg)) <= 1e-6  # versions differ in their rounding
+    common = min(by_av.shape[1], by_ffmpeg.shape[1])
+    assert common > LENGTH - RATE / 1000  # versions differ in where they end, and in rounding
+    assert np.max(np.abs(by_av[:, :common] - by_ffmpeg[:, :common])) <= 1e-6
 
 
 @pytest.mark.parametrize("share", [0.3, 0.999])

@@ -1,6 +1,6 @@
 """Checkpoints as demucs 4.1 publishes them: what is read, and what is said about bad ones.
 
-Hostile ones are in `test_hostile.py`, those that diffq packed in `test_diffq.py`.
+Hostile ones are in `hostile/`, those that diffq packed in `test_diffq.py`.
 """
 
 from __future__ import annotations

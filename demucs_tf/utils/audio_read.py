@@ -102,7 +102,8 @@ def open_audio(path: str | PathLike[str]) -> AudioStream:
     first reader, sphn, keeps it there), in M4A and MP4 with an edit list, in Opus. A raw .aac
     (ADTS) and a fragmented MP4 do not say it: 1024 samples of an AAC encoder's delay remain, as
     with ffmpeg. AAC in Matroska is trimmed by FFmpeg 8 and not by 7. The padding of the last AAC
-    frame, fewer than 1024 samples, stays.
+    frame, fewer than 1024 samples, stays with FFmpeg 8 and before; 9 cuts it where an edit list
+    ends, which counts milliseconds.
 
     A file that is cut short is an error wherever that can be known. It can't in an MP3 without
     a Xing/Info header, in an MP3 that lacks no more than its last frame, in a WAV that was
