@@ -20,7 +20,7 @@ help:
 	@echo "make demo    separate the piece in examples/ and write the parity report to demo/"
 	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
 	@echo "make lint | types | unit | parity | live    one of these"
-	@echo "make full    every full-size comparison, some ten minutes and 12 GB of memory"
+	@echo "make full    every full-size comparison, hours and 12 GB of memory"
 	@echo "make clean   remove .venv and everything that the other targets write"
 
 demo: $(VENV)/.user

@@ -71,21 +71,34 @@ SINGLE = [
 STRICT = ["defaults", pytest.param("weighted-bag", marks=pytest.mark.full), "masking"]
 
 
-@pytest.fixture(scope="session", params=[False, pytest.param(True, marks=pytest.mark.full)])
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small models as the reference's own code writes them."""
+    return _write_models(tmp_path_factory.mktemp("small"), small=True)
+
+
+@pytest.fixture(
+    scope="session", params=["small", pytest.param("published", marks=pytest.mark.full)]
+)
 def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models as the reference's own code writes them; in full size with `--full`."""
+    """The same, and with `--full` a folder of models of the published sizes."""
+    if request.param == "small":
+        folder: Path = request.getfixturevalue("small")
+        return folder
+    return _write_models(tmp_path_factory.mktemp("published"), small=False)
+
+
+def _write_models(folder: Path, *, small: bool) -> Path:
     import torch
     from demucs import demucs, hdemucs, htdemucs
     from demucs.states import save_with_checksum, serialize_model
     from omegaconf import OmegaConf
 
     classes = {c.__name__: c for c in (demucs.Demucs, hdemucs.HDemucs, htdemucs.HTDemucs)}
-    folder = tmp_path_factory.mktemp("repo")
-    for seed, (signature, (name, small)) in enumerate(MODELS.items()):
+    for seed, (signature, (name, changes)) in enumerate(MODELS.items()):
         preset = PRESETS[name]
-        changes = {} if request.param else small
         cls = classes[preset.klass.rpartition(".")[2]]
-        module = cls(SOURCES, **{**preset.arguments, **changes})
+        module = cls(SOURCES, **{**preset.arguments, **(changes if small else {})})
         shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
         state = {k: torch.from_numpy(v) for k, v in seeded_state(shapes, seed).items()}
         module.load_state_dict(state)
@@ -135,10 +148,10 @@ def test_the_same_stems(run: str, repo: Path, clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.live
-def test_the_files_hold_that_pcm(repo: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_files_hold_that_pcm(small: Path, clip: Path, tmp_path: Path) -> None:
     """16 bits out of either command are its float32 stems, cut off towards zero."""
-    floats = _both("defaults", repo, clip, tmp_path, [], "float32", "--float32")
-    integers = _both("defaults", repo, clip, tmp_path / "pcm", [], "int16")
+    floats = _both("defaults", small, clip, tmp_path, [], "float32", "--float32")
+    integers = _both("defaults", small, clip, tmp_path / "pcm", [], "int16")
     for name, pair in integers.items():
         for side in range(2):
             assert np.array_equal(pair[side], _pcm(floats[name][side]))
@@ -146,9 +159,9 @@ def test_the_files_hold_that_pcm(repo: Path, clip: Path, tmp_path: Path) -> None
 
 @pytest.mark.live
 @pytest.mark.parametrize("run", STRICT)
-def test_the_same_files_in_float64(run: str, repo: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_same_files_in_float64(run: str, small: Path, clip: Path, tmp_path: Path) -> None:
     with reference_in_float64():
-        pairs = _both(run, repo, clip, tmp_path, ["--dtype", "float64"], "int16")
+        pairs = _both(run, small, clip, tmp_path, ["--dtype", "float64"], "int16")
     for name, pair in pairs.items():
         equal, furthest = _steps_apart(*pair)
         print(f"{run} {clip.stem} {name}: {equal:.5%} equal, {furthest} apart")
