@@ -33,8 +33,8 @@ shifts, overlap and writing work."""
 
 NEXT = """\
 What next:
-  Separate your own song, with a checkpoint of a time-domain Demucs (.th):
-    {command} separate SONG -n CHECKPOINT.th
+  Separate your own song with htdemucs, which is downloaded (or -n CHECKPOINT.th, one of yours):
+    {command} separate SONG
   Open the report; "How to read this" on it explains the columns. To add float64 to it:
     {python} -m parity run --html parity.html
   Train: examples/finetune.py. More: README.md, docs/parity.md."""

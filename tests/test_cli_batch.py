@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -234,3 +234,12 @@ def test_a_bag_runs_the_models_that_are_needed(
     assert f"bag.yaml is a bag of 4 models, {needed} of them are needed" in err
     assert ("--other-method minus would need 1 of them" in err) == (method == "add")
     assert err.count("100%") == needed
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    from demucs_tf.cli import options
+    from demucs_tf.inference.engine import ENGINES
+    from demucs_tf.inference.separator import OtherMethod
+
+    assert options.ENGINES == ENGINES
+    assert get_args(OtherMethod) == options.OTHER_METHODS

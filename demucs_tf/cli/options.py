@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+# As in demucs_tf.inference, which --help must not import.
 ENGINES = ("auto", "graph", "xla", "eager")
-REST = ("add", "minus", "none")
+OTHER_METHODS = ("add", "minus", "none")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +113,7 @@ def _add_stems(group: argparse._ArgumentGroup) -> None:
     add("--two-stems", dest="stem", metavar="STEM", help="write only STEM and what is not STEM")
     add(
         "--other-method",
-        choices=REST,
+        choices=OTHER_METHODS,
         default="add",
         help="what is not STEM: the sum of the other stems (add), the track minus STEM (minus), "
         "or nothing (none); with the last two, models of a bag that STEM does not need are left "
