@@ -165,7 +165,8 @@ def test_killed_in_the_middle_and_resumed(album: Path, checkpoint: Path) -> None
                 if line.startswith("Separating"):
                     separated.append(Path(line.split()[1]).name)
                     if separated[-1] == wanted:
-                        time.sleep(0.2)
+                        while not any(PREFIX in name for name in files("separated")):
+                            time.sleep(0.01)  # until the stems are being written
                         os.kill(process.pid, signal.SIGKILL)
         assert process.returncode == (-signal.SIGKILL if wanted else 0)
         if wanted == "b.flac":
