@@ -22,7 +22,7 @@ from parity.compare import UNIT_ROUNDOFF, compare, relative_l2
 from parity.events import Event, Expected
 from parity.port import Engine
 from parity.result import ParityError, Result
-from parity.seeding import seeded_state, state_hash
+from parity.seeding import seed_module, seeded_state, state_hash
 
 Array = npt.NDArray[Any]
 
@@ -191,12 +191,8 @@ def reference_class(name: str) -> Any:
 
 def make_reference(case: Case) -> Any:
     """The reference of a row with its seeded weights. Needs torch and demucs."""
-    import torch
-
     module = reference_class(case.reference)(**case.config).eval()
-    shapes = ((key, tuple(value.shape)) for key, value in module.state_dict().items())
-    state = seeded_state(shapes, case.seed)
-    module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    seed_module(module, case.seed)
     return module
 
 

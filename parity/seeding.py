@@ -41,6 +41,15 @@ def _draw(key: str, shape: tuple[int, ...], seed: int) -> Array:
     return values.astype(np.float32)
 
 
+def seed_module(module: Any, seed: int) -> None:
+    """Give a live reference module the weights that `seeded_state` draws."""
+    import torch
+
+    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
+    state = seeded_state(shapes, seed)
+    module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+
+
 def state_hash(state: Mapping[str, Array]) -> str:
     """SHA-256 over keys, shapes and values."""
     digest = hashlib.sha256()

@@ -12,7 +12,7 @@ import pytest
 
 from demucs_tf import HDemucsTF, HTDemucsTF, apply_model
 from parity.compare import compare
-from parity.seeding import seeded_state
+from parity.seeding import seed_module
 from tests.helpers import Array, noise, sums_in_float64
 
 SOURCES = ["a", "b"]
@@ -78,13 +78,10 @@ def pair(model: str) -> tuple[Any, Any]:
 
 def reference(name: str, changes: dict[str, Any]) -> Any:
     """A module of the reference in float64, with weights of order 1."""
-    import torch
 
     cls = getattr(importlib.import_module(f"demucs.{name.lower()}"), name)
     module = cls(SOURCES, **{**SMALL[name], **changes}).eval()
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 0).items()}
-    module.load_state_dict(state)
+    seed_module(module, 0)
     return module.double()
 
 

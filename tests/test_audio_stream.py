@@ -70,9 +70,9 @@ def test_blocks_are_given_once(tmp_path: Path) -> None:
 
 
 def test_small_parts_are_joined_and_empty_ones_vanish() -> None:
-    parts = [np.full((1, n), n, np.float32) for n in (0, 5, 0, audio_read.BLOCK_FRAMES, 3, 0)]
+    parts = [np.full((1, n), n, np.float32) for n in (0, 5, 0, audio_read.BLOCK, 3, 0)]
     found = [block.shape[1] for block in audio_read._joined(iter(parts))]
-    assert found == [audio_read.BLOCK_FRAMES + 5, 3]
+    assert found == [audio_read.BLOCK + 5, 3]
     assert not list(audio_read._joined(iter(parts[:1])))
 
 

@@ -17,7 +17,7 @@ from demucs_tf.cli.main import main
 from demucs_tf.models.presets import PRESETS
 from parity import signals
 from parity.compare import snr_db
-from parity.seeding import seeded_state
+from parity.seeding import seed_module
 from tests.helpers import Array, sums_in_float64
 
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -89,7 +89,6 @@ def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _write_models(folder: Path, *, small: bool) -> Path:
-    import torch
     from demucs import demucs, hdemucs, htdemucs
     from demucs.states import save_with_checksum, serialize_model
     from omegaconf import OmegaConf
@@ -99,9 +98,7 @@ def _write_models(folder: Path, *, small: bool) -> Path:
         preset = PRESETS[name]
         cls = classes[preset.klass.rpartition(".")[2]]
         module = cls(SOURCES, **{**preset.arguments, **(changes if small else {})})
-        shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-        state = {k: torch.from_numpy(v) for k, v in seeded_state(shapes, seed).items()}
-        module.load_state_dict(state)
+        seed_module(module, seed)
         package = serialize_model(module, OmegaConf.create({}), half=True)
         save_with_checksum(package, folder / f"{signature}.th")
     for name, text in BAGS.items():

@@ -12,7 +12,7 @@ import soundfile
 from demucs_tf.cli.main import main
 from parity import signals
 from parity.compare import snr_db
-from parity.seeding import seeded_state
+from parity.seeding import seed_module
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 MUSIC = signals.music_file()
@@ -30,9 +30,7 @@ def test_the_command_gives_what_the_reference_gives(tmp_path: Path) -> None:
 
     assert MUSIC is not None
     module = Demucs(sources=SOURCES).eval()
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 0).items()}
-    module.load_state_dict(state)
+    seed_module(module, 0)
     checkpoint = tmp_path / "full.th"
     torch.save(serialize_model(module, OmegaConf.create({}), half=True), checkpoint)
 
@@ -69,9 +67,7 @@ def test_one_segment_of_htdemucs() -> None:
 
     preset = PRESETS["htdemucs"]
     module = HTDemucs(list(preset.sources), **preset.arguments).eval()
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 0).items()}
-    module.load_state_dict(state)
+    seed_module(module, 0)
     mix = signals.make("music", (1, 2, 343_980), 0).astype(np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(mix)).numpy()

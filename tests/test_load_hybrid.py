@@ -16,7 +16,7 @@ import demucs_tf
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.errors import CheckpointError
 from parity.compare import compare
-from parity.seeding import seeded_state
+from parity.seeding import seed_module
 from tests import pickles
 from tests.helpers import noise
 from tests.test_load import rewrite, write_package
@@ -235,9 +235,7 @@ def test_what_the_reference_saves_gives_what_it_gives(
 
     cls = getattr(importlib.import_module(f"demucs.{name.lower()}"), name)
     module = cls(**MODELS[f"{name}TF"]).eval()
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 1).items()}
-    module.load_state_dict(state)
+    seed_module(module, 1)
     torch.save(states.serialize_model(module, OmegaConf.create({}), half=half), tmp_path / "a.th")
     reference = states.load_model(tmp_path / "a.th").eval()  # half precision widened by it
     with torch.no_grad():

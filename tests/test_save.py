@@ -17,7 +17,7 @@ from demucs_tf.checkpoints.save import save_model
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.models.bag import BagOfModels
 from parity.compare import compare
-from parity.seeding import seeded_state
+from parity.seeding import seed_module
 from tests.headers import split
 from tests.test_load import music, small_model
 from tests.test_load_hybrid import MIX, MODELS, model
@@ -192,9 +192,7 @@ def written_by_the_reference(path: Path, name: str) -> Any:
 
     cls = getattr(importlib.import_module(f"demucs.{name.lower()}"), name)
     module = cls(**MODELS[f"{name}TF"]).eval()
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(shapes, 1).items()}
-    module.load_state_dict(state)
+    seed_module(module, 1)
     torch.save(states.serialize_model(module, OmegaConf.create({}), half=False), path)
     return module
 

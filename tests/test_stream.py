@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from demucs_tf import AudioError, BagOfModels, Separator
-from demucs_tf.inference.arrays import DiskArray, Levelled, ZeroPadded, blocks_of
+from demucs_tf.inference.arrays import DiskArray, Levelled, ZeroPadded
 from demucs_tf.utils.audio_read import open_audio
+from demucs_tf.utils.blocks import blocks_of
 from tests.helpers import Array, FakeTF, PaddedFakeTF, noise
 from tests.test_apply_bag import WEIGHTS, Drawing, bag_of
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from demucs_tf.checkpoints.diffq_state import Quantized
 from demucs_tf.checkpoints.files import read_model
@@ -62,8 +58,7 @@ def describe(path: Path) -> Description:
     """
     if path.suffix in _PACKAGES:
         return _of_package(_PACKAGES[path.suffix](path))
-    model = read_model(path, "float32")  # which checks the file
-    return _of_model(model, _keras_dtype(path))
+    return _of_model(read_model(path))
 
 
 def _of_package(package: Package) -> Description:
@@ -74,21 +69,19 @@ def _of_package(package: Package) -> Description:
     known = {**DEFAULTS[package.klass], **arguments}
     sources = known.get("sources")
     state = package.state
-    packed = isinstance(state, Quantized)
-    arrays = [] if isinstance(state, Quantized) else list(state.values())
     return Description(
         package.klass,
         arguments,
         [str(name) for name in sources] if isinstance(sources, list | tuple) else [],
         known["samplerate"],
         known["segment"],
-        None if packed else sum(array.size for array in arrays),
-        "float64" if any(array.dtype == np.float64 for array in arrays) else "float32",
-        packed,
+        None if isinstance(state, Quantized) else sum(array.size for array in state.values()),
+        package.dtype,
+        isinstance(state, Quantized),
     )
 
 
-def _of_model(model: Model, dtype: str) -> Description:
+def _of_model(model: Model) -> Description:
     from demucs_tf.models.ports import PORTS
 
     config = {k: v for k, v in model.get_config().items() if k not in ("dtype", "name")}
@@ -99,12 +92,5 @@ def _of_model(model: Model, dtype: str) -> Description:
         model.samplerate,
         model.segment,
         model.count_params(),
-        dtype,
+        model.compute_dtype,
     )
-
-
-def _keras_dtype(path: Path) -> str:
-    """The dtype in the configuration of a file that has been checked."""
-    with zipfile.ZipFile(path) as archive:
-        dtype = json.loads(archive.read("config.json"))["config"].get("dtype")
-    return "float64" if dtype == "float64" else "float32"

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from demucs_tf.models.base import Model
 
 
-def read_model(path: Path, dtype: str) -> Model:
+def read_model(path: Path, dtype: str | None = None) -> Model:
     """Make the model that a checkpoint file holds.
 
     Args:
         path: of a file whose suffix is in `READERS`.
-        dtype: "float32" or "float64", of the model, whatever the file holds.
+        dtype: "float32" or "float64", of the model, whatever the file holds; None: as the file.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -37,19 +37,19 @@ def read_model(path: Path, dtype: str) -> Model:
     return READERS[path.suffix](path, dtype)
 
 
-def _load_package(path: Path, dtype: str) -> Model:
+def _load_package(path: Path, dtype: str | None) -> Model:
     return _model_of(path, read_package(path), dtype)
 
 
-def _load_safetensors(path: Path, dtype: str) -> Model:
+def _load_safetensors(path: Path, dtype: str | None) -> Model:
     return _model_of(path, read_safetensors(path), dtype)
 
 
-def _model_of(path: Path, package: Package, dtype: str) -> Model:
+def _model_of(path: Path, package: Package, dtype: str | None) -> Model:
     from demucs_tf.models.ports import PORTS
 
     try:
-        return _port(PORTS[package.klass], package, dtype)
+        return _port(PORTS[package.klass], package, dtype or package.dtype)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -113,7 +113,7 @@ def _caller() -> int:
     return level
 
 
-def _load_keras(path: Path, dtype: str) -> Model:
+def _load_keras(path: Path, dtype: str | None) -> Model:
     import keras
 
     from demucs_tf.checkpoints.keras_file import check_file
@@ -130,11 +130,13 @@ def _load_keras(path: Path, dtype: str) -> Model:
     bad = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
     if bad:
         raise CheckpointError(f"{path}: weights with NaN or Inf: {', '.join(bad)}.")
-    return model if model.compute_dtype == dtype else _converted(model, dtype)
+    return converted(model, dtype or model.compute_dtype)
 
 
-def _converted(model: Model, dtype: str) -> Model:
-    """The same model in another dtype."""
+def converted(model: Model, dtype: str) -> Model:
+    """The same model in a dtype, itself if it has that already."""
+    if model.compute_dtype == dtype:
+        return model
     from demucs_tf.checkpoints.weights import load_state, read_state
     from demucs_tf.layers.base import blank_weights
 
@@ -144,7 +146,7 @@ def _converted(model: Model, dtype: str) -> Model:
     return port
 
 
-READERS: dict[str, Callable[[Path, str], Model]] = {
+READERS: dict[str, Callable[[Path, str | None], Model]] = {
     ".th": _load_package,
     ".safetensors": _load_safetensors,
     ".keras": _load_keras,

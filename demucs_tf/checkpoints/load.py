@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Any
 
 from demucs_tf.checkpoints.bags import make_bag
-from demucs_tf.checkpoints.files import read_model
+from demucs_tf.checkpoints.files import converted, read_model
 from demucs_tf.checkpoints.locate import Located, locate
 
 
@@ -58,12 +58,18 @@ def load_model(
     return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype)
 
 
-def load_located(found: Located, dtype: str) -> Any:
-    """Load what `locate` has found; returns and raises as `load_model`."""
+def load_located(found: Located, dtype: str | None) -> Any:
+    """Load what `locate` has found; returns and raises as `load_model`.
+
+    Without a `dtype` the model is float64 if the file, or any of a bag's files, is.
+    """
     models = {}
     for signature, file in found.files.items():
         with file.being_read() as path:
             models[signature] = read_model(path, dtype)
+    if dtype is None:
+        widest = max(model.compute_dtype for model in models.values())  # "float64" > "float32"
+        models = {name: converted(model, widest) for name, model in models.items()}
     if found.bag is None:
         (model,) = models.values()
         return model

@@ -18,7 +18,6 @@ from demucs_tf.checkpoints.pickle_data import Function, Name, OrderedData, State
 from demucs_tf.checkpoints.untrusted import (
     CLASSES,
     Array,
-    check_arguments_form,
     finite,
     known_class,
     plain,
@@ -45,6 +44,12 @@ class Package:
     args: tuple[object, ...]
     kwargs: dict[str, object]
     state: dict[str, Array] | Quantized
+
+    @property
+    def dtype(self) -> str:
+        """ "float64" if any weight is, else "float32"."""
+        arrays = [] if isinstance(self.state, Quantized) else self.state.values()
+        return "float64" if any(array.dtype == np.float64 for array in arrays) else "float32"
 
     def weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         """The weights by name.
@@ -88,7 +93,10 @@ def _read(archive: torch_zip.Archive) -> Package:
     klass = content["klass"]
     name = known_class(str(klass) if isinstance(klass, Name) else type(klass).__name__)
     args, kwargs = plain(content["args"], "args"), plain(content["kwargs"], "kwargs")
-    check_arguments_form(args, kwargs)
+    if not isinstance(args, tuple) or not isinstance(kwargs, dict):
+        raise CheckpointError("wanted args as a tuple and kwargs as a dictionary")
+    if not all(isinstance(key, str) for key in kwargs):
+        raise CheckpointError("wanted text as the names in kwargs")
     state = plain(content["state"], "state", (torch_zip.Tensor, Name), items=_MAX_STATE_ITEMS)
     total = sum(tensor.nbytes for tensor in _tensors(state))
     if total > archive.size * _MAX_GROWTH:

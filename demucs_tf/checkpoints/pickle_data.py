@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import escaped
 
 # A package of the largest published model is 100 kB of pickle and 20,000 opcodes.
 MAX_BYTES = 8 * 2**20
@@ -69,8 +70,7 @@ def shown(value: object, limit: int = 120) -> str:
         text = str(value)
     else:
         text = f"a {type(value).__name__}"
-    quoted = ascii(text[: limit + 1])[1:-1]
-    return quoted if len(quoted) <= limit else quoted[:limit] + "..."
+    return escaped(text, limit)
 
 
 def read_pickle(

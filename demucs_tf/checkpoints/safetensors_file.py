@@ -22,11 +22,11 @@ from demucs_tf.checkpoints.package import Package, state_of
 from demucs_tf.checkpoints.pickle_data import Name, shown
 from demucs_tf.checkpoints.untrusted import (
     Array,
-    check_arguments_form,
     known_class,
     parse_json,
     plain,
     reading,
+    widened,
 )
 from demucs_tf.errors import CheckpointError
 
@@ -68,7 +68,6 @@ def _read(file: BinaryIO) -> Package:
     klass = known_class(texts["klass"])
     args = _arguments(texts["args"], "args", list)
     kwargs = _arguments(texts["kwargs"], "kwargs", dict)
-    check_arguments_form(tuple(args), kwargs)
     tree: Any = None
     if "structure" in texts:  # checked before any tensor is read
         tree = parse_json(texts["structure"], "its structure", _MAX_HEADER)
@@ -154,13 +153,8 @@ def _tensors(file: BinaryIO, header: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _array(entry: Mapping[str, Any]) -> Array:
-    """The values, half precision widened to float32, every other type as it is."""
     stored = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    if entry["dtype"] == "BF16":  # the upper half of a float32
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    if entry["dtype"] == "F16":
-        return stored.astype(np.float32)
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    return widened(stored, is_bfloat16=entry["dtype"] == "BF16")
 
 
 class _Nesting:

@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from demucs_tf.checkpoints.pickle_data import Name, shown
+from demucs_tf.checkpoints.untrusted import widened
 from demucs_tf.errors import CheckpointError
 
 # PyTorch's names for element types. bfloat16 is read as its 16 bits and widened afterwards.
@@ -187,23 +188,14 @@ class Tensor:
         """The values: half precision widened to float32, every other type as it is."""
         archive = self.storage.archive
         stored = np.dtype(DTYPES[self.element]).newbyteorder(archive.order)
-        if not math.prod(self.shape):
-            return np.zeros(self.shape, _wide(stored))
-        view = np.ndarray(
-            self.shape,
-            stored,
-            archive.storage(self.storage.key),
-            self.offset * stored.itemsize,
-            tuple(step * stored.itemsize for step in self.stride),
-        )
-        if self.element == "bfloat16":  # the upper half of a float32
-            return (view.astype(np.uint32, order="C") << np.uint32(16)).view(np.float32)
-        return view.astype(_wide(stored), order="C")
-
-
-def _wide(stored: np.dtype) -> np.dtype:
-    native = stored.newbyteorder("=")
-    return np.dtype(np.float32) if native == np.float16 else native
+        if math.prod(self.shape):
+            place = self.offset * stored.itemsize
+            steps = tuple(step * stored.itemsize for step in self.stride)
+            data = archive.storage(self.storage.key)
+            view = np.ndarray(self.shape, stored, data, place, steps)
+        else:
+            view = np.zeros(self.shape, stored)
+        return widened(view, is_bfloat16=self.element == "bfloat16")
 
 
 def open_storage(archive: Archive, identity: object) -> Storage:

@@ -128,14 +128,6 @@ def known_class(name: str) -> str:
     return name
 
 
-def check_arguments_form(args: object, kwargs: object) -> None:
-    """Refuse constructor arguments that are no tuple, or no dictionary with text as its keys."""
-    if not isinstance(args, tuple) or not isinstance(kwargs, dict):
-        raise CheckpointError("wanted args as a tuple and kwargs as a dictionary")
-    if not all(isinstance(key, str) for key in kwargs):
-        raise CheckpointError("wanted text as the names in kwargs")
-
-
 def plain(
     value: object,
     where: str,
@@ -169,6 +161,19 @@ def readable(text: str, limit: int) -> str:
     """The start of a text that may quote a file: on one line, without control characters."""
     cut = text[:limit]
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+
+
+def widened(stored: Array, *, is_bfloat16: bool = False) -> Array:
+    """The same numbers, contiguous and in this machine's byte order, half precision as float32.
+
+    Args:
+        stored: as a file has them.
+        is_bfloat16: `stored` are the 16 bits of each number, the upper half of a float32.
+    """
+    if is_bfloat16:
+        return (stored.astype(np.uint32, order="C") << np.uint32(16)).view(np.float32)
+    native = stored.dtype.newbyteorder("=")
+    return stored.astype(np.float32 if native == np.float16 else native, order="C", copy=False)
 
 
 def finite(key: str, array: Array) -> Array:

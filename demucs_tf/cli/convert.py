@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"OUT must end in one of {', '.join(SUFFIXES)}, got {str(args.target)!r}.")
     _check_target(args.target, force=args.force)
 
-    from demucs_tf.checkpoints.describe import describe
     from demucs_tf.checkpoints.load import load_located
     from demucs_tf.checkpoints.locate import locate
     from demucs_tf.cli.logs import logs_on_stderr
@@ -68,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
         _check_kind(found, args.target)
         with quiet(unless=args.debug):
             import tensorflow  # noqa: F401
-        dtypes = {describe(file.path).dtype for file in found.files.values()}
-        model = load_located(found, args.dtype or max(dtypes))  # "float64" if any is
+        model = load_located(found, args.dtype)
     try:
         written = _save(model, args.target)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demucs_tf.cli import options
 from demucs_tf.cli.errors import UsageError
+from demucs_tf.errors import AudioError
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from demucs_tf.cli.report import Report
     from demucs_tf.cli.work import work_folder
     from demucs_tf.utils.audio import not_written
+    from demucs_tf.utils.tracks import find_tracks
 
     if args.list_models:
         return _list_models(args)
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out / outputs.model_folder(args.name)
     report = Report(args)
     # With a stand-in for the stems, which are known only when the model is there.
-    tracks = _tracks(args, report)
+    tracks = find_tracks(args.tracks, skip=[args.out], failed=report.failed)
     planned = _plan(args, folder, tracks, [args.stem or "stem"], report)
     if not planned:
         return report.finish()
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         with work_folder(folder) as work:
             _separate_all(separator, planned, args, work, report)
     except OSError as error:
-        raise outputs.AudioError(not_written(folder, error)) from error
+        raise AudioError(not_written(folder, error)) from error
     return report.finish()
 
 
@@ -119,28 +121,11 @@ def _extension(args: argparse.Namespace) -> str:
     return "flac" if args.flac else "mp3" if args.mp3 else "wav"
 
 
-def _tracks(args: argparse.Namespace, report: Report) -> list[Path]:
-    """The files that the arguments stand for; patterns and folders without any are reported."""
-    from demucs_tf.errors import AudioError
-    from demucs_tf.utils.tracks import find_tracks
-
-    sound = []
-    for argument in args.tracks:
-        try:
-            find_tracks([argument], skip=[args.out])
-        except AudioError as error:
-            report.failed(argument, error)
-        else:
-            sound.append(argument)
-    return find_tracks(sound, skip=[args.out])
-
-
 def _plan(
     args: argparse.Namespace, folder: Path, tracks: list[Path], names: list[str], report: Report
 ) -> Plan:
     """The output files of every track that can be separated; the others are reported."""
     from demucs_tf.cli import outputs
-    from demucs_tf.errors import AudioError
     from demucs_tf.utils.audio import check_file
 
     planned: Plan = {}
@@ -196,6 +181,8 @@ def _separator(args: argparse.Namespace) -> Separator:
 
 
 def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
+    from demucs_tf.inference.apply import needed_members
+
     running, there = separator.members
     if there == 1:
         return
@@ -205,9 +192,7 @@ def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
         file=sys.stderr,
     )
     if args.stem is not None and args.other_method == "add":
-        separator.update_parameter(other_method="minus")
-        fewer, _ = separator.members
-        separator.update_parameter(other_method="add")
+        fewer = len(needed_members(separator.model, [args.stem]))
         if fewer < running:
             print(f"--other-method minus would need {fewer} of them", file=sys.stderr)
 
@@ -215,7 +200,6 @@ def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
 def _separate_all(
     separator: Separator, planned: Plan, args: argparse.Namespace, work: Path, report: Report
 ) -> None:
-    from demucs_tf.errors import AudioError
     from demucs_tf.utils.audio import not_written
 
     for track, paths in planned.items():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from demucs_tf.utils.closing import Closing
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Source:
             yield block
 
 
-class KeptRate:
+class KeptRate(Closing):
     """Brings a stem back to the rate and the length of its track on its way to a file.
 
     Two conversions that each round down may lose a few samples at the end: they are zeros.
@@ -70,25 +70,14 @@ class KeptRate:
 
     def close(self) -> None:
         """Write what is left, and zeros up to the track's length."""
-        self._pass_on(self._resampler.flush())
-        missing = self._source.frames - self._written
-        self._pass_on(np.zeros((self._channels, missing), self._dtype))
-        self._writer.close()
+        with self._writer:
+            self._pass_on(self._resampler.flush())
+            missing = self._source.frames - self._written
+            self._pass_on(np.zeros((self._channels, missing), self._dtype))
 
-    def __enter__(self) -> KeptRate:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._writer:  # which removes the file after an exception
-            if error is None:
-                self.close()
-            else:
-                self._writer.abort()
+    def abort(self) -> None:
+        """Leave nothing."""
+        self._writer.abort()
 
     def _pass_on(self, block: Array) -> None:
         block = block[:, : self._source.frames - self._written]

@@ -125,14 +125,6 @@ class Application:
         """How many stems come out."""
         return len(self._indices)
 
-    @property
-    def members(self) -> list[int]:
-        """The models that run, by their index in the bag."""
-        if not isinstance(self.model, BagOfModels):
-            return [0]
-        rows = enumerate(self.model.weights)
-        return [index for index, row in rows if any(row[k] for k in self._indices)]
-
     def blocks(self, mix: Samples) -> Iterator[Array]:
         """The stems of `mix` (B, A, T) as consecutive blocks (B, S, A, n)."""
         # Bound before anything is drawn, so that all members draw from one stream.
@@ -149,7 +141,7 @@ class Application:
     def _bag(self, bag: BagOfModels, mix: Samples, generator: Any) -> Iterator[Array]:
         """The average over the members, weighted source by source."""
         weights = np.array(bag.weights, mix.dtype)[:, self._indices, None, None]  # (M, S, 1, 1)
-        members = self.members
+        members = needed_members(bag, self.stems)
 
         def weighted() -> Iterator[Iterator[Array]]:
             for index, model in enumerate(bag.models):
@@ -172,8 +164,20 @@ class Application:
 
     @property
     def _indices(self) -> list[int]:
-        sources = self.model.sources
-        return [sources.index(stem) for stem in (sources if self.stems is None else self.stems)]
+        return _indices(self.model, self.stems)
+
+
+def needed_members(model: Model | BagOfModels, stems: Sequence[str] | None = None) -> list[int]:
+    """The models that have to run for these stems (None: all), by their index in the bag."""
+    if not isinstance(model, BagOfModels):
+        return [0]
+    wanted = _indices(model, stems)
+    return [index for index, row in enumerate(model.weights) if any(row[k] for k in wanted)]
+
+
+def _indices(model: Model | BagOfModels, stems: Sequence[str] | None) -> list[int]:
+    names = model.sources if stems is None else stems
+    return [model.sources.index(name) for name in names]
 
 
 def checked_mix(mix: Array, model: Model | BagOfModels) -> Array:

@@ -1,41 +1,22 @@
 """What stands for the samples of a whole track without holding them all in memory.
 
 Everything here has a `shape`, a `dtype`, and gives a range of samples as an array of its own:
-`track[..., 100:200]`. A NumPy array does the same, so the code that cuts a track into chunks does
-not know which of them it has.
+`track[..., 100:200]` (see `Samples`). A NumPy array does the same, so the code that cuts a track
+into chunks does not know which of them it has.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import EllipsisType, TracebackType
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Range = tuple[EllipsisType, slice]
-
-BLOCK = 1 << 18  # samples that are looked at together where nothing else says how many
-
-
-class Samples(Protocol):
-    """(..., T), of which ranges of samples can be had."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The last axis is time."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
-
-    def __getitem__(self, key: Range, /) -> Array:
-        """`samples[..., start:stop]`, 0 <= start <= stop <= T."""
+from demucs_tf.utils.blocks import Array, Range, Samples
+from demucs_tf.utils.closing import Closing
 
 
 class Store(Samples, Protocol):
@@ -47,12 +28,6 @@ class Store(Samples, Protocol):
 
 # Makes room for (..., T) samples of a dtype, all of which are written before they are read.
 Allocate = Callable[[tuple[int, ...], np.dtype[Any]], Store]
-
-
-def blocks_of(samples: Samples, size: int = BLOCK) -> Iterator[Array]:
-    """Yield all samples in order, `size` at a time."""
-    for start in range(0, samples.shape[-1], size):
-        yield samples[..., start : min(start + size, samples.shape[-1])]
 
 
 class ZeroPadded:
@@ -90,7 +65,7 @@ class Levelled:
         return ((self.samples[key] - self.mean) / self.std)[None]
 
 
-class DiskArray:
+class DiskArray(Closing):
     """(..., T) samples in a temporary file without a name, which is gone with the process.
 
     It is read and written explicitly: the pages of a mapped file would count as memory in use.
@@ -110,7 +85,7 @@ class DiskArray:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._bytes = math.prod(shape[:-1]) * self.dtype.itemsize  # of one sample of time
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- closed by __exit__
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- closed by close()
 
     def __getitem__(self, key: Range) -> Array:
         start, stop = _edges(key)
@@ -130,15 +105,8 @@ class DiskArray:
         self.shape = (*self.shape[:-1], start + block.shape[-1])
         self[..., start : self.shape[-1]] = block
 
-    def __enter__(self) -> DiskArray:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self._file.close()
 
 

@@ -29,20 +29,21 @@ def forward_function(
     """
     import tensorflow as tf
 
+    place = device_name(device)
+    kind = "graph" if engine == "auto" else engine
     traced: dict[Any, Any] = vars(model).setdefault("_forward_functions", {})
-    key = engine, model.segment
-    if key not in traced:
-        traced[key] = model if engine == "eager" else _traced(model, jit=engine == "xla")
-    function = traced[key]
+    if (kind, model.segment) not in traced:
+        traced[kind, model.segment] = model if kind == "eager" else _traced(model, kind == "xla")
+    function = traced[kind, model.segment]
 
     def forward(*inputs: Array) -> Array:
-        with tf.device(device_name(device)):
+        with tf.device(place):
             return np.asarray(function(*map(tf.convert_to_tensor, inputs)))
 
     return forward
 
 
-def _traced(model: Any, *, jit: bool) -> Any:
+def _traced(model: Any, jit: bool) -> Any:
     import tensorflow as tf
 
     signature = [tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]

@@ -12,15 +12,15 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from demucs_tf.errors import AudioError
-from demucs_tf.inference.apply import Application
-from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples, blocks_of
+from demucs_tf.inference.apply import Application, needed_members
+from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples
 from demucs_tf.inference.engine import device_name
 from demucs_tf.inference.settings import ApplySettings
 from demucs_tf.inference.single import Callback, Model
-from demucs_tf.models.bag import BagOfModels
-from demucs_tf.utils.audio import check_samples
+from demucs_tf.models.bag import BagOfModels, longest_segment
+from demucs_tf.utils.audio import check_samples, open_audio
 from demucs_tf.utils.audio_convert import convert_audio, convert_blocks
-from demucs_tf.utils.audio_read import open_audio
+from demucs_tf.utils.blocks import blocks_of
 
 OtherMethod = Literal["add", "minus", "none"]
 # What the rest is called, in front of the name of the stem.
@@ -303,9 +303,9 @@ class Separator:
     @property
     def members(self) -> tuple[int, int]:
         """How many models run for a track, and how many there are."""
-        running = Application(self._model, self._settings.applied(), stems=self._computed()).members
         bag = self._model
-        return len(running), len(bag.models) if isinstance(bag, BagOfModels) else 1
+        there = len(bag.models) if isinstance(bag, BagOfModels) else 1
+        return len(needed_members(bag, self._computed())), there
 
     @property
     def samplerate(self) -> int:
@@ -325,8 +325,8 @@ class Separator:
     @property
     def max_allowed_segment(self) -> float:
         """Seconds: the longest `segment` that the model takes; infinity if any."""
-        models = self._model.models if isinstance(self._model, BagOfModels) else [self._model]
-        return BagOfModels(models).max_allowed_segment
+        bag = self._model
+        return longest_segment(bag.models if isinstance(bag, BagOfModels) else [bag])
 
     def _check_stem(self, settings: SeparatorSettings) -> None:
         if settings.two_stems not in (None, *self._model.sources):

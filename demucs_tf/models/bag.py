@@ -56,12 +56,17 @@ class BagOfModels:
     @property
     def max_allowed_segment(self) -> float:
         """Seconds: the longest segment that every member takes; infinity if all take any."""
-        limited = [float(m.segment) for m in self.models if hasattr(m, "training_length")]
-        return min(limited, default=float("inf"))
+        return longest_segment(self.models)
 
     def __call__(self, mix: Any) -> Any:
         """Not offered, as in the reference: a bag has no forward pass of its own."""
         raise NotImplementedError("Call `apply_model` on a bag of models.")
+
+
+def longest_segment(models: Sequence[Any]) -> float:
+    """Seconds: the longest segment that every model takes; infinity if all take any."""
+    limited = [float(m.segment) for m in models if hasattr(m, "training_length")]
+    return min(limited, default=float("inf"))
 
 
 def _check_members(models: list[Any]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio_checks import damaged, unreadable
 from demucs_tf.utils.containers import CONTAINERS
+from demucs_tf.utils.text import escaped
 
 Array = npt.NDArray[Any]
 
@@ -99,7 +99,7 @@ class AvDecoder:
         """Float32 (A, n), scaled as libswresample does."""
         packed, name = not frame.format.is_planar, frame.format.packed.name
         if name not in _SCALES:
-            raise AudioError(unreadable(self._path, f"samples as {shown(name)}", "PyAV"))
+            raise AudioError(unreadable(self._path, f"samples as {escaped(name)}", "PyAV"))
         samples = frame.to_ndarray()
         if packed:
             samples = samples.reshape(-1, self.channels).T
@@ -116,4 +116,4 @@ class AvDecoder:
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     # FFmpeg finds an argument invalid if a format is not on the list.
-    return "FFmpeg: " + ("a format that is not read" if "argument" in text else shown(text))
+    return "FFmpeg: " + ("a format that is not read" if "argument" in text else escaped(text))

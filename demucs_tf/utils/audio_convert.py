@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.errors import AudioError
+from demucs_tf.utils.blocks import blocks_of
 from demucs_tf.utils.resample_stream import Resampler, resampled_length
 
 Array = npt.NDArray[Any]
-
-_BLOCK_FRAMES = 1 << 18
 
 
 def convert_channels(wav: Array, channels: int) -> Array:
@@ -98,6 +97,6 @@ def resample(wav: Array, old_rate: int, new_rate: int) -> Array:
 
 
 def _resampled(resampler: Resampler, rows: Array) -> Iterator[Array]:
-    for start in range(0, rows.shape[1], _BLOCK_FRAMES):
-        yield resampler.push(rows[:, start : start + _BLOCK_FRAMES])
+    for block in blocks_of(rows):
+        yield resampler.push(block)
     yield resampler.flush()

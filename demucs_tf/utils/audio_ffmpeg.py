@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio_checks import damaged, unreadable
 from demucs_tf.utils.containers import CONTAINERS
+from demucs_tf.utils.text import escaped
 
 Array = npt.NDArray[Any]
 
@@ -119,4 +119,4 @@ class FfmpegDecoder:
         text = re.sub(r"^\[[^]]*\] *", "", first)
         if text.startswith("Format not on whitelist"):  # and then the list
             text = "a format that is not read"
-        return f"ffmpeg: {shown(text) or 'no reason given'}"
+        return f"ffmpeg: {escaped(text) or 'no reason given'}"

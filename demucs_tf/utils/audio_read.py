@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,11 +13,12 @@ import soundfile
 
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio_checks import check_file, check_samples, damaged, unreadable
+from demucs_tf.utils.blocks import BLOCK
+from demucs_tf.utils.closing import Closing
 from demucs_tf.utils.truncation import UNKNOWN_LENGTH, reason_for_truncation
 
 Array = npt.NDArray[Any]
 
-BLOCK_FRAMES = 1 << 18  # 6 s at 44.1 kHz
 # What libsndfile says of a file that another decoder may know: format not recognised, encoding
 # not supported, not implemented; and "does not exist" (7) of any file named .mp3 without MP3 in it.
 _NOT_KNOWN = {1, 4, 7, 18}
@@ -37,7 +37,7 @@ class Decoder(Protocol):
         """Let go of the file."""
 
 
-class AudioStream:
+class AudioStream(Closing):
     """An open audio file, read once from start to end; a context manager. See `open_audio`.
 
     Attributes:
@@ -77,17 +77,6 @@ class AudioStream:
     def close(self) -> None:
         """Let go of the file; what is left of its blocks is lost."""
         self._decoder.close()
-
-    def __enter__(self) -> AudioStream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_audio(path: str | PathLike[str]) -> AudioStream:
@@ -142,13 +131,13 @@ def read_audio(path: str | PathLike[str]) -> tuple[Array, int]:
 
 
 def _joined(parts: Iterator[Array]) -> Iterator[Array]:
-    """Join parts until there are `BLOCK_FRAMES`; what is empty vanishes."""
+    """Join parts until there are `BLOCK`; what is empty vanishes."""
     waiting: list[Array] = []
     length = 0
     for part in parts:
         waiting.append(part)
         length += part.shape[1]
-        if length >= BLOCK_FRAMES:
+        if length >= BLOCK:
             yield np.concatenate(waiting, axis=1) if len(waiting) > 1 else part
             waiting, length = [], 0
     if length:
@@ -193,7 +182,7 @@ class _Sndfile:
         """Yield what the file has; the frame count of a header is not relied on."""
         decoded = 0
         try:
-            while len(frames := self._file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+            while len(frames := self._file.read(BLOCK, dtype="float32", always_2d=True)):
                 decoded += len(frames)
                 yield np.ascontiguousarray(frames.T)
         except soundfile.LibsndfileError as error:

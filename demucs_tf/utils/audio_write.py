@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -17,12 +16,12 @@ import numpy.typing as npt
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio_checks import check_samples, not_written
 from demucs_tf.utils.audio_encoders import Encoder, Rounding, check_wav_size, make_encoder
+from demucs_tf.utils.blocks import BLOCK, blocks_of
+from demucs_tf.utils.closing import Closing
 from demucs_tf.utils.files import write_whole
 
 Array = npt.NDArray[Any]
 ClipMode = Literal["rescale", "clamp", "tanh", "none"]
-
-_BLOCK_FRAMES = 1 << 18
 
 
 def prevent_clip(wav: Array, mode: ClipMode = "rescale") -> Array:
@@ -64,7 +63,7 @@ def _divisor(peak: Any, dtype: np.dtype[Any]) -> Any:
     return max(dtype.type(1.01) * dtype.type(peak), dtype.type(1))
 
 
-class StemWriter:
+class StemWriter(Closing):
     """Write one audio file block by block, in memory that does not grow with its length.
 
     The bytes are those that `write_audio` writes of the joined blocks. As a context manager it
@@ -187,7 +186,7 @@ class StemWriter:
         if self._spool is None or self._dtype is None:
             return
         divisor = _divisor(self._peak, self._dtype)
-        size = _BLOCK_FRAMES * self._channels * self._dtype.itemsize
+        size = BLOCK * self._channels * self._dtype.itemsize
         with self._cleaning(self._scratch):  # writes what is buffered
             self._spool.seek(0)
         while data := self._spool.read(size):
@@ -217,20 +216,6 @@ class StemWriter:
             if isinstance(error, OSError):
                 raise AudioError(not_written(place or self._name, error)) from error
             raise
-
-    def __enter__(self) -> StemWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
 
 
 def encode_audio(
@@ -272,8 +257,7 @@ def encode_audio(
     if suffix.lower() == ".wav":
         check_wav_size(wav.size, bits, as_float)
     divisor = _divisor(_peak(wav), wav.dtype) if clip == "rescale" else None
-    for start in range(0, wav.shape[1], _BLOCK_FRAMES):
-        block = wav[:, start : start + _BLOCK_FRAMES]
+    for block in blocks_of(wav):
         encoder.write(_clipped(block, clip) if divisor is None else block / divisor)
     encoder.close()
     return buffer.getbuffer()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from demucs_tf.errors import AudioError
@@ -22,7 +22,9 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def find_tracks(
-    arguments: Sequence[str | os.PathLike[str]], skip: Iterable[Path] = ()
+    arguments: Sequence[str | os.PathLike[str]],
+    skip: Iterable[Path] = (),
+    failed: Callable[[Path, AudioError], object] | None = None,
 ) -> list[Path]:
     """The files that are meant, in the order of the arguments.
 
@@ -37,6 +39,7 @@ def find_tracks(
     Args:
         arguments: files, folders and patterns.
         skip: folders in which nothing is looked for, as the one for the stems.
+        failed: what to call with an argument without audio files, and go on; None: raise.
 
     Raises:
         AudioError: a folder or a pattern without audio files.
@@ -51,7 +54,10 @@ def find_tracks(
             continue
         found = list(_in_folder(path, skipped) if path.is_dir() else _matches(path, skipped))
         if not found:
-            raise AudioError(_nothing(path))
+            error = AudioError(_nothing(path))
+            if failed is None:
+                raise error
+            failed(path, error)
         for track in found:
             if track.resolve() not in seen:
                 seen.add(track.resolve())
