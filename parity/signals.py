@@ -18,6 +18,7 @@ from parity.result import ParityError
 Array = npt.NDArray[np.float64]
 GRID = 2.0**23
 AUDIO = "PARITY_AUDIO"
+MUSIC = {".flac", ".mp3", ".wav"}
 
 
 def make(name: str, shape: tuple[int, int, int], seed: int) -> Array:
@@ -102,9 +103,13 @@ def _music(shape: tuple[int, int, int], random: np.random.RandomState) -> Array:
 
 def music_file() -> Path | None:
     """The last FLAC file in the folder that PARITY_AUDIO names, or None where there is none."""
-    place = os.environ.get(AUDIO)
-    files = sorted(Path(place).glob("*.flac")) if place else []
-    return files[-1] if files else None
+    return next((path for path in reversed(music_files()) if path.suffix == ".flac"), None)
+
+
+def music_files() -> list[Path]:
+    """The music in the folder that PARITY_AUDIO names, sorted by name."""
+    folder = os.environ.get(AUDIO)
+    return sorted(p for p in Path(folder).iterdir() if p.suffix in MUSIC) if folder else []
 
 
 SIGNALS: dict[str, Callable[[tuple[int, int, int], Any], Array]] = {

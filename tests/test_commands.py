@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,12 +105,10 @@ def _write_models(folder: Path, *, small: bool) -> Path:
     return folder
 
 
-def _music() -> dict[str, Path]:
-    folder = os.environ.get(signals.AUDIO)
-    return {path.stem: path for path in sorted(Path(folder).glob("*.[fm]*"))} if folder else {}
+MUSIC = {path.stem: path for path in signals.music_files()}
 
 
-@pytest.fixture(params=["piece", *_music()])
+@pytest.fixture(params=["piece", *MUSIC])
 def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Music as a WAV file at its own rate: of an MP3 each command would hear something else."""
     seconds = 30 if request.config.getoption("--full") else 5
@@ -119,7 +116,7 @@ def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         rate = 48000
         samples = signals.piece(seconds, rate).T
     else:
-        samples, rate = soundfile.read(_music()[request.param], frames=seconds * 48000)
+        samples, rate = soundfile.read(MUSIC[request.param], frames=seconds * 48000)
     path = tmp_path / f"{request.param}.wav"
     soundfile.write(path, samples[: seconds * rate], rate, subtype="PCM_16")
     return path
