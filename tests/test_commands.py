@@ -59,15 +59,26 @@ RUNS: dict[str, tuple[str, list[str], bool]] = {
     "masking": ("masking1", [], False),
 }
 
+MUSIC = {path.stem: path for path in signals.music_files()}
+CLIPS = ["piece", *MUSIC]
+# The rest with `--full`: every clip separated in one way, and one clip in these ways.
+QUICK = ["shifts", "segment", "one-hot-bag", "weighted-bag"]
+
+
+def _pairs(runs: list[str], quick: list[str]) -> list[Any]:
+    """Each run with each clip."""
+
+    def pair(run: str, clip: str) -> Any:
+        soon = run == "defaults" or (run in quick and clip == "piece")
+        return pytest.param(run, clip, id=f"{run}-{clip}", marks=[] if soon else pytest.mark.full)
+
+    return [pair(run, clip) for run in runs for clip in CLIPS]
+
+
 # A model that masks takes phases from the mixture, and where there is next to nothing in it they
 # are rounding noise in float32: the reference in float32 is as far from itself in float64.
-QUICK = ["shifts", "segment", "one-hot-bag", "weighted-bag"]  # the others with `--full`
-SINGLE = [
-    pytest.param(name, marks=[] if name in QUICK else pytest.mark.full)
-    for name in RUNS
-    if name != "masking"
-]
-STRICT = ["defaults", pytest.param("weighted-bag", marks=pytest.mark.full), "masking"]
+SINGLE = _pairs([name for name in RUNS if name != "masking"], QUICK)
+STRICT = _pairs(["defaults", "weighted-bag", "masking"], ["masking"])
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +116,7 @@ def _write_models(folder: Path, *, small: bool) -> Path:
     return folder
 
 
-MUSIC = {path.stem: path for path in signals.music_files()}
-
-
-@pytest.fixture(params=["piece", *MUSIC])
+@pytest.fixture
 def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Music as a WAV file at its own rate: of an MP3 each command would hear something else."""
     seconds = 30 if request.config.getoption("--full") else 5
@@ -123,7 +131,7 @@ def clip(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("run", SINGLE)
+@pytest.mark.parametrize(("run", "clip"), SINGLE, indirect=["clip"])
 def test_the_same_stems(run: str, repo: Path, clip: Path, tmp_path: Path) -> None:
     """SNR of the float32 stems, and what PCM of 16 bits makes of them.
 
@@ -142,6 +150,7 @@ def test_the_same_stems(run: str, repo: Path, clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("clip", CLIPS[:1], indirect=True)
 def test_the_files_hold_that_pcm(small: Path, clip: Path, tmp_path: Path) -> None:
     """16 bits out of either command are its float32 stems, cut off towards zero."""
     floats = _both("defaults", small, clip, tmp_path, [], "float32", "--float32")
@@ -152,7 +161,7 @@ def test_the_files_hold_that_pcm(small: Path, clip: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("run", STRICT)
+@pytest.mark.parametrize(("run", "clip"), STRICT, indirect=["clip"])
 def test_the_same_files_in_float64(run: str, small: Path, clip: Path, tmp_path: Path) -> None:
     with reference_in_float64():
         pairs = _both(run, small, clip, tmp_path, ["--dtype", "float64"], "int16")

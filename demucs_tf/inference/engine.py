@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +27,13 @@ def forward_function(
             for each new length; "eager": operation by operation; "auto": "graph".
         device: see `device_name`.
 
-    A graph is traced once and kept with the model, for as long as its `segment` stays.
+    A graph is traced once for all models that are there with the same arguments, as the members of
+    many bags are.
     """
     import tensorflow as tf
 
     place = device_name(device)
-    kind = "graph" if engine == "auto" else engine
-    traced: dict[Any, Any] = vars(model).setdefault("_forward_functions", {})
-    if (kind, model.segment) not in traced:
-        traced[kind, model.segment] = model if kind == "eager" else _traced(model, kind == "xla")
-    function = traced[kind, model.segment]
+    function = model if engine == "eager" else _graph(model, engine == "xla")
 
     def forward(*inputs: Array) -> Array:
         with tf.device(place):
@@ -43,15 +42,46 @@ def forward_function(
     return forward
 
 
+# Each graph lives as long as one of the models that it was made for; these keep it.
+_graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+
+
+def _graph(model: Any, jit: bool) -> Callable[..., Any]:
+    kept: dict[Any, Any] = vars(model).setdefault("_graphs", {})
+    key = (type(model), jit, _arguments(model))
+    graph = kept.get(key) or _graphs.get(key) or _traced(model, jit)
+    kept[key] = _graphs[key] = graph
+    variables = getattr(model, "variables", [])
+    return lambda *inputs: graph([variable.value for variable in variables], *inputs)
+
+
+def _arguments(model: Any) -> str:
+    """What decides about the graph of `model`; of a model that is not ours only `model` itself."""
+    from demucs_tf.models.base import Model
+
+    if isinstance(model, Model):
+        return json.dumps({**model.get_config(), "name": ""}, default=str)
+    return f"{id(model)} {model.segment}"
+
+
 def _traced(model: Any, jit: bool) -> Any:
+    """A `tf.function` of the weights' values and the inputs, so that it fits any weights."""
+    import keras
     import tensorflow as tf
 
-    signature = [tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]
+    variables = getattr(model, "variables", [])
+
+    def call(values: list[Any], *inputs: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return model(*inputs)
+
+    weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
+    signature = [weights, tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]
     if hasattr(model, "draw_shift"):
         signature.append(tf.TensorSpec([None], tf.int32))
     # No function of ours: TensorFlow would count the traces of all models as those of one function,
     # and warn of too many.
-    return tf.function(partial(model), input_signature=signature, jit_compile=jit)
+    return tf.function(partial(call), input_signature=signature, jit_compile=jit)
 
 
 def device_name(name: str | None) -> str | None:
