@@ -9,7 +9,7 @@ class DemucsTFError(Exception):
 
 
 class CheckpointError(DemucsTFError):
-    """A checkpoint is missing, damaged, unsafe, or does not fit the model."""
+    """A checkpoint is damaged, unsafe, or does not fit the model."""
 
 
 class ModelNotFoundError(DemucsTFError):

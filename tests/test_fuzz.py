@@ -158,7 +158,8 @@ time.sleep(60)
 def test_the_command_survives_a_reader_that_dies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = argparse.Namespace(minutes=2 / 60, seed=0, start=0, findings=tmp_path / "found")
+    make_samples()  # kept, so that the time is left for the cases
+    options = argparse.Namespace(minutes=4 / 60, seed=0, start=0, findings=tmp_path / "found")
     assert look_after([sys.executable, "-c", _DYING], options) == 1
     said = capsys.readouterr().out
     assert "1 th: died (7)" in said

@@ -14,8 +14,9 @@ import pytest
 
 import demucs_tf
 from demucs_tf.checkpoints.files import READERS
-from demucs_tf.checkpoints.weights import read_state
+from demucs_tf.checkpoints.weights import load_state, read_state
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.layers.base import blank_weights
 from parity.compare import compare
 from tests.pickles import dict_of, integer, list_of, package, storage, tensor, text, write
 
@@ -320,3 +321,28 @@ def test_what_the_reference_saves_gives_what_it_gives(
     found = np.asarray(demucs_tf.load_model(tmp_path / "a.th")(mix))
     difference = compare(found, wanted, tolerance=1e-5)  # an SNR of 100 dB
     assert difference.passed, difference
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (1, 2, 3, 4, 5)])
+def test_weights_with_another_number_of_axes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Of a layer over two axes, whose weights are transposed."""
+    from demucs_tf.models.presets import build
+
+    with blank_weights():
+        port = build("htdemucs", channels=4, bottom_channels=8, t_layers=0, dconv_comp=2)
+    state = read_state(port)
+    key = next(key for key, array in state.items() if array.ndim == 4)
+    with pytest.raises(CheckpointError, match=rf"weights of another shape: {key}: expected \("):
+        load_state(port, {**state, key: np.zeros(shape, np.float32)})
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".th", "x" * 300 + ".yaml", "a\0b.th"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="it can't be opened"):
+        demucs_tf.load_model(name)
+
+
+@pytest.mark.parametrize("repo", ["a\0b", "x" * 300])
+def test_folders_that_are_none(repo: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="wanted a folder of models"):
+        demucs_tf.load_model("mine", repo=repo)

@@ -113,11 +113,12 @@ def test_a_keras_file_is_read_bitwise(tmp_path: Path, name: str, dtype: str) -> 
     assert loaded.get_config() == port.get_config()
     assert loaded.segment == MODELS[name]["segment"]
     assert isinstance(loaded.segment, Fraction)
-    np.testing.assert_array_equal(loaded(MIX), port(MIX))
+    saved = read_state(port)
+    for key, array in read_state(loaded).items():
+        np.testing.assert_array_equal(array, saved[key], strict=True)
     other = {"float32": "float64", "float64": "float32"}[dtype]
     converted = demucs_tf.load_model(tmp_path / "a.keras", dtype=other)
     assert (converted.compute_dtype, converted.segment) == (other, port.segment)
-    saved = read_state(port)
     for key, array in read_state(converted).items():
         np.testing.assert_array_equal(array, saved[key].astype(other))
 

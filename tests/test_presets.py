@@ -76,3 +76,27 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_each_published_member_is_in_one_preset() -> None:
     members = [member for preset in PRESETS.values() for member in preset.members]
     assert len(members) == len(set(members)) == 19
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("freq_emb", "x"),
+        ("emb_scale", []),
+        ("dconv_init", float("nan")),
+        ("t_dropout", "0.1"),
+        ("t_max_period", 0),
+        ("t_max_period", "x"),
+        ("t_weight_pos_embed", float("inf")),
+        ("t_sin_random_shift", -1),
+        ("t_sin_random_shift", 1.5),
+        ("t_max_positions", "many"),
+        ("segment", float("nan")),
+        ("sources", ["a/b"]),
+    ],
+)
+def test_arguments_out_of_range_are_named(name: str, value: object) -> None:
+    preset = PRESETS["htdemucs"]
+    arguments = {"sources": ["a", "b"], **preset.arguments, name: value}
+    with pytest.raises(CheckpointError, match=f"{name} must be "):
+        check_arguments(PORTS[preset.klass], arguments, 10**9)

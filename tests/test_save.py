@@ -19,6 +19,7 @@ from demucs_tf.models.bag import BagOfModels
 from parity.compare import compare
 from parity.seeding import seed_module
 from tests.headers import split
+from tests.test_audio import largest_file
 from tests.test_load import music, small_model
 from tests.test_load_hybrid import MIX, MODELS, model
 
@@ -107,13 +108,41 @@ def test_something_else_than_a_model(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_arguments_that_no_json_can_hold(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
+def test_arguments_that_no_json_can_hold(tmp_path: Path, suffix: str) -> None:
     port = small_model()
     for value in (float("inf"), object()):
         port.segment = value
         with pytest.raises(ValueError, match=r"not JSON compliant|can't be saved"):
-            save_model(port, tmp_path / "a.safetensors")
+            save_model(port, tmp_path / f"a{suffix}")
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
+def test_a_segment_that_is_a_whole_fraction(tmp_path: Path, suffix: str) -> None:
+    port = small_model()
+    port.segment = Fraction(8)
+    save_model(port, tmp_path / f"a{suffix}")
+    found = demucs_tf.load_model(tmp_path / f"a{suffix}").segment
+    assert (found, type(found)) == (8, Fraction)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
+def test_a_model_that_was_trained_by_keras(tmp_path: Path, suffix: str) -> None:
+    """A compiled model's file has its optimizer too, of which one number is an integer."""
+    port = small_model()
+    mix = music(1500)
+    port.compile(optimizer="adam", loss="mae")
+    port.train_on_batch(mix, np.zeros_like(np.asarray(port(mix))))
+    save_model(port, tmp_path / f"a{suffix}")
+    same(demucs_tf.load_model(tmp_path / f"a{suffix}"), port)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".keras", ".yaml"])
+def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
+    with largest_file(4000), pytest.raises(OSError, match="File too large"):
+        save_model(small_model(), tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from demucs_tf.checkpoints.untrusted import readable
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import brief
 
 # A model may need this many times the numbers that the checkpoint has, before it is made at all.
 # A mere mismatch is reported by weight; arguments that would fill the memory are stopped here.
@@ -49,9 +50,15 @@ _WHOLE = {
     "t_heads": 1,
     "t_layers": 0,
     "t_max_positions": 1,
+    "t_sin_random_shift": 0,
     "time_stride": 1,
 }
-_POSITIVE = ("dconv_comp", "growth", "segment", "t_hidden_scale")
+_POSITIVE = ("dconv_comp", "growth", "segment", "t_hidden_scale", "t_max_period")
+_FINITE = ("dconv_init", "emb_scale", "freq_emb", "t_dropout", "t_weight_pos_embed")
+# Hz, seconds, and samples of one chunk: beyond these a moment of audio fills the memory.
+_MAX_RATE = 2**20
+MAX_SEGMENT = 3600
+_MAX_SAMPLES = 2**28
 
 
 def check_arguments(
@@ -100,6 +107,9 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
         raise CheckpointError(f"sources must be a list of names, got {_shown(sources)}.")
     if not sources:
         raise CheckpointError("sources must name at least one stem, got none.")
+    for stem in sources:  # they become names of files
+        if not stem.isprintable() or not 0 < len(stem) <= 100 or set(stem) & set("/\\"):
+            raise CheckpointError(f"sources must be names of stems, got {_shown(stem)}.")
     for name, least in _WHOLE.items():
         if name in given and not (type(given[name]) is int and given[name] >= least):
             raise CheckpointError(
@@ -109,6 +119,17 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
         value = given.get(name, 1)
         if not isinstance(value, int | float | Fraction) or not 0 < value < math.inf:
             raise CheckpointError(f"{name} must be a positive number, got {_shown(value)}.")
+    for name in _FINITE:
+        value = given.get(name, 0)
+        if name == "freq_emb" and value is None:
+            continue
+        if not isinstance(value, int | float | Fraction) or not -math.inf < value < math.inf:
+            raise CheckpointError(f"{name} must be a finite number, got {_shown(value)}.")
+    rate, segment = given["samplerate"], float(given["segment"])
+    if rate > _MAX_RATE or segment > MAX_SEGMENT or rate * segment > _MAX_SAMPLES:
+        raise CheckpointError(
+            f"a segment of {_shown(segment)} s at {_shown(rate)} Hz is more than can be worked on."
+        )
     if type(given["dconv_depth"]) is not int:
         raise CheckpointError(f"dconv_depth must be whole, got {_shown(given['dconv_depth'])}.")
     width = given.get("channels_time")
@@ -120,7 +141,7 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    return readable(repr(value), 80)
+    return readable(brief(value), 80)
 
 
 # What a class does not have, so that one count does for all.

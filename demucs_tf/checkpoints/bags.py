@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from demucs_tf.checkpoints.arguments import MAX_SEGMENT
 from demucs_tf.checkpoints.names import is_plain_name
 from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.checkpoints.untrusted import reading
@@ -159,9 +160,10 @@ def _weights(weights: object, members: int) -> tuple[tuple[float, ...], ...] | N
 def _segment(segment: Any) -> float | None:
     if segment is None:
         return None
-    if not _is_number(segment) or segment <= 0:
+    if not _is_number(segment) or not 0 < segment <= MAX_SEGMENT:
         raise CheckpointError(
-            f"wanted a number of seconds above 0 as `segment`, found {shown(segment)}"
+            f"wanted a number of seconds above 0 and up to {MAX_SEGMENT} as `segment`, "
+            f"found {shown(segment)}"
         )
     return float(segment)
 

@@ -52,7 +52,10 @@ def check_name(path: Path, checksum: str) -> str:
             f"{path}: what follows the last '-' in its name should be the start of its SHA-256 in "
             f"hexadecimal, found '{shown(checksum)}'. Rename it to SIGNATURE{path.suffix}."
         )
-    found = sha256(path)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({error.strerror or error}).") from error
     if not found.startswith(checksum.lower()):
         raise CheckpointError(
             f"{path}: expected a file whose SHA-256 starts with {checksum}, found {found}. The "

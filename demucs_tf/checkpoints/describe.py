@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.checkpoints.diffq_state import Quantized
-from demucs_tf.checkpoints.files import read_model
-from demucs_tf.checkpoints.package import Package, read_package
-from demucs_tf.checkpoints.safetensors_file import read_safetensors
+from demucs_tf.checkpoints.files import PACKAGES, read_model
+from demucs_tf.checkpoints.package import Package
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
@@ -21,7 +20,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "demucs.htdemucs.HTDemucs": {"samplerate": 44100, "segment": 10},
     "demucs.wdemucs.WDemucs": {"samplerate": 44100, "segment": 40},
 }
-_PACKAGES = {".th": read_package, ".safetensors": read_safetensors}
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ def describe(path: Path) -> Description:
         ModelNotFoundError: there is no such file.
         CheckpointError: it is damaged or unsafe.
     """
-    if path.suffix in _PACKAGES:
-        return _of_package(_PACKAGES[path.suffix](path))
+    if path.suffix in PACKAGES:
+        return _of_package(PACKAGES[path.suffix](path))
     return _of_model(read_model(path))
 
 

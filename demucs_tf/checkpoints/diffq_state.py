@@ -22,6 +22,7 @@ Reference: diffq/base.py::BaseQuantizer.restore_quantized_state
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -329,11 +330,16 @@ def _item(kind: str, packed: bool, torch_pack: bool, item: object) -> tuple[Any,
         levels = _integers(levels, packed, torch_pack)
     if not isinstance(scale, list | tuple) or len(scale) != 2 or not all(map(_is_float, scale)):
         raise CheckpointError("wanted two numbers as the range of a packed weight")
-    return (levels, tuple(scale), *(_integers(each, packed, torch_pack) for each in item[2:]))
+    return (
+        levels,
+        tuple(map(float, scale)),
+        *(_integers(each, packed, torch_pack) for each in item[2:]),
+    )
 
 
 def _is_float(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    # Compared, because a whole number may be too large to become a float.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def _integers(value: object, packed: bool, torch_pack: bool) -> Array:

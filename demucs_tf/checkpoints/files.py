@@ -6,6 +6,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.checkpoints.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.untrusted import readable
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import brief
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
@@ -37,17 +39,10 @@ def read_model(path: Path, dtype: str | None = None) -> Model:
     return READERS[path.suffix](path, dtype)
 
 
-def _load_package(path: Path, dtype: str | None) -> Model:
-    return _model_of(path, read_package(path), dtype)
-
-
-def _load_safetensors(path: Path, dtype: str | None) -> Model:
-    return _model_of(path, read_safetensors(path), dtype)
-
-
-def _model_of(path: Path, package: Package, dtype: str | None) -> Model:
+def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None) -> Model:
     from demucs_tf.models.ports import PORTS
 
+    package = read(path)
     try:
         return _port(PORTS[package.klass], package, dtype or package.dtype)
     except CheckpointError as error:
@@ -71,9 +66,16 @@ def _port(cls: type[Any], package: Package, dtype: str) -> Model:
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
             f"{cls.__name__} can't be made from its constructor arguments: "
-            f"{readable(str(error), 300)} They are: {readable(str(arguments), 2000)}"
+            f"{readable(str(error), 300)} They are: {readable(brief(arguments), 2000)}"
         ) from error
-    load_state(model, package.weights(shapes_of(model)))
+    try:
+        load_state(model, package.weights(shapes_of(model)))
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"its weights can't be read ({type(error).__name__}: {readable(str(error), 300)})."
+        ) from error
     return model
 
 
@@ -119,7 +121,7 @@ def _load_keras(path: Path, dtype: str | None) -> Model:
     from demucs_tf.checkpoints.keras_file import check_file
     from demucs_tf.models.ports import PORTS
 
-    check_file(path, {cls.__name__: cls for cls in PORTS.values()})
+    arrays = check_file(path, {cls.__name__: cls for cls in PORTS.values()})
     try:
         model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
@@ -127,6 +129,10 @@ def _load_keras(path: Path, dtype: str | None) -> Model:
             f"{path}: Keras can't read the model, the file is damaged or does not fit "
             f"({type(error).__name__}: {readable(str(error), 300)})."
         ) from error
+    if arrays != len(model.variables):
+        raise CheckpointError(
+            f"{path}: expected {len(model.variables)} arrays of weights, found {arrays}."
+        )
     bad = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
     if bad:
         raise CheckpointError(f"{path}: weights with NaN or Inf: {', '.join(bad)}.")
@@ -146,8 +152,12 @@ def converted(model: Model, dtype: str) -> Model:
     return port
 
 
+# The reference's formats, and all formats.
+PACKAGES: dict[str, Callable[[Path], Package]] = {
+    ".th": read_package,
+    ".safetensors": read_safetensors,
+}
 READERS: dict[str, Callable[[Path, str | None], Model]] = {
-    ".th": _load_package,
-    ".safetensors": _load_safetensors,
+    **{suffix: partial(_load_package, read) for suffix, read in PACKAGES.items()},
     ".keras": _load_keras,
 }

@@ -57,10 +57,11 @@ def scan(root: Path) -> Folder:
     """
     try:
         files = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_file())
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no path at all, as one with a zero byte
+        reason = getattr(error, "strerror", None) or error
         raise ModelNotFoundError(
-            f"{root}: wanted a folder of models, which can't be read "
-            f"({error.strerror or error}). Check the path given as --repo or repo."
+            f"{root}: wanted a folder of models, which can't be read ({reason}). Check the path "
+            "given as --repo or repo."
         ) from error
     folder = Folder(root, {}, {}, {})
     for path in files:

@@ -27,15 +27,18 @@ _ENTRIES = ("metadata.json", "config.json", "model.weights.h5")
 # What Keras adds to the constructor's arguments.
 _KERAS_NAMES = {"name", "trainable", "dtype"}
 _MAX_DEPTH = 64
-_MAX_OBJECTS = 100_000
+_MAX_OBJECTS = 20_000
 
 
-def check_file(path: Path, classes: Mapping[str, type[Any]]) -> None:
+def check_file(path: Path, classes: Mapping[str, type[Any]]) -> int:
     """Refuse a `.keras` file unless it holds one of `classes`, plain arguments and plain arrays.
 
     Args:
         path: of the file.
         classes: those registered as `demucs_tf>NAME`, by name.
+
+    Returns:
+        how many arrays its weights are.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -67,6 +70,7 @@ def check_file(path: Path, classes: Mapping[str, type[Any]]) -> None:
             f"{path}: {cls.__name__} can't be made from its constructor arguments: "
             f"{readable(str(error), 300)}"
         ) from error
+    return arrays
 
 
 def _class_and_arguments(
@@ -88,17 +92,19 @@ def _class_and_arguments(
     for name, value in arguments.items():
         if not _is_plain(value):
             raise CheckpointError(f"its argument {name} is not plain data")
+    if not str(arguments.get("name", "")).isprintable():
+        raise CheckpointError(f"its name is no name: {shown(arguments['name'])}")
     segment = arguments.get("segment")
     if isinstance(segment, str):
-        if not re.fullmatch("[0-9]{1,18}/[0-9]{1,18}", segment):
+        if not re.fullmatch("[0-9]{1,18}(/[0-9]{1,18})?", segment):
             raise CheckpointError(f"its segment is no fraction: {shown(segment)}")
         arguments = {**arguments, "segment": _fraction(segment)}
     return cls, arguments
 
 
 def _fraction(text: str) -> Fraction | None:
-    top, bottom = map(int, text.split("/"))
-    return Fraction(top, bottom) if bottom else None
+    top, _, bottom = text.partition("/")
+    return Fraction(int(top), int(bottom or 1)) if int(bottom or 1) else None
 
 
 def _count_numbers(data: bytes) -> tuple[int, int]:
@@ -126,8 +132,12 @@ class _Weights:
         self._limit = limit
         self._objects = self._bytes = 0
 
-    def walk(self, group: Any, depth: int = 0) -> None:
-        """Count what is in the group and all below."""
+    def walk(self, group: Any, depth: int = 0, of_model: bool = True) -> None:
+        """Count what is in the group and all below.
+
+        Only floating point `of_model` counts: a compiled model's file has its optimizer as well,
+        which is not read, and whose step is a whole number.
+        """
         import h5py
 
         if depth > _MAX_DEPTH:
@@ -140,15 +150,15 @@ class _Weights:
                 raise CheckpointError(f"its weights link elsewhere ({shown(name)}): refused")
             item = group[name]
             if isinstance(item, h5py.Group):
-                self.walk(item, depth + 1)
+                self.walk(item, depth + 1, of_model and (depth > 0 or name != "optimizer"))
             elif isinstance(item, h5py.Dataset):
-                self._check(name, item)
-                self.numbers += int(item.size)
-                self.arrays += 1
+                self._check(name, item, "f" if of_model else "fiu")
+                self.numbers += int(item.size) * of_model
+                self.arrays += of_model
             else:
                 raise CheckpointError(f"its weights hold something else than arrays: {shown(name)}")
 
-    def _check(self, name: str, item: Any) -> None:
+    def _check(self, name: str, item: Any, kinds: str) -> None:
         import h5py
 
         layout = item.id.get_create_plist().get_layout()
@@ -156,7 +166,7 @@ class _Weights:
             raise CheckpointError(
                 f"its array {shown(name)} is compressed or lies elsewhere, which Keras never does"
             )
-        if item.shape is None or item.dtype.kind != "f":
+        if item.shape is None or item.dtype.kind not in kinds:
             raise CheckpointError(
                 f"its array {shown(name)} is of {item.dtype}, wanted floating point"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -61,8 +62,15 @@ def _names_a_file(name: str) -> bool:
 
 def _from_file(path: Path) -> Located:
     name = str(path)
-    if not path.exists():
-        raise ModelNotFoundError(f"{path}: no such file. Check the path of the checkpoint.")
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelNotFoundError(
+            f"{path}: no such file. Check the path of the checkpoint."
+        ) from error
+    except (OSError, ValueError) as error:  # a closed folder, a name that is none
+        reason = getattr(error, "strerror", None) or error
+        raise ModelNotFoundError(f"{path}: it can't be opened ({reason}).") from error
     if path.suffix == ".yaml":
         bag = read_bag(path)
         return _bag_in(folder.scan(path.parent), name, bag)

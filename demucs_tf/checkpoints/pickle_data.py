@@ -19,6 +19,8 @@ from demucs_tf.utils.text import escaped
 
 # A package of the largest published model is 100 kB of pickle and 20,000 opcodes.
 MAX_BYTES = 8 * 2**20
+# Below it no two whole numbers have the same hash, so that no dictionary gets slow.
+_MAX_KEY = 2**60
 MAX_OPCODES = 500_000
 
 
@@ -187,6 +189,8 @@ class _Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int | float | None):
                 raise CheckpointError(f"a dictionary in its pickle has a {type(key).__name__} key")
+            if isinstance(key, int) and abs(key) > _MAX_KEY:
+                raise CheckpointError(f"a dictionary in its pickle has the key {shown(key)}")
             target[key] = value
 
     def look_up(self, argument: str) -> None:

@@ -31,7 +31,7 @@ from demucs_tf.checkpoints.untrusted import (
 from demucs_tf.errors import CheckpointError
 
 # The headers of the published models have 60 kB, those that diffq packed ten times as much.
-_MAX_HEADER = 16 * 2**20
+_MAX_HEADER = 4 * 2**20
 _MAX_ARGUMENTS = 2**20
 _MAX_DEPTH = 8
 _MAX_NODES = 500_000

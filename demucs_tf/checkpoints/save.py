@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -14,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demucs_tf.checkpoints.checksums import sha256
 from demucs_tf.utils.files import write_whole
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def save_model(model: Model | BagOfModels, path: str | PathLike[str]) -> None:
     single = _only_model(model, path) if isinstance(model, BagOfModels) else model
     with write_whole(path) as temporary:
         if path.suffix == ".keras":
+            _check_json(single)
             single.save(temporary)
         else:
             _save_safetensors(single, temporary)
@@ -76,6 +77,7 @@ def _only_model(bag: BagOfModels, path: Path) -> Model:
 
 
 def _save_safetensors(model: Model, path: Path) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     from demucs_tf.checkpoints.weights import read_state
@@ -85,8 +87,19 @@ def _save_safetensors(model: Model, path: Path) -> None:
         "args": "[]",
         "kwargs": json.dumps(_reference_arguments(model), allow_nan=False, default=_encoded),
     }
-    save_file(read_state(model), path, metadata=metadata)
+    try:
+        save_file(read_state(model), path, metadata=metadata)
+    except SafetensorError as error:  # of a full disk, which is all that can go wrong here
+        raise OSError(str(error)) from error
     _sort_header(path)
+
+
+def _check_json(model: Model) -> None:
+    """ValueError for arguments that would be written, and not be read again."""
+    try:
+        json.dumps(model.get_config(), allow_nan=False)
+    except TypeError as error:
+        raise ValueError(f"A constructor argument can't be saved: {error}.") from error
 
 
 def _reference_class(model: Model) -> str:
@@ -154,6 +167,6 @@ def _save_member(model: Model, folder: Path) -> str:
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
         file = Path(temporary) / "member.safetensors"
         _save_safetensors(model, file)
-        signature = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+        signature = sha256(file)[:8]
         os.replace(file, folder / f"{signature}.safetensors")
     return signature

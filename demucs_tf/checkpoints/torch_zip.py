@@ -60,6 +60,7 @@ SCALARS = {
 SAVE_AGAIN = "To convert it: load it with a recent PyTorch and `torch.save` it again."
 _ZIP_START = b"PK\x03\x04"
 _KEY = re.compile(r"[0-9]{1,9}")
+_MAX_ENTRIES = 20_000  # the largest published model has 600
 
 
 class Archive:
@@ -127,6 +128,8 @@ def checked_entries(
     entries: list[zipfile.ZipInfo], file_size: int, writer: str, advice: str
 ) -> dict[str, zipfile.ZipInfo]:
     """The entries by name, after everything that `writer` never writes was refused."""
+    if len(entries) > _MAX_ENTRIES:
+        raise CheckpointError(f"it has {len(entries)} entries, more than {_MAX_ENTRIES}")
     named: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = entry.filename

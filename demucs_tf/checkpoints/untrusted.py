@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.utils.text import printable
 
 Array = npt.NDArray[Any]
 
@@ -135,12 +136,15 @@ def plain(
     depth: int = _MAX_DEPTH,
     items: int = _MAX_ITEMS,
 ) -> Any:
-    """A copy of a nested value; anything but plain data and `leaves` is refused."""
+    """A copy of a nested value; anything but plain data and `leaves` is refused.
+
+    Long texts count as several items: one text may be there many times in little space.
+    """
     budget = items
 
     def copy(item: object, level: int) -> object:
         nonlocal budget
-        budget -= 1
+        budget -= 1 + (len(item) // 100 if isinstance(item, str | bytes) else 0)
         if budget < 0 or level > depth:
             raise CheckpointError(f"its {where} have too many items or are nested too deeply")
         if item is None or isinstance(item, (str, int, float, Fraction, *leaves)):
@@ -159,8 +163,7 @@ def plain(
 
 def readable(text: str, limit: int) -> str:
     """The start of a text that may quote a file: on one line, without control characters."""
-    cut = text[:limit]
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+    return printable(text[:limit])
 
 
 def widened(stored: Array, *, is_bfloat16: bool = False) -> Array:

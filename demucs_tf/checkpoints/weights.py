@@ -102,24 +102,27 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
         state: the reference's keys and arrays, in the reference's layout, of any float type.
 
     Raises:
-        CheckpointError: keys that the model lacks, variables that the state lacks, and shapes
-            that differ, all in one message.
+        CheckpointError: keys that the model lacks, variables that the state lacks, shapes that
+            differ, and numbers that the model's dtype can't hold, all in one message.
     """
     variables = list(variables_with_rules(model))
     state = rename_v2_keys(state, {key for key, *_ in variables})
-    found, missing, misshapen, mistyped = [], [], [], []
+    largest = np.finfo(str(model.compute_dtype)).max
+    found, missing, misshapen, mistyped, oversized = [], [], [], [], []
     for key, variable, transform in variables:
         if key not in state:
             missing.append(key)
             continue
-        array = transform.forward(np.asarray(state[key]))
-        if array.shape != tuple(variable.shape):
-            wanted = _reference_shape(variable, transform)
-            misshapen.append(f"{key}: expected {wanted}, found {np.shape(state[key])}")
+        array = np.asarray(state[key])
+        wanted = _reference_shape(variable, transform)
+        if array.shape != wanted:
+            misshapen.append(f"{key}: expected {wanted}, found {array.shape}")
         elif not np.issubdtype(array.dtype, np.floating):
             mistyped.append(f"{key}: expected floating point, found {array.dtype}")
+        elif np.isfinite(array).all() and np.abs(array).max(initial=0) > largest:
+            oversized.append(key)
         else:
-            found.append((key, variable, array))
+            found.append((key, variable, transform.forward(array)))
     names = {key for key, *_ in variables}
     extra = [shown(key) for key in state if key not in names]
     problems = [
@@ -129,6 +132,7 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
             ("weights that the model has no place for", extra),
             ("weights of another shape", misshapen),
             ("weights of another type", mistyped),
+            (f"weights with numbers too large for {model.compute_dtype}", oversized),
         )
         if keys
     ]

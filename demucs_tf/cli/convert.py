@@ -21,8 +21,8 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "convert",
         help="write a model into a file of another format",
-        description="Write a model into a file, losing nothing. The paths of the files written go "
-        "to stdout.",
+        description="Write a model into a file, with the same weights. The paths of the files "
+        "written go to stdout.",
     )
     parser.set_defaults(run=run, parser=parser)
     add = parser.add_argument

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.utils.quiet import quiet
+from demucs_tf.utils.text import brief
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.bags import Bag
@@ -112,5 +113,4 @@ def _value(value: object) -> str:
 
     if isinstance(value, Fraction):
         return str(value)
-    text = ascii(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return _text(brief(value))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demucs_tf.utils.text import printable
+
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.bags import Bag
     from demucs_tf.checkpoints.folder import Folder
@@ -89,13 +91,8 @@ def _bag_row(folder: Folder, path: Path) -> tuple[str, str]:
 
 
 def _print_table(head: Row, rows: Sequence[Row]) -> None:
-    rows = [tuple(map(_printable, row)) for row in rows]  # type: ignore[misc]
+    rows = [tuple(map(printable, row)) for row in rows]  # type: ignore[misc]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
     for row in (head, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-
-
-def _printable(cell: str) -> str:
-    """A name of a file may hold anything."""
-    return "".join(character if character.isprintable() else "?" for character in cell)

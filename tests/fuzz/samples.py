@@ -25,6 +25,14 @@ ARGUMENTS: dict[str, Any] = {
     "segment": 2.5,
     "dconv_depth": 1,
 }
+# With weights of every number of axes.
+HYBRID: dict[str, Any] = {
+    **ARGUMENTS,
+    "nfft": 64,
+    "dconv_comp": 2,
+    "t_heads": 1,
+    "t_layers": 1,
+}
 _BITS = 5
 
 
@@ -46,16 +54,19 @@ def make_samples() -> dict[str, Sample]:
 
     with blank_weights():
         model = demucs_tf.DemucsTF(**ARGUMENTS)
+        hybrid = demucs_tf.HTDemucsTF(**HYBRID)
     dice = np.random.default_rng(0)
-    for variable in model.variables:
+    for variable in [*model.variables, *hybrid.variables]:
         variable.assign(dice.standard_normal(variable.shape).astype(np.float32))
     state = read_state(model)
+    hybrid_pack = pack(_metadata("htdemucs.HTDemucs", HYBRID), read_state(hybrid))
     packed = _packed(state)
     keras = _without_times(_written(".keras", model.save))
     return {
         "th": Sample(".th", _package(dict(state)), "archive/data.pkl"),
         "th-diffq": Sample(".th", _package(packed), "archive/data.pkl"),
-        "safetensors": Sample(".safetensors", pack(_metadata(), state)),
+        "safetensors": Sample(".safetensors", pack(_metadata("demucs.Demucs", ARGUMENTS), state)),
+        "safetensors-hybrid": Sample(".safetensors", hybrid_pack),
         "safetensors-diffq": Sample(".safetensors", _safetensors(packed)),
         "keras": Sample(".keras", keras, "config.json"),
         "keras-weights": Sample(".keras", keras, "model.weights.h5"),
@@ -85,10 +96,10 @@ def _without_times(content: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _metadata(**more: str) -> dict[str, str]:
+def _metadata(klass: str, arguments: dict[str, Any], **more: str) -> dict[str, str]:
     segment = {"_type": "fraction", "numerator": 5, "denominator": 2}
-    kwargs = json.dumps({**ARGUMENTS, "segment": segment})
-    return {"klass": "demucs.demucs.Demucs", "args": "[]", "kwargs": kwargs, **more}
+    kwargs = json.dumps({**arguments, "segment": segment})
+    return {"klass": f"demucs.{klass}", "args": "[]", "kwargs": kwargs, **more}
 
 
 def _packed(state: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +164,8 @@ def _pickled(value: Any, entries: dict[str, bytes]) -> bytes:
 def _safetensors(state: dict[str, Any]) -> bytes:
     tensors: dict[str, Any] = {}
     structure = _flattened(state, "state", tensors)
-    return pack(_metadata(structure=json.dumps(structure)), tensors)
+    metadata = _metadata("demucs.Demucs", ARGUMENTS, structure=json.dumps(structure))
+    return pack(metadata, tensors)
 
 
 def _flattened(value: Any, path: str, tensors: dict[str, Any]) -> Any:

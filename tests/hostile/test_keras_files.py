@@ -94,6 +94,11 @@ def _virtual(place: _Place) -> None:
     place.group.create_virtual_dataset(place.name, layout)
 
 
+def _many_groups(file: Any) -> None:
+    for number in range(20_001):
+        file.create_group(f"g{number}")
+
+
 KERAS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "another class": (
         _config(lambda c: c.update(class_name="Lambda")),
@@ -186,6 +191,18 @@ KERAS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "another shape": (
         _swap(lambda p: p.group.create_dataset(p.name, data=p.values[..., :1])),
         "Keras can't read the model",
+    ),
+    "an array too many": (
+        _hdf5(lambda file: file["encoder"].create_dataset("more", data=np.zeros(3, "f4"))),
+        r"expected \d+ arrays of weights, found \d+",
+    ),
+    "groups of nothing": (
+        _hdf5(_many_groups),
+        "too many groups",
+    ),
+    "a name of two lines": (
+        _config(lambda c: c["config"].update(name="a\nb")),
+        "its name is no name",
     ),
     "a missing array": (_swap(lambda p: None), "Keras can't read the model"),
     "NaN as weights": (

@@ -21,6 +21,7 @@ from tests.pickles import (
     call,
     dict_of,
     integer,
+    list_of,
     named,
     package,
     storage,
@@ -163,6 +164,19 @@ def _quantised(kind: bytes, **parts: bytes) -> Any:
     return _state(**whole, __quantized=b"\x88")
 
 
+def _one_hash(path: Path, _: Sound) -> None:
+    """Numbers with the same hash make a dictionary of n take n**2 steps."""
+    keys = b"".join(integer(k * (2**61 - 1)) + b"N" for k in range(1, 100_000))
+    write(path, package(training_args=b"}(" + keys + b"u"))
+
+
+def _long_text_many_times(path: Path, sound: Sound) -> None:
+    """A text that is there once; the list of it would be 9 GB if it were written out."""
+    first = text("a" * MB) + b"q\x01"
+    sources = list_of(first, *[b"h\x01"] * 9000)
+    write_package(path, sound.state, kwargs=dict_of(sources=sources, channels=text("four")))
+
+
 _DIFF = named("diffq.diffq", "DiffQuantizer")
 TH: dict[str, tuple[Callable[[Path, Sound], Any], str]] = {
     "integers as weights": (_of_type("IntStorage", "i4"), "expected floating point, found int32"),
@@ -201,6 +215,8 @@ TH: dict[str, tuple[Callable[[Path, Sound], Any], str]] = {
     ),
     "many views of one storage": (_aliased, r"tensors add up to \d+ bytes, more than"),
     "one tensor many times": (_many_tensors, "w10001, w10002.* and 19971 more"),
+    "keys of one hash": (_one_hash, "a dictionary in its pickle has the key"),
+    "a long text many times": (_long_text_many_times, "have too many items"),
     "forged sizes": (_forged_sizes, r"is compressed|claim \d+ bytes|damaged"),
     "an archive as the pickle": (_nested_archive, "opcode|damaged"),
     "a compressed bomb": (_bomb, "is compressed"),
