@@ -68,4 +68,5 @@ $(VENV)/.developer: $(VENV)/.user
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .tox .mypy_cache .pytest_cache .ruff_cache build demo *.egg-info
+	rm -rf $(VENV) .tox .hypothesis .mypy_cache .pytest_cache .ruff_cache build demo \
+	  fuzz-findings *.egg-info

@@ -69,7 +69,8 @@ def _separate(track: Path, folder: Path, options: list[str]) -> tuple[float, flo
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} failed")
-    return usage.ru_maxrss * 1024, time.monotonic() - start
+    unit = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_maxrss * unit, time.monotonic() - start
 
 
 if __name__ == "__main__":

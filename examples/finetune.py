@@ -29,7 +29,7 @@ SOURCES = ["middle", "side"]
 def main() -> None:
     """Load or make a model, train it for a few steps, save it, and read it back."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="start from this .th")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="start from this model")
     parser.add_argument("--out", type=Path, default=Path("tuned.safetensors"), metavar="FILE")
     parser.add_argument("--steps", type=int, default=6, metavar="N")
     parser.add_argument("--seconds", type=float, default=0.25, metavar="S", help="of an excerpt")
@@ -41,8 +41,8 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     model = start(options.checkpoint)
     optimizer = keras.optimizers.Adam(1e-2)
-    length = int(options.seconds * model.samplerate)
     wav, _ = read_audio(PIECE)
+    length = min(int(options.seconds * model.samplerate), wav.shape[-1] - 1)
     # Always the same excerpts, so that a few steps show the loss fall; a training draws new ones.
     mix = excerpts(wav, length, count=2, seed=0)
     stems = targets(mix, len(model.sources))
@@ -60,7 +60,10 @@ def main() -> None:
 def start(checkpoint: Path | None) -> Any:
     """A model to train: the checkpoint's, or a small one with fresh weights."""
     if checkpoint is not None:
-        return demucs_tf.load_model(checkpoint)
+        model = demucs_tf.load_model(checkpoint)
+        if isinstance(model, demucs_tf.BagOfModels):
+            raise SystemExit(f"{checkpoint} is a bag: choose one of its models.")
+        return model
     return demucs_tf.DemucsTF(SOURCES, channels=8, depth=3, dconv_attn=2, dconv_lstm=2)
 
 

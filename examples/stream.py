@@ -55,7 +55,7 @@ def separate(separator: demucs_tf.Separator, track: Path, out: Path) -> None:
                 writers[name].write(block)
         for name, writer in writers.items():
             writer.close()
-            (scratch / f"{name}.flac").rename(out / f"{name}.flac")
+            (scratch / f"{name}.flac").replace(out / f"{name}.flac")
             print(out / f"{name}.flac")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from demucs_tf.inference.apply import apply_model
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
-from tests.helpers import FakeTF, PaddedFakeTF, fake_torch, noise, padded_length
+from tests.helpers import FakeTF, PaddedFakeTF, fake_torch, noise
 
 FLOAT32 = np.dtype("float32")
 
@@ -252,10 +252,6 @@ def test_transition_weight_is_a_triangle_without_zeros() -> None:
     assert np.array_equal(transition_weight(5, 1, FLOAT32), third)
     assert transition_weight(4, 2, FLOAT32).tolist() == [0.25, 1, 1, 0.25]
     assert transition_weight(1, 1, FLOAT32).tolist() == [1]
-
-
-def test_padded_length_of_the_fake_is_what_it_claims() -> None:
-    assert [padded_length(n) for n in (3, 4, 11, 12, 100)] == [3, 11, 11, 19, 107]
 
 
 def test_importing_does_not_import_tensorflow() -> None:

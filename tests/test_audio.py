@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from demucs_tf import Separator
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.audio import encode_audio, prevent_clip, read_audio, write_audio
+from demucs_tf.utils.audio import Format, prevent_clip, read_audio, save_audio
 from demucs_tf.utils.audio_convert import convert_channels, resample
 from parity.compare import snr_db
-from tests.helpers import noise
+from tests.helpers import FakeTF, noise
 
 RATES = (8000, 11025, 16000, 22050, 32000, 48000, 47952, 88200, 96000, 192000)
 
@@ -142,8 +143,8 @@ def test_pcm_equals_the_reference(tmp_path: Path, clip: Any, bits: int) -> None:
     reference.save_audio(
         torch.from_numpy(wav), tmp_path / "reference.wav", 44100, clip=clip, bits_per_sample=bits
     )
-    write_audio(tmp_path / "found.wav", wav, 44100, clip, bits)
-    write_audio(tmp_path / "found.flac", wav, 44100, clip, bits)
+    save_audio(wav, tmp_path / "found.wav", 44100, clip=clip, bits_per_sample=bits)
+    save_audio(wav, tmp_path / "found.flac", 44100, clip=clip, bits_per_sample=bits)
     wanted, _ = soundfile.read(tmp_path / "reference.wav", dtype="int32")
     for name in ("found.wav", "found.flac"):
         found, rate = soundfile.read(tmp_path / name, dtype="int32")
@@ -166,7 +167,7 @@ def test_clipping_equals_the_reference(clip: Any, gain: float) -> None:
 
 def test_integers_are_truncated_towards_zero(tmp_path: Path) -> None:
     wav = np.array([[0.99999, -0.99999, 1.0, -1.0, 1.5, 1.6 / 32767]])
-    write_audio(tmp_path / "a.wav", wav, 8000, "none")
+    save_audio(wav, tmp_path / "a.wav", 8000, clip="none")
     found, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
     assert found.tolist() == [32766, -32766, 32767, -32767, 32767, 1]
 
@@ -179,7 +180,7 @@ def test_rescaling_leaves_room_and_quiet_audio_alone() -> None:
 
 
 def test_float32_without_clipping_is_written_as_it_is(tmp_path: Path) -> None:
-    write_audio(tmp_path / "a.wav", LOUD, 44100, "none", as_float=True)
+    save_audio(LOUD, tmp_path / "a.wav", 44100, clip="none", as_float=True)
     found, rate = read_audio(tmp_path / "a.wav")
     assert rate == 44100
     assert np.array_equal(found, LOUD)
@@ -201,14 +202,14 @@ def test_float32_without_clipping_is_written_as_it_is(tmp_path: Path) -> None:
 )
 def test_formats_that_are_not_offered(suffix: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"(expected|must be) .* got"):
-        encode_audio(LOUD, 44100, suffix, **arguments)
+        Format(suffix, **arguments)
 
 
 def test_nan_is_not_written(tmp_path: Path) -> None:
     wav = LOUD.copy()
     wav[0, 2] = np.nan
     with pytest.raises(AudioError, match="1 NaN or infinite, the first at sample 2"):
-        write_audio(tmp_path / "a.wav", wav, 44100)
+        save_audio(wav, tmp_path / "a.wav", 44100)
     assert not list(tmp_path.iterdir())
 
 
@@ -223,18 +224,44 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize("rate", [0, -1, 44100.5, float("nan"), float("inf"), "44100"])
+def test_rates_that_are_none(tmp_path: Path, rate: Any) -> None:
+    with pytest.raises(ValueError, match="a sample rate must be"):
+        save_audio(LOUD, tmp_path / "a.wav", rate)
+    with pytest.raises(ValueError, match="a sample rate must be"):
+        Separator(FakeTF()).separate_tensor(LOUD, rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rates_of_other_types(tmp_path: Path) -> None:
+    rates: list[Any] = [8000.0, np.int64(8000), np.float32(8000)]
+    for rate in rates:
+        save_audio(LOUD, tmp_path / "a.wav", rate)
+        assert soundfile.info(tmp_path / "a.wav").samplerate == 8000
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022])
+def test_a_new_file_has_the_mode_of_any_other(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        save_audio(LOUD, tmp_path / "a.wav", 8000)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.wav").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"old")
     with largest_file(100_000), pytest.raises(AudioError, match=os.strerror(errno.EFBIG)):
-        write_audio(path, noise(2, 44100), 44100)
+        save_audio(noise(2, 44100), path, 44100)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.wav"]
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="can't write it: No such file or directory"):
-        write_audio(tmp_path / "no" / "a.wav", LOUD, 44100)
+        save_audio(LOUD, tmp_path / "no" / "a.wav", 44100)
 
 
 # --- reading ------------------------------------------------------------------------------

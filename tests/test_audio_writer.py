@@ -20,11 +20,11 @@ import soundfile
 
 from demucs_tf.errors import AudioError
 from demucs_tf.utils import audio_encoders
-from demucs_tf.utils.audio import StemWriter, encode_audio, prevent_clip, save_audio, write_audio
+from demucs_tf.utils.audio import Format, StemWriter, encode_audio, prevent_clip, save_audio
 from tests.helpers import Array, noise
 from tests.test_audio import largest_file
 
-# File name, and arguments of StemWriter beside `clip`.
+# File name, and arguments of Format beside `clip`.
 FORMATS: list[tuple[str, dict[str, Any]]] = [
     ("a.wav", {}),
     ("a.wav", {"bits": 24}),
@@ -46,7 +46,8 @@ def loud(channels: int = 2, length: int = 30_000, dtype: str = "float32") -> Arr
 
 
 def stream(path: Path, wav: Array, cuts: Sequence[int], scratch: Path, **options: Any) -> bytes:
-    writer = StemWriter(path, 44100, len(wav), scratch=scratch, **options)
+    form = Format(path.suffix, **options)
+    writer = StemWriter(path, 44100, len(wav), form, scratch=scratch)
     for start, end in itertools.pairwise([0, *cuts, wav.shape[1]]):
         writer.write(wav[:, start:end])
     writer.close()
@@ -62,7 +63,7 @@ def test_a_stream_gives_the_bytes_of_the_whole(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     for wav in (loud(), loud(1, 3001, "float64"), loud()[:, :1]):
-        whole = encode_audio(wav, 44100, Path(name).suffix, clip, **options)
+        whole = encode_audio(wav, 44100, Format(Path(name).suffix, clip=clip, **options))
         for cuts in ([], [0, 1, 1], [577, 1152, 1153, 2000]):
             cuts = [cut for cut in cuts if cut <= wav.shape[1]]
             found = stream(tmp_path / name, wav, cuts, scratch, clip=clip, **options)
@@ -76,7 +77,7 @@ def test_what_takes_several_blocks_of_the_spool(
     tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
     wav = loud(2, 600_000)
-    whole = encode_audio(wav, 44100, Path(name).suffix, **options)
+    whole = encode_audio(wav, 44100, Format(Path(name).suffix, **options))
     assert stream(tmp_path / name, wav, [300_000], tmp_path, **options) == whole.tobytes()
 
 
@@ -116,7 +117,7 @@ def test_an_mp3_of_other_rates_equals_the_reference(tmp_path: Path, rate: int) -
 
     wav = noise(2, 30_000)
     reference.save_audio(torch.from_numpy(wav.copy()), tmp_path / "a.mp3", rate)
-    assert (tmp_path / "a.mp3").read_bytes() == encode_audio(wav, rate, ".mp3")
+    assert (tmp_path / "a.mp3").read_bytes() == encode_audio(wav, rate, Format(".mp3"))
 
 
 @pytest.mark.live
@@ -167,7 +168,7 @@ def test_the_header_of_a_wav_is_right_whatever_the_length(
     length: int, bits: int, as_float: bool
 ) -> None:
     """24 bits, one channel, one sample: three bytes, which RIFF pads."""
-    data = bytes(encode_audio(noise(1, length), 8000, ".wav", bits=bits, as_float=as_float))
+    data = bytes(encode_audio(noise(1, length), 8000, Format(".wav", bits, as_float)))
     size = length * bits // 8
     assert struct.unpack("<I", data[4:8])[0] == len(data) - 8
     assert len(data) % 2 == 0
@@ -186,7 +187,7 @@ def test_an_empty_stream_is_an_empty_wav(tmp_path: Path) -> None:
 
 
 def test_float32_has_no_time_in_it() -> None:
-    data = bytes(encode_audio(loud(), 44100, ".wav", as_float=True))
+    data = bytes(encode_audio(loud(), 44100, Format(".wav", as_float=True)))
     assert data[:4] == b"RIFF"
     assert b"PEAK" not in data[:100]
 
@@ -225,7 +226,7 @@ def test_formats_with_limits(
     tmp_path: Path, rate: int, channels: int, name: str, message: str
 ) -> None:
     with pytest.raises(AudioError, match=message):
-        encode_audio(noise(channels, 10), rate, Path(name).suffix)
+        encode_audio(noise(channels, 10), rate, Format(Path(name).suffix))
     with pytest.raises(AudioError, match=message):
         StemWriter(tmp_path / name, rate, channels, scratch=tmp_path)
     assert not os.listdir(tmp_path)
@@ -237,8 +238,8 @@ def test_a_wav_ends_at_four_gigabytes(
 ) -> None:
     monkeypatch.setattr(audio_encoders, "WAV_BYTES", 4000)
     with pytest.raises(AudioError, match="can't hold 4004 bytes; write FLAC"):
-        write_audio(tmp_path / "a.wav", noise(2, 1001), 44100, clip)
-    writer = StemWriter(tmp_path / "a.wav", 44100, 2, clip=clip, scratch=tmp_path)
+        save_audio(noise(2, 1001), tmp_path / "a.wav", 44100, clip=clip)
+    writer = StemWriter(tmp_path / "a.wav", 44100, 2, Format(".wav", clip=clip), scratch=tmp_path)
     writer.write(noise(2, 1000))
     with pytest.raises(AudioError, match="can't hold 4004 bytes; write FLAC"):
         writer.write(noise(2, 1))
@@ -248,16 +249,21 @@ def test_a_wav_ends_at_four_gigabytes(
 
 def test_the_largest_wav_fits_its_header() -> None:
     assert audio_encoders.WAV_BYTES + 1 + 50 < 1 << 32
-    audio_encoders.check_wav_size(audio_encoders.WAV_BYTES // 2, 16, False)
+    audio_encoders.check_wav_size(audio_encoders.WAV_BYTES // 2, Format(".wav"))
     with pytest.raises(AudioError, match="split the track"):
-        audio_encoders.check_wav_size((1 << 32) // 4, 32, True)
+        audio_encoders.check_wav_size((1 << 32) // 4, Format(".wav", as_float=True))
 
 
 @pytest.mark.parametrize("clip", ["rescale", "none"])
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
 def test_bad_samples_are_named_by_their_place(tmp_path: Path, name: str, clip: Any) -> None:
     writer = StemWriter(
-        tmp_path / name, 44100, 2, clip=clip, scratch=tmp_path, name=Path("song/vocals.wav")
+        tmp_path / name,
+        44100,
+        2,
+        Format(Path(name).suffix, clip=clip),
+        scratch=tmp_path,
+        name=Path("song/vocals.wav"),
     )
     writer.write(noise(2, 1000))
     wav = noise(2, 100)
@@ -305,7 +311,9 @@ def test_folders_that_are_missing_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
 @pytest.mark.parametrize("clip", ["rescale", "none"])
 def test_abort_removes_everything(tmp_path: Path, name: str, clip: Any) -> None:
-    writer = StemWriter(tmp_path / name, 44100, 2, clip=clip, scratch=tmp_path)
+    writer = StemWriter(
+        tmp_path / name, 44100, 2, Format(Path(name).suffix, clip=clip), scratch=tmp_path
+    )
 
     def interrupted() -> None:
         with writer:
@@ -339,15 +347,17 @@ def test_blocks_of_another_kind(tmp_path: Path, block: Array) -> None:
 
 
 def test_arrays_of_another_kind() -> None:
-    for wav in (noise(5), np.zeros((2, 5), int)):
-        with pytest.raises(ValueError, match=r"expected floating point \(channels, samples\)"):
-            encode_audio(wav, 44100, ".wav")
+    for wav in (noise(5), np.zeros((2, 5), int), noise(2, 5).astype(np.float16)):
+        with pytest.raises(ValueError, match=r"expected float32 or float64 \(channels, samples\)"):
+            encode_audio(wav, 44100, Format(".wav"))
 
 
 @pytest.mark.parametrize("clip", ["rescale", "none"])
 def test_writing_takes_little_memory(tmp_path: Path, clip: Any) -> None:
     block = noise(2, 1 << 16)
-    with StemWriter(tmp_path / "a.wav", 44100, 2, clip=clip, scratch=tmp_path) as writer:
+    with StemWriter(
+        tmp_path / "a.wav", 44100, 2, Format(".wav", clip=clip), scratch=tmp_path
+    ) as writer:
         tracemalloc.start()
         try:
             for _ in range(40):

@@ -231,6 +231,109 @@ def test_finished_stems_are_moved_all_or_none(folder: Path) -> None:
     assert not Path("out").exists()
 
 
+def test_a_stem_that_can_not_be_placed_leaves_all_as_before(folder: Path) -> None:
+    for name in ("0.wav", "1.wav", "2.wav"):
+        Path(name).write_bytes(b"new")
+    Path("out/c.wav").mkdir(parents=True)
+    Path("out/a.wav").write_bytes(b"old")
+    before = files("out")
+    with pytest.raises(outputs.AudioError, match=r"out/c\.wav: can't write it: "):
+        outputs.place({Path(f"out/{x}.wav"): Path(f"{i}.wav") for i, x in enumerate("abc")})
+    assert files("out") == before
+    assert Path("out/a.wav").read_bytes() == b"old"
+
+
+def test_every_error_names_its_track(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write("one.wav", noise(1, 1).T, RATE)
+    soundfile.write("odd.wav", noise(2, 400).T, 96000)
+    run("one.wav", "odd.wav", "song.wav", "-n", checkpoint, "--mp3", "--rate", "keep", status=1)
+    errors = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
+    assert len(errors) == 2
+    assert errors[0].startswith("error: one.wav: ")
+    assert errors[1].startswith("error: odd.wav: MP3 has 8000, ")
+    assert len(files("separated")) == 4
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_others(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("x" * 300, "song.wav", "-n", checkpoint, status=1)
+    assert "x: it can't be opened: File name too long" in capsys.readouterr().err
+    assert len(files("separated")) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there are any bytes")
+def test_a_name_that_is_no_text(
+    folder: Path, checkpoint: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    name = os.fsdecode(b"\xff.wav")
+    os.rename("song.wav", name)
+    run(name, "-n", checkpoint)
+    assert b"separated/tiny/\xff/drums.wav\n" in capfdbinary.readouterr().out
+    assert len(files("separated")) == 4
+
+
+@pytest.mark.parametrize(
+    ("redirect", "said"),
+    [
+        (">&-", ""),
+        (">/dev/full", "warning: can't print the paths of the stems: "),
+        (">list", ""),
+    ],
+)
+def test_stdout_is_no_reason_to_stop(
+    folder: Path, checkpoint: Path, redirect: str, said: str
+) -> None:
+    """Closed, full, and of an encoding that lacks the letters of a name."""
+    os.link("song.wav", "歌.wav")
+    command = f"{sys.executable} -m demucs_tf separate 歌.wav song.wav -n {checkpoint} {redirect}"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
+    )
+    assert len(files("separated")) == 8
+    assert said in done.stderr
+    assert "error" not in done.stderr
+    if redirect == ">list":
+        assert "separated/tiny/\\u6b4c/drums.wav" in Path("list").read_text().splitlines()
+
+
+def test_a_link_in_the_output_folder(folder: Path, checkpoint: Path) -> None:
+    """`..` behind a link is the parent of what it leads to, as everywhere."""
+    Path("real/deep").mkdir(parents=True)
+    os.symlink("real/deep", "link")
+    run("song.wav", "-n", checkpoint, "-o", "link/../out")
+    assert len(files("real/out/tiny/song")) == 4
+    assert not Path("out").exists()
+
+
+def test_one_stem_needs_no_name_of_its_own(folder: Path, checkpoint: Path) -> None:
+    options = ("--two-stems", "bass", "--other-method", "none", "--filename", "{track}.{ext}")
+    run("song.wav", "-n", checkpoint, *options)
+    assert files("separated") == ["tiny/song.wav"]
+
+
+def test_nobody_reads_what_is_printed(folder: Path, checkpoint: Path) -> None:
+    """A pipe whose reader is gone; the second track is separated all the same."""
+    os.link("song.wav", "two.wav")
+    command = f"{sys.executable} -m demucs_tf separate song.wav two.wav -n {checkpoint}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --report r.json | true; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "0\n"
+    assert "error" not in done.stderr
+    assert Path("r.json").read_text().count('"done"') == 2
+    assert len(files("separated")) == 8
+    listing = f"{sys.executable} -m demucs_tf list | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", listing], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
 def test_unforeseen_errors_are_one_line(
     folder: Path,
     checkpoint: Path,
@@ -287,6 +390,10 @@ def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--filename", "{stem.x}.{ext}"), "has {stem.x}"),
         (("--filename", "{stem"), "--filename '{stem': "),
         (("--filename", "{stem}.mp3"), "must end in .wav"),
+        (("--filename", "{stem:d}.{ext}"), "can't be filled in: "),
+        (("--filename", "{stem!z}.{ext}"), "can't be filled in: "),
+        (("--filename", "{stem:{x}}.{ext}"), "can't be filled in: 'x'"),
+        (("--mp3", "--mp3-bitrate", "5"), "bitrate must be 8 to 320 kbit/s, got 5"),
         (("--filename", "../{stem}.{ext}"), "leads out of the output folder"),
         (("--filename", "/{stem}.{ext}"), "leads out of the output folder"),
         (("--filename", "a/../../{stem}.{ext}"), "leads out of the output folder"),
@@ -307,9 +414,7 @@ def test_wrong_usage_is_found_before_the_model_is_loaded(
 def test_tracks_of_the_same_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sub").mkdir()
     Path("sub/song.wav").write_bytes(Path("song.wav").read_bytes())
-    err = refused(capsys, "song.wav", "./song.wav", "-n", "x")
-    assert "song.wav is given twice" in err
-    err = refused(capsys, "song.wav", "sub/song.wav", "-n", "x")
+    err = refused(capsys, "song.wav", "./song.wav", "sub/song.wav", "-n", "x")
     assert "song.wav and sub/song.wav would both be written to separated/x/song/" in err
     assert files(".") == ["song.wav", "sub/song.wav"]
 

@@ -9,8 +9,6 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 TEXTS = {".md", ".py", ".toml", ".ini", ".yml", ".yaml", ".html", ".json"}
 
@@ -86,13 +84,6 @@ def test_ci_runs_make_test_and_pins_its_actions() -> None:
     uses = re.findall(r"uses: \S+@(\S+)", read(".github/workflows/ci.yml"))
     assert uses
     assert all(re.fullmatch(r"[0-9a-f]{40}", version) for version in uses)
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
-def test_links_between_pages_lead_somewhere(page: str) -> None:
-    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", read(page)):
-        if not link.startswith("https://"):
-            assert (ROOT / page).parent.joinpath(link).exists(), link
 
 
 def test_no_file_names_a_machine() -> None:

@@ -86,6 +86,27 @@ def test_no_more_than_a_window_is_asked_for(tmp_path: Path) -> None:
     assert max(asked) <= 256
 
 
+def test_a_sum_is_let_go_when_it_has_been_added_up(tmp_path: Path) -> None:
+    """The track, the sum over the bag, and the sum over the shifts of the model that runs."""
+    there: list[DiskArray] = []
+    most = 0
+
+    def made(self: DiskArray, *arguments: Any, **options: Any) -> None:
+        nonlocal most
+        before(self, *arguments, **options)
+        there.append(self)
+        most = max(most, sum(not array._file.closed for array in there))
+
+    soundfile.write(tmp_path / "a.wav", noise(2, 900).T, 100)
+    before = DiskArray.__init__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DiskArray, "__init__", made)
+        streamed(Separator(BagOfModels([FakeTF()] * 4), shifts=2), tmp_path / "a.wav")
+    assert len(there) == 6
+    assert most == 3
+    assert all(array._file.closed for array in there)
+
+
 def test_abandoning_a_stream_closes_its_files(tmp_path: Path) -> None:
     """An open temporary file would be a ResourceWarning, which is an error here."""
     soundfile.write(tmp_path / "a.wav", noise(2, 900).T, 100)

@@ -31,8 +31,9 @@ def found(*arguments: str, skip: tuple[str, ...] = ()) -> list[str]:
 
 
 def test_files_are_taken_as_they_are(folder: Path) -> None:
-    names = ["in/notes", "in/b.wav", "gone.wav", "in/.hidden.wav", "in/b.wav"]
+    names = ["in/notes", "in/b.wav", "gone.wav", "in/.hidden.wav"]
     assert found(*names) == names
+    assert found(*names, "./in/b.wav", *names) == names, "each once"
 
 
 def test_a_folder_gives_its_audio_in_order(folder: Path) -> None:
@@ -56,6 +57,17 @@ def test_a_folder_gives_its_audio_in_order(folder: Path) -> None:
 )
 def test_patterns(folder: Path, pattern: str, wanted: list[str]) -> None:
     assert found(pattern, skip=("in/separated",)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("argument", "skip"),
+    [("in/cd1", "."), ("in/cd1", "in"), ("in/cd1", "in/cd1"), ("in/cd1/*", "in/cd1")],
+)
+def test_what_is_skipped_has_to_lie_in_what_is_meant(
+    folder: Path, argument: str, skip: str
+) -> None:
+    """Stems may go to where the tracks are, or above."""
+    assert found(argument, skip=(skip,)) == ["in/cd1/01.m4a", "in/cd1/02.flac"]
 
 
 def test_a_file_with_a_pattern_for_a_name_is_that_file(folder: Path) -> None:

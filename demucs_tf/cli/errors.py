@@ -6,6 +6,7 @@ import sys
 import traceback
 
 from demucs_tf.errors import DemucsTFError
+from demucs_tf.utils.text import printable
 
 
 class UsageError(ValueError):
@@ -23,9 +24,9 @@ def report_error(error: Exception, about: str = "", *, debug: bool = False) -> N
     if not isinstance(error, DemucsTFError):
         hint = "" if debug else " (--debug shows where)"
         message = f"{about}: {type(error).__name__}: {message}{hint}"
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
 
 
 def report_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print one line `warning: ...` on stderr; takes the place of `warnings.showwarning`."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {printable(str(message))}", file=sys.stderr)

@@ -110,7 +110,7 @@ def _add_applying(group: argparse._ArgumentGroup) -> None:
 
 def _add_stems(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--two-stems", dest="stem", metavar="STEM", help="write only STEM and what is not STEM")
+    add("--two-stems", metavar="STEM", help="write only STEM and what is not STEM")
     add(
         "--other-method",
         choices=OTHER_METHODS,
@@ -179,4 +179,9 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         default=2,
         help="2: best quality of MP3, 7: quickest (default: 2)",
     )
-    add("--report", type=Path, metavar="FILE", help="write what was done to a JSON file")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the settings, and what became of each track, to a JSON file",
+    )

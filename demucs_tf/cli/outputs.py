@@ -6,6 +6,7 @@ import os
 import string
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from demucs_tf.cli.errors import UsageError
@@ -29,19 +30,25 @@ def model_folder(name: str) -> str:
     return folder
 
 
-def check_template(template: str, ext: str) -> None:
-    """UsageError if `--filename` has unknown fields, lacks {stem}, or leaves the folder."""
+def check_template(template: str, ext: str, *, several: bool = True) -> None:
+    """UsageError if `--filename` has unknown fields, leaves the folder, or lacks {stem}.
+
+    `several`: a track has more than one stem.
+    """
     try:
-        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(template)]
+        parsed = string.Formatter().parse(template)
+        names = [name for _, name, _, _ in parsed if name is not None]
     except ValueError as error:
         raise UsageError(f"--filename {template!r}: {error}.") from error
-    names = [name for name, _ in fields if name is not None]
     known = ", ".join(f"{{{field}}}" for field in FIELDS)
     if unknown := [name for name in names if name not in FIELDS]:
         raise UsageError(f"--filename has {{{unknown[0]}}}; expected only {known}.")
-    if "stem" not in names:
+    if several and "stem" not in names:
         raise UsageError("--filename lacks {stem}: all stems would get the same name.")
-    sample = _render(template, Path("track.wav"), "stem", ext)
+    try:
+        sample = _render(template, Path("track.wav"), "stem", ext)
+    except (ValueError, KeyError, IndexError) as error:  # formats and conversions, as in {stem:d}
+        raise UsageError(f"--filename {template!r} can't be filled in: {error}.") from error
     if Path(sample).suffix != f".{ext}":
         raise UsageError(f"--filename must end in .{ext} with these options, e.g. in .{{ext}}.")
     if not _stays_inside(sample):
@@ -62,7 +69,7 @@ def plan(folder: Path, template: str, track: Path, stems: Iterable[str], ext: st
                 f"{track}: its name would put {name!r} outside of {folder}. Rename it, or give "
                 "a --filename without {track}."
             )
-        path = Path(os.path.normpath(folder / name))
+        path = folder / os.path.normpath(name)
         _check_free(path)
         paths.append(path)
     return paths
@@ -105,16 +112,26 @@ def place(files: Mapping[Path, Path]) -> None:
         files: for every path where the file lies now, on the same file system.
 
     Raises:
-        AudioError: a folder can't be made or written to; then none of the folders made is left.
+        AudioError: a folder can't be made or written to; then all is as before.
     """
     made: list[Path] = []
+    placed: dict[Path, Path] = {}
     path = Path()
     try:
         for path in files:
             made += make_folder(path.parent)
         for path, now in files.items():
+            before = now.with_name(f"{now.name}.before")
+            with suppress(OSError):  # nothing is there, or the file system has no hard links
+                os.link(path, before)
             os.replace(now, path)
+            placed[path] = before
     except OSError as error:
+        for new, before in placed.items():
+            if before.exists():
+                os.replace(before, new)
+            else:
+                new.unlink()
         remove_empty(made)
         raise AudioError(not_written(path, error)) from error
 

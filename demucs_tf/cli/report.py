@@ -6,20 +6,27 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from demucs_tf import __version__
 from demucs_tf.cli.errors import report_error
-from demucs_tf.errors import AudioError
+from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.files import write_whole
 
-# What of the command line says where things are, and nothing about the stems.
+# What of the command line has no influence on what a stem becomes.
 _NOT_SETTINGS = ("run", "parser", "tracks", "report", "verbose", "debug", "list_models", "resume")
 
 
 class Report:
-    """A list of tracks with what became of them."""
+    """A list of tracks with what became of them.
+
+    The file has `demucs_tf`, the version; `settings`, the options by name; and `tracks`, as they
+    were dealt with, each with `track`, its path; `status`: "done", "skipped" (by --resume) or
+    "failed"; `took`, seconds; `stems`, the paths written or there already; `length`, its own in
+    seconds, if done; `error`, if failed. It is written anew after each track.
+    """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._path: Path | None = args.report
@@ -34,8 +41,16 @@ class Report:
 
     def failed(self, track: Path, error: Exception) -> None:
         """Print the error of a track, and note it."""
+        if isinstance(error, DemucsTFError) and not str(error).startswith(str(track)):
+            named = AudioError(f"{track}: {error}")
+            named.__cause__ = error
+            error = named
         report_error(error, str(track), debug=self._debug)
         self._add(track, "failed", error=" ".join(str(error).split()))
+
+    def start(self) -> None:
+        """Begin with a track."""
+        self._start = time.monotonic()
 
     def skipped(self, track: Path, stems: Sequence[Path]) -> None:
         """Note a track that was there already."""
@@ -51,17 +66,22 @@ class Report:
         Raises:
             AudioError: it can't be written.
         """
-        if self._path is not None:
-            content = {"demucs_tf": __version__, "settings": self._settings, "tracks": self._tracks}
-            try:
-                with write_whole(self._path) as temporary:
-                    temporary.write_text(json.dumps(content, indent=2) + "\n")
-            except OSError as error:
-                reason = error.strerror or error
-                raise AudioError(f"{self._path}: can't write the report: {reason}.") from error
+        try:
+            self._write()
+        except OSError as error:
+            reason = error.strerror or error
+            raise AudioError(f"{self._path}: can't write the report: {reason}.") from error
         return 1 if any(track["status"] == "failed" for track in self._tracks) else 0
 
     def _add(self, track: Path, status: str, **more: Any) -> None:
-        now = time.monotonic()
-        took, self._start = now - self._start, now
-        self._tracks.append({"track": str(track), "status": status, "took": round(took, 3), **more})
+        took = round(time.monotonic() - self._start, 3)
+        self._tracks.append({"track": str(track), "status": status, "took": took, **more})
+        with suppress(OSError):  # `finish` says so
+            self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        content = {"demucs_tf": __version__, "settings": self._settings, "tracks": self._tracks}
+        with write_whole(self._path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")

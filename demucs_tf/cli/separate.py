@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from demucs_tf.cli import options
 from demucs_tf.cli.errors import UsageError
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.quiet import quiet
+from demucs_tf.utils.quiet import mute_stdout, quiet
+from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
     from demucs_tf.cli.report import Report
     from demucs_tf.cli.track import KeptRate, Source
     from demucs_tf.inference.separator import Separator
-    from demucs_tf.utils.audio import StemWriter
+    from demucs_tf.utils.audio import Format, StemWriter
 
 Plan = dict[Path, list[Path]]
 
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out / outputs.model_folder(args.name)
     report = Report(args)
     # With a stand-in for the stems, which are known only when the model is there.
-    tracks = find_tracks(args.tracks, skip=[args.out], failed=report.failed)
-    planned = _plan(args, folder, tracks, [args.stem or "stem"], report)
+    tracks = find_tracks(args.tracks, skip=[args.out, folder], failed=report.failed)
+    planned = _plan(args, folder, tracks, [args.two_stems or "stem"], report)
     if not planned:
         return report.finish()
     outputs.check_writable(folder)
@@ -80,7 +81,7 @@ def _list_models(args: argparse.Namespace) -> int:
 
     models = list_models(args.repo)
     for title, kind in (("Bag of models:", "bag"), ("Single models:", "single")):
-        print(title, *models[kind], sep="\n    ")
+        print(title, *map(printable, models[kind]), sep="\n    ")
     return 0
 
 
@@ -96,9 +97,13 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--float32 and {kind} exclude each other: it has no floats.")
     try:
         SeparatorSettings(**_settings(args))
+        _format(args)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    outputs.check_template(args.filename, _extension(args))
+    alone = args.two_stems is not None and args.other_method == "none"
+    outputs.check_template(args.filename, _extension(args), several=not alone)
+    if args.report is not None and (args.report.is_dir() or not args.report.parent.is_dir()):
+        raise UsageError(f"--report {args.report}: expected a file in a folder that is there.")
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -112,9 +117,23 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         "batch_size": args.batch_size,
         "engine": args.engine,
         "device": args.device,
-        "two_stems": args.stem,
+        "two_stems": args.two_stems,
         "other_method": args.other_method,
     }
+
+
+def _format(args: argparse.Namespace) -> Format:
+    from demucs_tf.utils.audio import Format
+
+    return Format(
+        f".{_extension(args)}",
+        bits=24 if args.int24 else 16,
+        as_float=args.float32,
+        bitrate=args.mp3_bitrate,
+        preset=args.mp3_preset,
+        rounding=args.rounding,
+        clip=args.clip_mode,
+    )
 
 
 def _extension(args: argparse.Namespace) -> str:
@@ -130,14 +149,13 @@ def _plan(
 
     planned: Plan = {}
     for track in tracks:
+        report.start()
         try:
             check_file(track)
             paths = outputs.plan(folder, args.filename, track, names, _extension(args))
         except AudioError as error:
             report.failed(track, error)
             continue
-        if track in planned:
-            raise UsageError(f"{track} is given twice.")
         planned[track] = paths
     outputs.check_distinct(planned)
     return planned
@@ -171,11 +189,6 @@ def _separator(args: argparse.Namespace) -> Separator:
     if stem is not None and stem not in separator.model.sources:
         raise UsageError(f"--two-stems {stem}: the model has {', '.join(separator.model.sources)}.")
     separator.update_parameter(two_stems=stem, other_method=other)
-    longest = separator.max_allowed_segment
-    if args.segment is not None and args.segment > longest:
-        raise UsageError(
-            f"--segment {args.segment:g}: the model was trained on {longest:g} s and takes no more."
-        )
     _tell_members(separator, args)
     return separator
 
@@ -191,8 +204,8 @@ def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
         "as many progress bars for each track and shift",
         file=sys.stderr,
     )
-    if args.stem is not None and args.other_method == "add":
-        fewer = len(needed_members(separator.model, [args.stem]))
+    if args.two_stems is not None and args.other_method == "add":
+        fewer = len(needed_members(separator.model, [args.two_stems]))
         if fewer < running:
             print(f"--other-method minus would need {fewer} of them", file=sys.stderr)
 
@@ -203,6 +216,7 @@ def _separate_all(
     from demucs_tf.utils.audio import not_written
 
     for track, paths in planned.items():
+        report.start()
         if args.resume and all(path.is_file() for path in paths):
             print(f"Done already: {track}", file=sys.stderr)
             report.skipped(track, paths)
@@ -215,6 +229,17 @@ def _separate_all(
             report.failed(track, error)
         else:
             report.done(track, paths, seconds)
+            _print(paths)
+
+
+def _print(paths: list[Path]) -> None:
+    """Print where the stems are; they are there all the same if nobody can be told."""
+    try:
+        print(*paths, sep="\n", flush=True)
+    except OSError as error:
+        mute_stdout()
+        if not isinstance(error, BrokenPipeError):
+            print(f"warning: can't print the paths of the stems: {error}", file=sys.stderr)
 
 
 def _separate(
@@ -241,8 +266,6 @@ def _separate(
             for name, writer in writers.items():
                 writer.write(stems[name])
     place(temporary)
-    for path in paths:
-        print(path, flush=True)
     if args.verbose:
         print(
             f"{track}: {source.channels} channels at {source.rate} Hz, {source.seconds:.1f} s, "
@@ -263,12 +286,7 @@ def _writer(
         temporary,
         source.rate if keep else separator.samplerate,
         separator.audio_channels,
-        clip=args.clip_mode,
-        bits=24 if args.int24 else 16,
-        as_float=args.float32,
-        bitrate=args.mp3_bitrate,
-        preset=args.mp3_preset,
-        rounding=args.rounding,
+        _format(args),
         scratch=temporary.parent,
         name=path,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs_tf.inference.arrays import Allocate, Array, Samples
+from demucs_tf.inference.arrays import Allocate, Array, Samples, in_memory
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.settings import ApplySettings
 from demucs_tf.inference.single import Callback, Job, Model
@@ -50,7 +50,8 @@ def apply_model(
         segment: length of a chunk in seconds; None: the model's own. Needs `split`.
         progress: draw a progress bar on stderr, one for each model and shift. Needs `split`.
         callback: called with a dict before and after each run of a model. It may raise
-            KeyboardInterrupt to stop. Keys: everything in `callback_arg`, and over it
+            KeyboardInterrupt to stop. With `num_workers` it is called from their threads, one
+            at a time. Keys: everything in `callback_arg`, and over it
             `model_idx_in_bag`, `shift_idx`, `segment_offset` (samples), `state` ("start" or
             "end"), and for a bag `models`; for one model that is 1 unless `callback_arg` has it.
         callback_arg: passed on to `callback`.
@@ -76,17 +77,17 @@ def apply_model(
     Reference: demucs/apply.py::apply_model
     """
     settings = ApplySettings(
-        shifts,
-        split,
-        overlap,
-        transition_power,
-        segment,
-        progress,
-        seed,
-        batch_size,
-        num_workers,
-        engine,
-        device,
+        shifts=shifts,
+        split=split,
+        overlap=overlap,
+        transition_power=transition_power,
+        segment=segment,
+        progress=progress,
+        seed=seed,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        engine=engine,
+        device=device,
     )
     mix = checked_mix(mix, model)
     wanted = Application(model, settings, callback, callback_arg, stems)
@@ -111,7 +112,7 @@ class Application:
     callback: Callback | None = None
     callback_arg: dict[str, Any] | None = None
     stems: Sequence[str] | None = None
-    allocate: Allocate = np.empty
+    allocate: Allocate = in_memory
 
     def __post_init__(self) -> None:
         for stem in self.stems or []:

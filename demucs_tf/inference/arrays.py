@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,8 +27,14 @@ class Store(Samples, Protocol):
         """`store[..., start:stop] = value`."""
 
 
-# Makes room for (..., T) samples of a dtype, all of which are written before they are read.
-Allocate = Callable[[tuple[int, ...], np.dtype[Any]], Store]
+# Makes room, until the end of a `with` block, for (..., T) samples of a dtype, all of which are
+# written before they are read.
+Allocate = Callable[[tuple[int, ...], np.dtype[Any]], AbstractContextManager[Store]]
+
+
+def in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AbstractContextManager[Store]:
+    """An `Allocate` for tracks that are held in memory anyway."""
+    return nullcontext(np.empty(shape, dtype))
 
 
 class ZeroPadded:

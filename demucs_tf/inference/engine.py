@@ -42,7 +42,8 @@ def forward_function(
     return forward
 
 
-# Each graph lives as long as one of the models that it was made for; these keep it.
+# Each graph lives as long as one of the models that use it; these keep it, and it keeps the model
+# that it was traced of.
 _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -13,12 +13,13 @@ import numpy as np
 
 from demucs_tf.errors import AudioError
 from demucs_tf.inference.apply import Application, needed_members
-from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples
+from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples, in_memory
 from demucs_tf.inference.engine import device_name
 from demucs_tf.inference.settings import ApplySettings
 from demucs_tf.inference.single import Callback, Model
 from demucs_tf.models.bag import BagOfModels, longest_segment
 from demucs_tf.utils.audio import check_samples, open_audio
+from demucs_tf.utils.audio_checks import check_rate
 from demucs_tf.utils.audio_convert import convert_audio, convert_blocks
 from demucs_tf.utils.blocks import blocks_of
 
@@ -100,7 +101,7 @@ class Separator:
 
     Raises:
         ValueError: a setting out of range, found before the model is loaded; a device that is not
-            there; a stem that the model does not have.
+            there; a stem that the model does not have, or a segment longer than it takes.
         CheckpointError, ModelNotFoundError: the model can't be loaded.
 
     Reference: demucs/api.py::Separator
@@ -128,39 +129,43 @@ class Separator:
         allow_legacy: bool = False,
     ) -> None:
         self._settings = SeparatorSettings(
-            device,
-            shifts,
-            overlap,
-            split,
-            segment,
-            jobs,
-            progress,
-            callback,
-            callback_arg,
-            seed,
-            batch_size,
-            engine,
-            two_stems,
-            other_method,
+            device=device,
+            shifts=shifts,
+            overlap=overlap,
+            split=split,
+            segment=segment,
+            jobs=jobs,
+            progress=progress,
+            callback=callback,
+            callback_arg=callback_arg,
+            seed=seed,
+            batch_size=batch_size,
+            engine=engine,
+            two_stems=two_stems,
+            other_method=other_method,
         )
         self._model = (
             _load(model, repo, device, dtype, allow_legacy)
             if isinstance(model, (str, PathLike))
             else model
         )
-        self._check_stem(self._settings)
+        self._check(self._settings)
 
     def update_parameter(self, **changes: Any) -> None:
         """Change settings by name, e.g. `update_parameter(shifts=0)`; the others stay.
 
         Raises:
             TypeError: no such setting (see `SeparatorSettings`).
-            ValueError: a value out of range. Nothing is changed then.
+            ValueError: a value out of range, or one that does not fit the model. Nothing is
+                changed then.
 
         Reference: demucs/api.py::Separator.update_parameter
         """
+        if unknown := changes.keys() - vars(self._settings).keys():
+            known = ", ".join(vars(self._settings))
+            raise TypeError(f"update_parameter: {sorted(unknown)[0]!r} is none of {known}.")
         settings = replace(self._settings, **changes)
-        self._check_stem(settings)
+        self._check(settings)
         self._settings = settings
 
     def separate_file(self, path: str | PathLike[str]) -> tuple[Array, dict[str, Array]]:
@@ -189,20 +194,22 @@ class Separator:
             each (A, T), all in the model's dtype.
 
         Raises:
-            AudioError: samples that are NaN or infinite, fewer than two samples, or channels
-                that can't become the model's.
+            AudioError: samples that are NaN or infinite, fewer than two samples, channels that
+                can't become the model's, or without `split` more than the model takes at once.
+            ValueError: `sr` is no whole number above 0.
 
         Reference: demucs/api.py::Separator.separate_tensor
         """
         wav = np.asarray(wav)
+        rate = self.samplerate if sr is None else sr
+        check_rate(rate)
         if wav.ndim != 2 or not np.issubdtype(wav.dtype, np.floating):
             raise AudioError(
                 f"wav must be floating point (channels, samples), got {wav.dtype} {wav.shape}."
             )
         check_samples(wav, "wav")
         wav = wav.astype(self._model.compute_dtype, copy=False)
-        rate = self.samplerate if sr is None else sr
-        return self._whole(convert_audio(wav, rate, self.samplerate, self.audio_channels))
+        return self._whole(convert_audio(wav, int(rate), self.samplerate, self.audio_channels))
 
     def stream(
         self, audio: Audio, scratch: Path | None = None
@@ -210,11 +217,13 @@ class Separator:
         """Separate a track of any length in bounded memory.
 
         The track is read and converted to a temporary file first, because its level has to be
-        known. More than one shift or more than one model in a bag need another such file.
+        known. More than one shift needs another one, as large as all stems, as long as it takes,
+        and so does more than one model of a bag.
 
         Args:
             audio: an open file, see `demucs_tf.utils.audio.open_audio`.
-            scratch: folder for temporary files without names; None: the system's.
+            scratch: folder for temporary files without names; None: the system's, which on some
+            systems is memory.
 
         Yields:
             Consecutive pieces of what `separate_tensor` returns, with the same bits.
@@ -223,12 +232,8 @@ class Separator:
             AudioError: the file can't be read to its end or holds no usable audio.
             OSError: no room for the temporary files.
         """
-        with ExitStack() as files:
-
-            def on_disk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> DiskArray:
-                return files.enter_context(DiskArray(shape, dtype, scratch))
-
-            wav = on_disk((self.audio_channels, 0), np.dtype(self._model.compute_dtype))
+        on_disk = partial(DiskArray, folder=scratch)
+        with on_disk((self.audio_channels, 0), np.dtype(self._model.compute_dtype)) as wav:
             for block in self._converted(audio):
                 wav.append(block)
             yield from self._pieces(wav, on_disk)
@@ -242,7 +247,7 @@ class Separator:
     def _whole(self, wav: Array) -> tuple[Array, dict[str, Array]]:
         stems = {name: np.empty_like(wav) for name in self.stems}
         stop = 0
-        for origin, pieces in self._pieces(wav, np.empty):
+        for origin, pieces in self._pieces(wav, in_memory):
             start, stop = stop, stop + origin.shape[-1]
             for name, piece in pieces.items():
                 stems[name][:, start:stop] = piece
@@ -254,8 +259,14 @@ class Separator:
             raise AudioError(
                 f"wav has {length} samples at {self.samplerate} Hz; at least 2 are needed."
             )
-        mean, std = _track_statistics(wav)
         settings = self._settings
+        if not settings.split and length > self.max_allowed_segment * self.samplerate:
+            raise AudioError(
+                f"a track of {length / self.samplerate:.1f} s is too long for the model to take it "
+                f"at once, which is at most {self.max_allowed_segment:g} s: leave out --no-split "
+                "(split=False)."
+            )
+        mean, std = _track_statistics(wav)
         application = Application(
             self._model,
             settings.applied(),
@@ -328,7 +339,15 @@ class Separator:
         bag = self._model
         return longest_segment(bag.models if isinstance(bag, BagOfModels) else [bag])
 
-    def _check_stem(self, settings: SeparatorSettings) -> None:
+    def _check(self, settings: SeparatorSettings) -> None:
+        """ValueError for what does not fit the model or this machine."""
+        device_name(settings.device)
+        longest = self.max_allowed_segment
+        if settings.segment is not None and settings.segment > longest:
+            raise ValueError(
+                f"segment {settings.segment:g} s: the model was trained on {longest:g} s and takes "
+                "no more."
+            )
         if settings.two_stems not in (None, *self._model.sources):
             raise ValueError(
                 f"two_stems must be of {', '.join(self._model.sources)}, "

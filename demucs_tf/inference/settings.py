@@ -36,7 +36,8 @@ class ApplySettings:
         power = self.transition_power
         _require(1 <= power < np.inf, "transition_power", "1 or more", power)
         seconds = self.segment
-        _require(seconds is None or 0 < seconds < np.inf, "segment", "more than 0 seconds", seconds)
+        fine = seconds is None or (not isinstance(seconds, bool) and 0 < seconds < np.inf)
+        _require(fine, "segment", "more than 0 seconds", seconds)
         size = self.batch_size
         _require(_is_int(size) and size >= 1, "batch_size", "1 or more", size)
         threads = self.num_workers

@@ -199,7 +199,15 @@ class Job:
             length = int(segment * self.model.samplerate)
             self._refuse_longer_than_trained(length)
             return length
-        return length if valid_length is None else int(valid_length(length))
+        if valid_length is None:
+            return length
+        try:
+            return int(valid_length(length))
+        except ValueError as error:
+            raise ValueError(
+                f"{length} samples at once are too many for this model: separate them with "
+                f"split=True, in segments of at most {float(self.model.segment):g} s."
+            ) from error
 
     def _refuse_longer_than_trained(self, length: int) -> None:
         try:

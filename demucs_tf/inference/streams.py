@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TypeVar
 
@@ -14,7 +15,9 @@ T = TypeVar("T")
 
 
 def summed(
-    streams: Iterable[Iterator[Array]], count: int, make_room: Callable[[], Store]
+    streams: Iterable[Iterator[Array]],
+    count: int,
+    make_room: Callable[[], AbstractContextManager[Store]],
 ) -> Iterator[Array]:
     """Yield the sum of streams, added one after the other to zeros.
 
@@ -23,17 +26,17 @@ def summed(
         count: how many they are.
         make_room: called once if there is more than one, for what holds the sum meanwhile.
     """
-    room = make_room() if count > 1 else None
-    for index, blocks in enumerate(streams):
-        stop = 0
-        for block in blocks:
-            start, stop = stop, stop + block.shape[-1]
-            # Zero plus the first, as the reference's `0. + out`: it makes 0. of -0.
-            total = block + (0 if room is None or index == 0 else room[..., start:stop])
-            if room is None or index == count - 1:
-                yield total
-            else:
-                room[..., start:stop] = total
+    with make_room() if count > 1 else nullcontext() as room:
+        for index, blocks in enumerate(streams):
+            stop = 0
+            for block in blocks:
+                start, stop = stop, stop + block.shape[-1]
+                # Zero plus the first, as the reference's `0. + out`: it makes 0. of -0.
+                total = block + (0 if room is None or index == 0 else room[..., start:stop])
+                if room is None or index == count - 1:
+                    yield total
+                else:
+                    room[..., start:stop] = total
 
 
 def without_first(count: int, blocks: Iterator[Array]) -> Iterator[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
 
 def check_file(path: Path) -> None:
     """AudioError unless `path` is a readable file with something in it."""
-    if path.is_dir():
-        raise AudioError(f"{path}: expected an audio file, found a folder. Name the files in it.")
-    if not path.exists():
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise AudioError(
             f"{path}: no such file. If its name has spaces, put it in quotes on a command line."
-        )
-    if not path.is_file():
+        ) from error
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed
+        reason = getattr(error, "strerror", error)
+        raise AudioError(f"{path}: it can't be opened: {reason}.") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise AudioError(f"{path}: expected an audio file, found a folder. Name the files in it.")
+    if not stat.S_ISREG(found.st_mode):
         raise AudioError(f"{path}: expected an audio file, found a device or a pipe.")
-    if not path.stat().st_size:
+    if not found.st_size:
         raise AudioError(f"{path}: expected an audio file, found an empty one (0 bytes).")
     if not os.access(path, os.R_OK):
         raise AudioError(f"{path}: no permission to read it. Check its owner and mode.")
@@ -47,6 +53,16 @@ def check_samples(wav: npt.NDArray[Any], name: str, start: int | None = None) ->
             f"{name}: expected finite samples, found {least}{count} NaN or infinite, the first at "
             f"sample {first}. Repair the audio, or export it again."
         )
+
+
+def check_rate(rate: float) -> None:
+    """ValueError unless `rate` is a whole number of Hz above 0."""
+    try:
+        fine = rate >= 1 and rate == int(rate)
+    except (TypeError, ValueError, OverflowError):  # a text, NaN, infinity
+        fine = False
+    if not fine:
+        raise ValueError(f"a sample rate must be a whole number of Hz above 0, got {rate!r}.")
 
 
 def unreadable(path: Path, reason: str = "", tool: str = "", advice: str = "") -> str:

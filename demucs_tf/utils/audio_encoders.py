@@ -8,21 +8,20 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from demucs_tf.errors import AudioError
+from demucs_tf.utils.audio_format import Format, Rounding
 
 Array = npt.NDArray[Any]
-Rounding = Literal["truncate", "round"]
 
 # RIFF counts in 32 bits what comes after its first 8 bytes: 50 bytes of header, perhaps a pad.
 WAV_BYTES = (1 << 32) - 1 - 51
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_OFFERED = '".wav" (16 or 24 bits, or float32), ".flac" (16 or 24 bits) or ".mp3"'
 
 
 class Encoder(Protocol):
@@ -35,39 +34,19 @@ class Encoder(Protocol):
         """Write what is missing, so that the file is complete."""
 
 
-def make_encoder(
-    file: BinaryIO,
-    suffix: str,
-    rate: int,
-    channels: int,
-    bits: int = 16,
-    as_float: bool = False,
-    bitrate: int = 320,
-    preset: int = 2,
-    rounding: Rounding = "truncate",
-) -> Encoder:
-    """The encoder for a file's suffix; see `demucs_tf.utils.audio_write.StemWriter`.
+def make_encoder(file: BinaryIO, form: Format, rate: int, channels: int) -> Encoder:
+    """The encoder of a format.
 
     Raises:
-        AudioError: the format can't have that rate or channel count.
-        ValueError: a format or a setting that is not offered.
+        AudioError: the format can't have that rate (Hz) or channel count.
     """
-    suffix = suffix.lower()
-    if rounding not in ("truncate", "round"):
-        raise ValueError(f'rounding must be "truncate" or "round", got {rounding!r}.')
-    if suffix == ".mp3" and not as_float:
-        return _Mp3(file, rate, channels, bitrate, preset, rounding)
-    if suffix == ".wav" and (as_float or bits in (16, 24)):
-        return _Wav(file, rate, channels, bits, as_float, rounding)
-    if suffix == ".flac" and bits in (16, 24) and not as_float:
-        return _Flac(file, rate, channels, bits, rounding)
-    wanted = f"{suffix!r}, {'float32' if as_float else f'{bits} bits'}"
-    raise ValueError(f"expected {_OFFERED}, got {wanted}.")
+    kind: Callable[..., Encoder] = _Wav if form.is_wav else _Mp3 if form.is_mp3 else _Flac
+    return kind(file, form, rate, channels)
 
 
-def check_wav_size(samples: int, bits: int, as_float: bool) -> None:
+def check_wav_size(samples: int, form: Format) -> None:
     """AudioError if a WAV can't hold so many samples (frames times channels)."""
-    size = samples * (4 if as_float else bits // 8)
+    size = samples * form.sample_bytes
     if size > WAV_BYTES:
         raise AudioError(f"a WAV file can't hold {size} bytes; write FLAC, or split the track.")
 
@@ -78,27 +57,17 @@ class _Wav:
     Reference: demucs/audio.py::encode_wav
     """
 
-    def __init__(
-        self,
-        file: BinaryIO,
-        rate: int,
-        channels: int,
-        bits: int,
-        as_float: bool,
-        rounding: Rounding,
-    ) -> None:
+    def __init__(self, file: BinaryIO, form: Format, rate: int, channels: int) -> None:
         self._file = file
+        self._format = form
         self._rate = rate
         self._channels = channels
-        self._bits = bits
-        self._as_float = as_float
-        self._rounding: Rounding = rounding
         self._samples = 0
         file.write(self._header())
 
     def write(self, block: Array) -> None:
         """Add samples; AudioError beyond 4 GiB."""
-        check_wav_size(self._samples + block.size, self._bits, self._as_float)
+        check_wav_size(self._samples + block.size, self._format)
         self._file.write(self._data(block))
         self._samples += block.size
 
@@ -110,42 +79,39 @@ class _Wav:
         self._file.seek(0, 2)
 
     def _data(self, block: Array) -> bytes:
-        if self._as_float:
+        if self._format.as_float:
             return block.T.astype("<f4").tobytes()
-        samples = integers(block, self._bits, self._rounding).T
-        if self._bits == 16:
+        samples = integers(block, self._format.bits, self._format.rounding).T
+        if self._format.bits == 16:
             return samples.astype("<i2", copy=False).tobytes()
         return samples.astype("<i4", order="C").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
 
     def _header(self) -> bytes:
-        bits = 32 if self._as_float else self._bits
-        frame = self._channels * bits // 8
-        kind = 3 if self._as_float else 1
+        width = self._format.sample_bytes
+        frame = self._channels * width
+        kind = 3 if self._format.as_float else 1
         chunks = b"fmt " + struct.pack(
-            "<IHHIIHH", 16, kind, self._channels, self._rate, self._rate * frame, frame, bits
+            "<IHHIIHH", 16, kind, self._channels, self._rate, self._rate * frame, frame, 8 * width
         )
-        if self._as_float:
+        if self._format.as_float:
             chunks += b"fact" + struct.pack("<II", 4, self._samples // self._channels)
         size = self._size()
         chunks += b"data" + struct.pack("<I", size)
         return b"RIFF" + struct.pack("<I", 4 + len(chunks) + size + size % 2) + b"WAVE" + chunks
 
     def _size(self) -> int:
-        return self._samples * (4 if self._as_float else self._bits // 8)
+        return self._samples * self._format.sample_bytes
 
 
 class _Flac:
     """FLAC by libsndfile."""
 
-    def __init__(
-        self, file: BinaryIO, rate: int, channels: int, bits: int, rounding: Rounding
-    ) -> None:
-        self._bits = bits
-        self._rounding: Rounding = rounding
+    def __init__(self, file: BinaryIO, form: Format, rate: int, channels: int) -> None:
+        self._format = form
         self._target = _Remembering(file)
         try:
             self._file = soundfile.SoundFile(
-                self._target, "w", rate, channels, f"PCM_{bits}", format="FLAC"
+                self._target, "w", rate, channels, f"PCM_{form.bits}", format="FLAC"
             )
         except soundfile.LibsndfileError as error:
             self._target.check()
@@ -156,7 +122,7 @@ class _Flac:
 
     def write(self, block: Array) -> None:
         """Add samples."""
-        self._call(self._file.write, integers(block, self._bits, self._rounding).T)
+        self._call(self._file.write, integers(block, self._format.bits, self._format.rounding).T)
 
     def close(self) -> None:
         """Flush, and state length and checksum in the header."""
@@ -213,31 +179,19 @@ class _Mp3:
     Reference: demucs/audio.py::encode_mp3
     """
 
-    def __init__(
-        self,
-        file: BinaryIO,
-        rate: int,
-        channels: int,
-        bitrate: int,
-        preset: int,
-        rounding: Rounding,
-    ) -> None:
-        if not 8 <= bitrate <= 320:
-            raise ValueError(f"bitrate must be 8 to 320 kbit/s, got {bitrate}.")
-        if not 2 <= preset <= 7:
-            raise ValueError(f"preset must be 2 (best) to 7 (fastest), got {preset}.")
+    def __init__(self, file: BinaryIO, form: Format, rate: int, channels: int) -> None:
         if rate not in _MP3_RATES:  # LAME would resample
             rates = ", ".join(map(str, _MP3_RATES))
             raise AudioError(f"MP3 has {rates} Hz, not {rate}. Write WAV or FLAC.")
         if channels > 2:
             raise AudioError(f"MP3 has 1 or 2 channels, not {channels}. Write WAV or FLAC.")
         self._file = file
-        self._rounding: Rounding = rounding
+        self._rounding: Rounding = form.rounding
         self._encoder = _lame()
-        self._encoder.set_bit_rate(bitrate)
+        self._encoder.set_bit_rate(form.bitrate)
         self._encoder.set_in_sample_rate(rate)
         self._encoder.set_channels(channels)
-        self._encoder.set_quality(preset)
+        self._encoder.set_quality(form.preset)
         self._encoder.silence()
 
     def write(self, block: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -167,7 +168,7 @@ class _Sndfile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = soundfile.SoundFile(path)
+        self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         if self._file.frames > UNKNOWN_LENGTH:

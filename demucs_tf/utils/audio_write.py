@@ -8,27 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.audio_checks import check_samples, not_written
-from demucs_tf.utils.audio_encoders import Encoder, Rounding, check_wav_size, make_encoder
+from demucs_tf.utils.audio_checks import check_rate, check_samples, not_written
+from demucs_tf.utils.audio_encoders import Encoder, check_wav_size, make_encoder
+from demucs_tf.utils.audio_format import ClipMode, Format, check_clip
 from demucs_tf.utils.blocks import BLOCK, blocks_of
 from demucs_tf.utils.closing import Closing
 from demucs_tf.utils.files import write_whole
 
 Array = npt.NDArray[Any]
-ClipMode = Literal["rescale", "clamp", "tanh", "none"]
 
 
-def prevent_clip(wav: Array, mode: ClipMode = "rescale") -> Array:
+def prevent_clip(wav: Array, mode: ClipMode | None = "rescale") -> Array:
     """Bring samples into [-1, 1] before they are written.
 
     "rescale" divides by 1.01 times the peak if that is above 1. "clamp" cuts at 0.99. "tanh"
-    bends everything. "none" leaves `wav` alone.
+    bends everything. "none" or None leaves `wav` alone.
     QUIRK demucs/audio.py:287: "rescale" takes each stem on its own, so relative levels change.
 
     Raises:
@@ -36,16 +36,11 @@ def prevent_clip(wav: Array, mode: ClipMode = "rescale") -> Array:
 
     Reference: demucs/audio.py::prevent_clip
     """
+    mode = mode or "none"
     check_clip(mode)
     if mode == "rescale":
         return wav / _divisor(_peak(wav), wav.dtype)
     return _clipped(wav, mode)
-
-
-def check_clip(mode: str) -> None:
-    """ValueError for a mode that `prevent_clip` does not know."""
-    if mode not in ("rescale", "clamp", "tanh", "none"):
-        raise ValueError(f'clip must be "rescale", "clamp", "tanh" or "none", got {mode!r}.')
 
 
 def _clipped(wav: Array, mode: ClipMode) -> Array:
@@ -66,31 +61,23 @@ def _divisor(peak: Any, dtype: np.dtype[Any]) -> Any:
 class StemWriter(Closing):
     """Write one audio file block by block, in memory that does not grow with its length.
 
-    The bytes are those that `write_audio` writes of the joined blocks. As a context manager it
+    The bytes are those that `encode_audio` gives for the joined blocks. As a context manager it
     closes the file, or after an exception removes it.
 
-    With `clip` "rescale" the gain is known only at the end: samples wait in a nameless file in
+    With clip "rescale" the gain is known only at the end: samples wait in a nameless file in
     `scratch`, 4 or 8 bytes each, and are encoded by `close`.
 
     Args:
-        path: what is written, a temporary name that the caller renames. Its suffix, ".wav",
-            ".flac" or ".mp3", is the format.
+        path: what is written, a temporary name that the caller renames.
         rate: in Hz.
         channels: A.
-        clip: see `prevent_clip`. Integers are clamped to [-1, 1] in any case.
-        bits: 16 or 24, of integer samples; MP3 takes 16.
-        as_float: float32 samples, WAV only. With clip "none" they are written as they are;
-            the reference clamps them (demucs/audio.py:240).
-        bitrate: of an MP3, in kbit/s.
-        preset: of an MP3, from 2, the best, to 7, the fastest.
-        rounding: "truncate" cuts integer samples off towards zero, as the reference; "round"
-            takes the nearest.
+        form: the format; None: what the path's suffix says, with the defaults of `Format`.
         scratch: a folder on a disk with room, for "rescale".
         name: what messages call the file; None: `path`.
 
     Raises:
         AudioError: the file can't be made, or its format can't have that rate or channel count.
-        ValueError: a format or a setting that is not offered.
+        ValueError: a suffix that is not offered.
 
     Reference: demucs/audio.py::save_audio
     """
@@ -100,22 +87,15 @@ class StemWriter(Closing):
         path: str | PathLike[str],
         rate: int,
         channels: int,
+        form: Format | None = None,
         *,
-        clip: ClipMode = "rescale",
-        bits: int = 16,
-        as_float: bool = False,
-        bitrate: int = 320,
-        preset: int = 2,
-        rounding: Rounding = "truncate",
         scratch: Path,
         name: Path | None = None,
     ) -> None:
-        check_clip(clip)
         self._path = Path(path)
         self._name = self._path if name is None else name
         self._channels = channels
-        self._clip: ClipMode = clip
-        self._wav = (bits, as_float) if self._path.suffix.lower() == ".wav" else None
+        self._format = Format(self._path.suffix) if form is None else form
         self._frames = 0
         self._peak: Any = 0
         self._dtype: np.dtype[Any] | None = None
@@ -123,11 +103,8 @@ class StemWriter(Closing):
         self._file: IO[bytes] | None = None
         with self._cleaning():
             self._file = self._path.open("wb")
-            self._encoder: Encoder = make_encoder(
-                self._file, self._path.suffix, rate, channels, bits, as_float, bitrate, preset,
-                rounding,
-            )  # fmt: skip
-        if clip == "rescale":
+            self._encoder: Encoder = make_encoder(self._file, self._format, rate, channels)
+        if self._format.clip == "rescale":
             with self._cleaning(scratch):
                 self._spool = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
         self._scratch = scratch
@@ -144,9 +121,9 @@ class StemWriter(Closing):
         with self._cleaning():
             check_samples(block, str(self._name), self._frames)
             if self._spool is None:
-                self._encoder.write(_clipped(block, self._clip))
-            elif self._wav is not None:
-                check_wav_size((self._frames + block.shape[1]) * self._channels, *self._wav)
+                self._encoder.write(_clipped(block, self._format.clip))
+            elif self._format.is_wav:
+                check_wav_size((self._frames + block.shape[1]) * self._channels, self._format)
         if self._spool is not None:
             with self._cleaning(self._scratch):
                 self._spool.write(block.T.tobytes())
@@ -156,15 +133,17 @@ class StemWriter(Closing):
     def _check(self, block: Array) -> None:
         if self._file is None:
             raise ValueError(f"{self._name}: write() after close() or abort().")
-        if self._dtype is None:
-            self._dtype = block.dtype
-        if block.ndim != 2 or block.shape[0] != self._channels or block.dtype != self._dtype:
+        wanted = "float32 or float64" if self._dtype is None else str(self._dtype)
+        if (
+            block.ndim != 2
+            or block.shape[0] != self._channels
+            or block.dtype.name not in wanted.split(" or ")
+        ):
             raise ValueError(
-                f"{self._name}: expected {self._dtype} ({self._channels} channels, samples), got "
+                f"{self._name}: expected {wanted} ({self._channels} channels, samples), got "
                 f"{block.dtype} {block.shape}."
             )
-        if block.dtype.kind != "f":
-            raise ValueError(f"{self._name}: expected floating point, got {block.dtype}.")
+        self._dtype = block.dtype
 
     def close(self) -> None:
         """Finish the file. After `close` or `abort` it does nothing.
@@ -218,77 +197,35 @@ class StemWriter(Closing):
             raise
 
 
-def encode_audio(
-    wav: Array,
-    rate: int,
-    suffix: str,
-    clip: ClipMode = "rescale",
-    bits: int = 16,
-    as_float: bool = False,
-    bitrate: int = 320,
-    preset: int = 2,
-    rounding: Rounding = "truncate",
-) -> memoryview:
+def encode_audio(wav: Array, rate: int, form: Format) -> memoryview:
     """The bytes of an audio file.
 
     Args:
-        wav: floating point (A, T).
+        wav: float32 or float64 (A, T).
         rate: sample rate in Hz.
-        suffix: ".wav", ".flac" or ".mp3".
-        clip, bits, as_float, bitrate, preset, rounding: see `StemWriter`.
+        form: the format.
 
     Raises:
         AudioError: NaN or infinite samples, more than a WAV can hold, or a rate or channel count
             that the format can't have.
-        ValueError: a format that is not offered.
+        ValueError: another shape or dtype.
 
     Reference: demucs/audio.py::save_audio
     """
-    check_clip(clip)
-    if wav.ndim != 2 or wav.dtype.kind != "f":
+    if wav.ndim != 2 or wav.dtype.name not in ("float32", "float64"):
         raise ValueError(
-            f"expected floating point (channels, samples), got {wav.dtype} {wav.shape}."
+            f"expected float32 or float64 (channels, samples), got {wav.dtype} {wav.shape}."
         )
     buffer = io.BytesIO()
-    encoder = make_encoder(
-        buffer, suffix, rate, len(wav), bits, as_float, bitrate, preset, rounding
-    )
+    encoder = make_encoder(buffer, form, rate, len(wav))
     check_samples(wav, "output")
-    if suffix.lower() == ".wav":
-        check_wav_size(wav.size, bits, as_float)
-    divisor = _divisor(_peak(wav), wav.dtype) if clip == "rescale" else None
+    if form.is_wav:
+        check_wav_size(wav.size, form)
+    divisor = _divisor(_peak(wav), wav.dtype) if form.clip == "rescale" else None
     for block in blocks_of(wav):
-        encoder.write(_clipped(block, clip) if divisor is None else block / divisor)
+        encoder.write(_clipped(block, form.clip) if divisor is None else block / divisor)
     encoder.close()
     return buffer.getbuffer()
-
-
-def write_audio(
-    path: str | PathLike[str],
-    wav: Array,
-    rate: int,
-    clip: ClipMode = "rescale",
-    bits: int = 16,
-    as_float: bool = False,
-    bitrate: int = 320,
-    preset: int = 2,
-    rounding: Rounding = "truncate",
-) -> None:
-    """Write `wav` (A, T) to a .wav, .flac or .mp3 file, whole or not at all; see `encode_audio`.
-
-    Raises:
-        AudioError: as `encode_audio`; no such folder, not writable, disk full.
-        ValueError: a format that is not offered.
-
-    Reference: demucs/audio.py::save_audio
-    """
-    path = Path(path)
-    data = encode_audio(wav, rate, path.suffix, clip, bits, as_float, bitrate, preset, rounding)
-    try:
-        with write_whole(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise AudioError(not_written(path, error)) from error
 
 
 def save_audio(
@@ -296,22 +233,41 @@ def save_audio(
     path: str | PathLike[str],
     samplerate: int,
     bitrate: int = 320,
-    clip: ClipMode = "rescale",
+    clip: ClipMode | None = "rescale",
     bits_per_sample: int = 16,
     as_float: bool = False,
     preset: int = 2,
 ) -> None:
-    """Write `wav` (A, T) to a .wav, .flac or .mp3 file, as `demucs.api.save_audio`.
+    """Write a .wav, .flac or .mp3 file, as `demucs.api.save_audio`, but whole or not at all.
 
-    Whole or not at all. See `write_audio`, and `StemWriter` for the arguments; with `as_float`,
-    `bits_per_sample` does not matter.
+    Args:
+        wav: float32 or float64 (A, T).
+        path: of the file.
+        samplerate: in Hz.
+        bitrate, clip, as_float, preset: see `demucs_tf.utils.audio_format.Format`.
+        bits_per_sample: its `bits`; with `as_float` it does not matter.
 
     Raises:
         AudioError: NaN or infinite samples, no such folder, not writable, disk full, or a rate or
             channel count that the format can't have.
-        ValueError: a format that is not offered.
+        ValueError: a format that is not offered, another shape or dtype, or a rate that is no
+            whole number above 0.
 
     Reference: demucs/audio.py::save_audio
     """
-    wav = np.asarray(wav)
-    write_audio(path, wav, samplerate, clip, bits_per_sample, as_float, bitrate, preset)
+    path = Path(path)
+    check_rate(samplerate)
+    form = Format(
+        path.suffix,
+        bits=bits_per_sample,
+        as_float=as_float,
+        bitrate=bitrate,
+        preset=preset,
+        clip=clip or "none",
+    )
+    data = encode_audio(np.asarray(wav), int(samplerate), form)
+    try:
+        with write_whole(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise AudioError(not_written(path, error)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,7 +88,7 @@ def _read_vint(file: BinaryIO) -> int | None:
 
 def _cut_asf(file: BinaryIO, size: int) -> str:
     """The header object holds others; the one of file properties has the size of the file."""
-    _, length = struct.unpack("<16sQ", file.read(24))
+    length = int.from_bytes(file.read(24)[16:], "little")
     header = file.read(min(length, 1 << 20))
     place = header.find(_ASF_FILE)
     if place < 0 or len(header) < place + 92:

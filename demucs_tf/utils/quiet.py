@@ -15,7 +15,7 @@ def quiet(*, unless: bool = False) -> Iterator[None]:
     TensorFlow does when it is imported, whatever TF_CPP_MIN_LOG_LEVEL says, and libmpg123, with
     which libsndfile reads MP3, when a file is odd. What matters of it is an exception as well.
     """
-    if unless:
+    if unless or sys.stderr is None:
         yield
         return
     sys.stderr.flush()
@@ -27,3 +27,10 @@ def quiet(*, unless: bool = False) -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
+
+
+def mute_stdout() -> None:
+    """Let nothing more be written to a pipe that nobody reads from."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ Array = npt.NDArray[Any]
 # Of the windows that are multiplied at once: 4 MB in float32. With a fourth of it, threads that
 # wait for each other take twice the time.
 _WINDOW_NUMBERS = 1 << 20
-_KERNEL_NUMBERS = 1 << 27  # of the filter: 512 MB
+# Of the filter: 512 MB in float32, and several times that while it is made.
+_KERNEL_NUMBERS = 1 << 27
 
 
 class Resampler:
@@ -55,9 +57,7 @@ class Resampler:
         self._prepare()
 
     def _prepare(self) -> None:
-        from demucs_tf.layers.resample import sinc_kernel
-
-        self._filters = sinc_kernel(self._old, self._new).T.astype(self._dtype)  # (K, phases)
+        self._filters = _filters(self._old, self._new, self._dtype)
         taps = len(self._filters)
         self._width = (taps - self._old) // 2
         self._step = max(1, _WINDOW_NUMBERS // taps)  # windows in one product
@@ -141,6 +141,14 @@ class Resampler:
 
     def _nothing(self) -> Array:
         return np.empty((self._channels, 0), self._dtype)
+
+
+@lru_cache(maxsize=4)
+def _filters(old_rate: int, new_rate: int, dtype: np.dtype[Any]) -> Array:
+    """(K, phases), shared by all who convert between the same rates."""
+    from demucs_tf.layers.resample import sinc_kernel
+
+    return sinc_kernel(old_rate, new_rate).T.astype(dtype)
 
 
 def resampled_length(length: int, old_rate: int, new_rate: int) -> int:

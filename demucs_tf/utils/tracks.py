@@ -34,24 +34,30 @@ def find_tracks(
     - A pattern with *, ? or [ that is no file gives the audio files and folders that match,
       sorted; ** matches any folders.
 
-    A file from a folder or a pattern that is there already is left out.
+    A file that is there already is left out.
 
     Args:
         arguments: files, folders and patterns.
-        skip: folders in which nothing is looked for, as the one for the stems.
+        skip: folders, as the one for the stems, in which nothing is looked for; each counts only
+            for those arguments that it lies in.
         failed: what to call with an argument without audio files, and go on; None: raise.
 
     Raises:
         AudioError: a folder or a pattern without audio files.
     """
     paths = [Path(argument) for argument in arguments]
-    skipped = {folder.resolve() for folder in skip}
-    seen = {path.resolve() for path in paths if not _is_many(path)}
+    left_out = [folder.resolve() for folder in skip]
+    named = {path.resolve() for path in paths if not _is_many(path)}
+    seen: set[Path] = set()
     tracks: list[Path] = []
     for path in paths:
         if not _is_many(path):
-            tracks.append(path)
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                tracks.append(path)
             continue
+        inside = _base(path).resolve()
+        skipped = {folder for folder in left_out if inside in folder.parents}
         found = list(_in_folder(path, skipped) if path.is_dir() else _matches(path, skipped))
         if not found:
             error = AudioError(_nothing(path))
@@ -59,14 +65,22 @@ def find_tracks(
                 raise error
             failed(path, error)
         for track in found:
-            if track.resolve() not in seen:
+            if track.resolve() not in seen | named:
                 seen.add(track.resolve())
                 tracks.append(track)
     return tracks
 
 
 def _is_many(path: Path) -> bool:
-    return path.is_dir() or (glob.has_magic(str(path)) and not path.exists())
+    # Not Path's own, which may raise for a name that is too long.
+    return os.path.isdir(path) or (glob.has_magic(str(path)) and not os.path.exists(path))
+
+
+def _base(path: Path) -> Path:
+    """The folder below which everything lies that is meant."""
+    while glob.has_magic(str(path)) and not os.path.exists(path):
+        path = path.parent
+    return path
 
 
 def _in_folder(folder: Path, skipped: set[Path]) -> Iterator[Path]:
