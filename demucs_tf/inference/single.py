@@ -194,29 +194,24 @@ class Job:
         Reference: demucs/apply.py:305-310
         """
         segment = self.settings.segment
-        valid_length = getattr(self.model, "valid_length", None)
         if segment is not None and hasattr(self.model, "training_length"):
             length = int(segment * self.model.samplerate)
-            self._refuse_longer_than_trained(length)
+            self._asked(length, "choose a segment")
             return length
+        return self._asked(length, "separate it with split=True, in segments")
+
+    def _asked(self, length: int, advice: str) -> int:
+        """What the model wants its input to be padded to; ValueError if `length` is too long."""
+        valid_length = getattr(self.model, "valid_length", None)
         if valid_length is None:
             return length
         try:
             return int(valid_length(length))
         except ValueError as error:
             raise ValueError(
-                f"{length} samples at once are too many for this model: separate them with "
-                f"split=True, in segments of at most {float(self.model.segment):g} s."
-            ) from error
-
-    def _refuse_longer_than_trained(self, length: int) -> None:
-        try:
-            self.model.valid_length(length)  # type: ignore[attr-defined]
-        except ValueError as error:
-            raise ValueError(
                 f"Given length {length} is longer than training length "
-                f"{self.model.training_length}: "  # type: ignore[attr-defined]
-                f"choose a segment of at most {float(self.model.segment):g} s."
+                f"{int(self.model.segment * self.model.samplerate)}: {advice} of at most "
+                f"{float(self.model.segment):g} s."
             ) from error
 
     def _notify(self, state: str, offset: int, shift_idx: int) -> None:
