@@ -14,6 +14,7 @@ import platformdirs
 from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.files import write_whole
+from demucs_tf.utils.text import reason_of
 
 CACHE_VARIABLE = "DEMUCS_TF_CACHE"
 _BLOCK = 2**20
@@ -55,7 +56,7 @@ def check_name(path: Path, checksum: str) -> str:
     try:
         found = sha256(path)
     except OSError as error:
-        raise CheckpointError(f"{path}: can't be read ({error.strerror or error}).") from error
+        raise CheckpointError(f"{path}: can't be read ({reason_of(error)}).") from error
     if not found.startswith(checksum.lower()):
         raise CheckpointError(
             f"{path}: expected a file whose SHA-256 starts with {checksum}, found {found}. The "
@@ -128,7 +129,7 @@ def _read_records() -> dict[str, str]:
         return {}
     except OSError as error:
         raise CheckpointError(
-            f"{path}: the records of checksums can't be read ({error.strerror or error})."
+            f"{path}: the records of checksums can't be read ({reason_of(error)})."
         ) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from demucs_tf.checkpoints.checksums import check_name
 from demucs_tf.checkpoints.names import not_there
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.utils.text import reason_of
 
 SUFFIXES = (".th", ".safetensors")
 
@@ -58,10 +59,9 @@ def scan(root: Path) -> Folder:
     try:
         files = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_file())
     except (OSError, ValueError) as error:  # ValueError: no path at all, as one with a zero byte
-        reason = getattr(error, "strerror", None) or error
         raise ModelNotFoundError(
-            f"{root}: wanted a folder of models, which can't be read ({reason}). Check the path "
-            "given as --repo or repo."
+            f"{root}: wanted a folder of models, which can't be read ({reason_of(error)}). "
+            "Check the path given as --repo or repo."
         ) from error
     folder = Folder(root, {}, {}, {})
     for path in files:

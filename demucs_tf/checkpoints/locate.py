@@ -17,6 +17,7 @@ from demucs_tf.checkpoints.names import not_there
 from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.checkpoints.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.utils.text import reason_of
 
 _log = logging.getLogger("demucs_tf")
 
@@ -69,8 +70,7 @@ def _from_file(path: Path) -> Located:
             f"{path}: no such file. Check the path of the checkpoint."
         ) from error
     except (OSError, ValueError) as error:  # a closed folder, a name that is none
-        reason = getattr(error, "strerror", None) or error
-        raise ModelNotFoundError(f"{path}: it can't be opened ({reason}).") from error
+        raise ModelNotFoundError(f"{path}: it can't be opened ({reason_of(error)}).") from error
     if path.suffix == ".yaml":
         bag = read_bag(path)
         return _bag_in(folder.scan(path.parent), name, bag)

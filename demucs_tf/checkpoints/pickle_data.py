@@ -19,9 +19,9 @@ from demucs_tf.utils.text import escaped
 
 # A package of the largest published model is 100 kB of pickle and 20,000 opcodes.
 MAX_BYTES = 8 * 2**20
+MAX_OPCODES = 500_000
 # Below it no two whole numbers have the same hash, so that no dictionary gets slow.
 _MAX_KEY = 2**60
-MAX_OPCODES = 500_000
 
 
 @dataclass(frozen=True)

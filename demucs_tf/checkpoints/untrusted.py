@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from demucs_tf.checkpoints.pickle_data import shown
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
-from demucs_tf.utils.text import printable
+from demucs_tf.utils.text import printable, reason_of
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +56,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         ) from error
     except OSError as error:
         raise CheckpointError(
-            f"{path}: the checkpoint can't be read ({error.strerror or error})."
+            f"{path}: the checkpoint can't be read ({reason_of(error)})."
         ) from error
     except zipfile.BadZipFile as error:
         raise CheckpointError(

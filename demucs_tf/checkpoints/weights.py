@@ -107,7 +107,6 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
     """
     variables = list(variables_with_rules(model))
     state = rename_v2_keys(state, {key for key, *_ in variables})
-    largest = np.finfo(str(model.compute_dtype)).max
     found, missing, misshapen, mistyped, oversized = [], [], [], [], []
     for key, variable, transform in variables:
         if key not in state:
@@ -119,7 +118,7 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
             misshapen.append(f"{key}: expected {wanted}, found {array.shape}")
         elif not np.issubdtype(array.dtype, np.floating):
             mistyped.append(f"{key}: expected floating point, found {array.dtype}")
-        elif np.isfinite(array).all() and np.abs(array).max(initial=0) > largest:
+        elif _is_too_large(array, np.dtype(model.compute_dtype)):
             oversized.append(key)
         else:
             found.append((key, variable, transform.forward(array)))
@@ -143,6 +142,14 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
         )
     for _, variable, array in found:
         variable.assign(array.astype(str(model.compute_dtype)))
+
+
+def _is_too_large(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether finite numbers would become infinite; only narrower types need a look."""
+    if array.dtype.itemsize <= dtype.itemsize:
+        return False
+    finite = bool(np.isfinite(array).all())
+    return finite and bool(np.abs(array).max(initial=0) > np.finfo(dtype).max)
 
 
 def _listed(keys: list[str]) -> str:

@@ -14,6 +14,7 @@ from demucs_tf import __version__
 from demucs_tf.cli.errors import report_error
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.files import write_whole
+from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.
 _NOT_SETTINGS = ("run", "parser", "tracks", "report", "verbose", "debug", "list_models", "resume")
@@ -69,8 +70,9 @@ class Report:
         try:
             self._write()
         except OSError as error:
-            reason = error.strerror or error
-            raise AudioError(f"{self._path}: can't write the report: {reason}.") from error
+            raise AudioError(
+                f"{self._path}: can't write the report: {reason_of(error)}."
+            ) from error
         return 1 if any(track["status"] == "failed" for track in self._tracks) else 0
 
     def _add(self, track: Path, status: str, **more: Any) -> None:

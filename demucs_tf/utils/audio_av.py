@@ -12,7 +12,7 @@ import numpy.typing as npt
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.audio_checks import damaged, unreadable
 from demucs_tf.utils.containers import CONTAINERS
-from demucs_tf.utils.text import escaped
+from demucs_tf.utils.text import escaped, reason_of
 
 Array = npt.NDArray[Any]
 
@@ -114,6 +114,6 @@ class AvDecoder:
 
 
 def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
+    text = reason_of(error)
     # FFmpeg finds an argument invalid if a format is not on the list.
     return "FFmpeg: " + ("a format that is not read" if "argument" in text else escaped(text))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.errors import AudioError
+from demucs_tf.utils.text import reason_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,8 +23,7 @@ def check_file(path: Path) -> None:
             f"{path}: no such file. If its name has spaces, put it in quotes on a command line."
         ) from error
     except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed
-        reason = getattr(error, "strerror", error)
-        raise AudioError(f"{path}: it can't be opened: {reason}.") from error
+        raise AudioError(f"{path}: it can't be opened: {reason_of(error)}.") from error
     if stat.S_ISDIR(found.st_mode):
         raise AudioError(f"{path}: expected an audio file, found a folder. Name the files in it.")
     if not stat.S_ISREG(found.st_mode):
@@ -86,5 +86,4 @@ def damaged(path: Path, reason: str) -> str:
 
 def not_written(path: Path, error: OSError) -> str:
     """What to say when `path` could not be written."""
-    reason = error.strerror or str(error)
-    return f"{path}: can't write it: {reason}. Free some space, or choose another folder."
+    return f"{path}: can't write it: {reason_of(error)}. Free some space, or choose another folder."

@@ -186,7 +186,7 @@ class _Mp3:
         if channels > 2:
             raise AudioError(f"MP3 has 1 or 2 channels, not {channels}. Write WAV or FLAC.")
         self._file = file
-        self._rounding: Rounding = form.rounding
+        self._format = form
         self._encoder = _lame()
         self._encoder.set_bit_rate(form.bitrate)
         self._encoder.set_in_sample_rate(rate)
@@ -196,7 +196,7 @@ class _Mp3:
 
     def write(self, block: Array) -> None:
         """Add samples."""
-        samples = integers(block, 16, self._rounding).T
+        samples = integers(block, 16, self._format.rounding).T
         self._file.write(self._encoder.encode(samples.tobytes()))
 
     def close(self) -> None:

@@ -24,3 +24,8 @@ _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 120
 def brief(value: object) -> str:
     """The `repr` of a value, with dots for what is long or many: it may be of any size."""
     return _BRIEF.repr(value)
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, without the path that an OSError repeats."""
+    return getattr(error, "strerror", None) or str(error)

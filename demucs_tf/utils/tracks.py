@@ -48,13 +48,14 @@ def find_tracks(
     paths = [Path(argument) for argument in arguments]
     left_out = [folder.resolve() for folder in skip]
     named = {path.resolve() for path in paths if not _is_many(path)}
-    seen: set[Path] = set()
-    tracks: list[Path] = []
+    tracks: dict[Path, Path] = {}
+
+    def add(track: Path) -> None:
+        tracks.setdefault(track.resolve(), track)
+
     for path in paths:
         if not _is_many(path):
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
-                tracks.append(path)
+            add(path)
             continue
         inside = _base(path).resolve()
         skipped = {folder for folder in left_out if inside in folder.parents}
@@ -65,20 +66,23 @@ def find_tracks(
                 raise error
             failed(path, error)
         for track in found:
-            if track.resolve() not in seen | named:
-                seen.add(track.resolve())
-                tracks.append(track)
-    return tracks
+            if track.resolve() not in named:
+                add(track)
+    return list(tracks.values())
 
 
 def _is_many(path: Path) -> bool:
-    # Not Path's own, which may raise for a name that is too long.
-    return os.path.isdir(path) or (glob.has_magic(str(path)) and not os.path.exists(path))
+    return os.path.isdir(path) or _is_pattern(path)
+
+
+def _is_pattern(path: Path) -> bool:
+    # Path's own `exists` may raise for a name that is too long, as `is_dir` may above.
+    return glob.has_magic(str(path)) and not os.path.exists(path)
 
 
 def _base(path: Path) -> Path:
     """The folder below which everything lies that is meant."""
-    while glob.has_magic(str(path)) and not os.path.exists(path):
+    while _is_pattern(path):
         path = path.parent
     return path
 
