@@ -44,7 +44,7 @@ parity: $(VENV)/.developer
 live: $(VENV)/.developer
 	$(BIN)/pytest tests -m live --live -n 2
 	$(BIN)/pytest parity -m live --live
-	$(BIN)/pytest parity/test_live.py --live --full -k "full_size and float32 and demucs-full and not ht"
+	$(BIN)/pytest parity/tests/test_live.py --live --full -k "full_size and float32 and demucs-full and not ht"
 
 full: $(VENV)/.developer
 	$(BIN)/pytest tests parity -m full --live --full

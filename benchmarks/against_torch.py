@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare import snr_db
+from parity.core.compare import snr_db
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.compare import compare
+from parity.core.compare import compare
 
 SECONDS = 4
 # A chunk of the same sum in another order of operations: XLA fuses, eager does not.

@@ -16,17 +16,17 @@ from demucs_tf.errors import (
 )
 
 if TYPE_CHECKING:
+    from demucs_tf.audio.writer import save_audio
     from demucs_tf.checkpoints.from_torch import from_torch
-    from demucs_tf.checkpoints.listing import list_models
     from demucs_tf.checkpoints.load import load_model
     from demucs_tf.checkpoints.save import save_model
+    from demucs_tf.checkpoints.sources.listing import list_models
     from demucs_tf.inference.apply import apply_model
     from demucs_tf.inference.separator import Separator
     from demucs_tf.models.bag import BagOfModels
     from demucs_tf.models.demucs import DemucsTF
     from demucs_tf.models.hdemucs import HDemucsTF
     from demucs_tf.models.htdemucs import HTDemucsTF
-    from demucs_tf.utils.audio_write import save_audio
 
 __version__ = "0.1.0"
 
@@ -57,9 +57,9 @@ _LAZY = {
     "Separator": "demucs_tf.inference.separator",
     "apply_model": "demucs_tf.inference.apply",
     "from_torch": "demucs_tf.checkpoints.from_torch",
-    "list_models": "demucs_tf.checkpoints.listing",
+    "list_models": "demucs_tf.checkpoints.sources.listing",
     "load_model": "demucs_tf.checkpoints.load",
-    "save_audio": "demucs_tf.utils.audio_write",
+    "save_audio": "demucs_tf.audio.writer",
     "save_model": "demucs_tf.checkpoints.save",
 }
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import demucs_tf
-from demucs_tf.utils.audio import read_audio
+from demucs_tf.audio.reader import read_audio
 from demucs_tf.utils.quiet import quiet
 
 PIECE = Path(__file__).with_name("piece.flac")

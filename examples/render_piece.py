@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from parity.signals import piece
+from parity.cases.signals import piece
 
 RATE = 44100
 SECONDS = 12.0

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import demucs_tf
-from demucs_tf.utils.audio import StemWriter, open_audio
+from demucs_tf.audio.reader import open_audio
+from demucs_tf.audio.writer import StemWriter
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity.result import ParityError, Record, Result
+from parity.core.result import ParityError, Record, Result
 
 __all__ = ["ParityError", "Record", "Result", "check"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "check":
-        from parity.checking import check
+        from parity.core.checking import check
 
         return check
     raise AttributeError(f"module 'parity' has no attribute {name!r}")

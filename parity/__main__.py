@@ -15,7 +15,7 @@ from pathlib import Path
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.quiet import quiet
 from parity.cases import Case
-from parity.result import ParityError, Result
+from parity.core.result import ParityError, Result
 
 # Which extra a module comes with.
 EXTRAS = {
@@ -133,7 +133,7 @@ def _add_case(parser: argparse.ArgumentParser) -> None:
 
 
 def _capture(options: argparse.Namespace) -> int:
-    from parity import golden
+    from parity.core import golden
     from parity.run import live_expected, select
 
     cases = select(options.cases)
@@ -147,7 +147,7 @@ def _capture(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from parity import text
+    from parity.report import text
 
     results: list[Result] = []
     for result in _results(options):
@@ -212,9 +212,9 @@ def _mutate(options: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from demucs_tf.utils.files import write_whole
-    from parity.faults import FAULTS
-    from parity.mutate import mutate
+    from demucs_tf.utils.atomic import write_whole
+    from parity.faults.demucs import FAULTS
+    from parity.faults.mutate import mutate
     from parity.run import matches
 
     chosen = [
@@ -240,8 +240,8 @@ def _mutate(options: argparse.Namespace) -> int:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    from parity import gate
-    from parity.result import read_json
+    from parity.core import gate
+    from parity.core.result import read_json
 
     results = read_json(options.result)
     if options.update:
@@ -254,20 +254,20 @@ def _gate(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from parity.result import read_json
+    from parity.core.result import read_json
 
     _write(read_json(options.result), None, options.html)
     return 0
 
 
 def _write(results: Sequence[Result], json_path: Path | None, html_path: Path | None) -> None:
-    from parity.result import write_json
+    from parity.core.result import write_json
 
     if json_path:
         write_json(json_path, results)
         print(f"results: {json_path}")
     if html_path:
-        from parity.report import write_html
+        from parity.report.html import write_html
 
         write_html(html_path, results)
         print(f"report: {html_path}")

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy.typing as npt
 
-from parity import golden, signals
-from parity.applying import apply_port
-from parity.cases import CASES, Case
-from parity.checking import Modes, check_expected, check_outputs
-from parity.compare import UNIT_ROUNDOFF, compare, relative_l2
-from parity.events import Event, Expected
-from parity.port import Engine
-from parity.result import ParityError, Result
-from parity.seeding import seed_module, seeded_state, state_hash
+from parity.cases import CASES, Case, signals
+from parity.core import golden
+from parity.core.capture.port import Engine
+from parity.core.checking import Modes, check_expected, check_outputs
+from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
+from parity.core.events import Event, Expected
+from parity.core.result import ParityError, Result
+from parity.core.seeding import seed_module, seeded_state, state_hash
+from parity.demucs.whole_track import apply_port
 
 Array = npt.NDArray[Any]
 
@@ -107,7 +107,7 @@ def _load_reference(checkpoint: Path) -> Any:
 
 
 def label(case: str, path: str, owner: str) -> str:
-    """What a `-k` expression is matched against; the ids of `parity/test_layers.py` as well.
+    """What a `-k` expression is matched against; the ids of `parity/tests/test_layers.py` as well.
 
     A parameter's path is its key in the state, and its class is "".
     """
@@ -133,9 +133,9 @@ def run_own(
         ParityError: no file that the reference reads, or `seconds` is no length.
         DemucsTFError: a file is missing or damaged.
     """
-    from demucs_tf.checkpoints.files import read_model
-    from demucs_tf.utils.audio import read_audio
-    from demucs_tf.utils.audio_convert import convert_audio
+    from demucs_tf.audio.convert import convert_audio
+    from demucs_tf.audio.reader import read_audio
+    from demucs_tf.checkpoints.assemble import read_model
 
     if not 0 < seconds < math.inf:
         raise ParityError(f"--seconds: expected a number above 0, found {seconds:g}.")
@@ -144,7 +144,7 @@ def run_own(
     ports = {dtype: read_model(checkpoint, dtype) for dtype in dtypes}
     samples, rate = read_audio(audio)
 
-    from parity.reference import capture
+    from parity.core.capture.reference import capture
 
     module = _load_reference(checkpoint)
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
@@ -201,8 +201,8 @@ def live_expected(case: Case) -> Expected:
     """Run the reference on a row. The small ones on one thread, which is faster for them."""
     import torch
 
-    from parity.applying import capture_applied
-    from parity.reference import capture
+    from parity.core.capture.reference import capture
+    from parity.demucs.whole_track import capture_applied
 
     module = make_reference(case)
     mix = signals.make(case.signal, case.shape, case.seed)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demucs_tf.checkpoints.diffq_state import Quantized
-from demucs_tf.checkpoints.files import PACKAGES, read_model
-from demucs_tf.checkpoints.package import Package
+from demucs_tf.checkpoints.assemble import PACKAGES, read_model
+from demucs_tf.checkpoints.formats.diffq_state import Quantized
+from demucs_tf.checkpoints.formats.torch_package import Package
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from demucs_tf.checkpoints.bags import make_bag
-from demucs_tf.checkpoints.files import converted, read_model
-from demucs_tf.checkpoints.locate import Located, locate
+from demucs_tf.checkpoints.assemble import converted, read_model
+from demucs_tf.checkpoints.formats.bag_yaml import make_bag
+from demucs_tf.checkpoints.sources.locate import Located, locate
 
 
 def load_model(

@@ -13,8 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demucs_tf.checkpoints.checksums import sha256
-from demucs_tf.utils.files import write_whole
+from demucs_tf.checkpoints.sources.checksums import sha256
+from demucs_tf.utils.atomic import write_whole
 
 if TYPE_CHECKING:
     from demucs_tf.models.bag import BagOfModels
@@ -147,7 +147,7 @@ def _sort_header(path: Path) -> None:
 
 
 def _save_bag(bag: BagOfModels, path: Path) -> None:
-    from demucs_tf.checkpoints.bags import Bag, bag_text
+    from demucs_tf.checkpoints.formats.bag_yaml import Bag, bag_text
 
     signatures: dict[int, str] = {}  # a model may be in a bag twice
     for model in bag.models:

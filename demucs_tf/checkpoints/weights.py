@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.checkpoints.pickle_data import shown
+from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.errors import CheckpointError
 
 Array = npt.NDArray[Any]

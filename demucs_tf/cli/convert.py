@@ -11,7 +11,7 @@ from demucs_tf.cli.errors import UsageError
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.locate import Located
+    from demucs_tf.checkpoints.sources.locate import Located
 
 SUFFIXES = (".safetensors", ".keras", ".yaml")
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     _check_target(args.target, force=args.force)
 
     from demucs_tf.checkpoints.load import load_located
-    from demucs_tf.checkpoints.locate import locate
+    from demucs_tf.checkpoints.sources.locate import locate
     from demucs_tf.cli.logs import logs_on_stderr
     from demucs_tf.errors import CheckpointError
 
@@ -101,7 +101,7 @@ def _check_kind(found: Located, target: Path) -> None:
 
 def _save(model: Any, path: Path) -> list[Path]:
     """Save a model; return the files."""
-    from demucs_tf.checkpoints.bags import read_bag
+    from demucs_tf.checkpoints.formats.bag_yaml import read_bag
     from demucs_tf.checkpoints.save import save_model
 
     save_model(model, path)

@@ -11,9 +11,9 @@ from demucs_tf.utils.quiet import quiet
 from demucs_tf.utils.text import brief
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.bags import Bag
     from demucs_tf.checkpoints.describe import Description
-    from demucs_tf.checkpoints.locate import Located
+    from demucs_tf.checkpoints.formats.bag_yaml import Bag
+    from demucs_tf.checkpoints.sources.locate import Located
 
 _WIDTH = 12
 _LONGEST = 200
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         DemucsTFError: the file is missing, damaged or unsafe.
     """
     from demucs_tf.checkpoints.describe import describe
-    from demucs_tf.checkpoints.locate import locate
+    from demucs_tf.checkpoints.sources.locate import locate
 
     found = locate(args.file)
     if any(file.path.suffix == ".keras" for file in found.files.values()):
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _about_file(path: Path) -> Iterator[str]:
-    from demucs_tf.checkpoints.checksums import sha256
+    from demucs_tf.checkpoints.sources.checksums import sha256
 
     yield _row("file", str(path))
     yield _row("sha256", sha256(path))
@@ -103,7 +103,7 @@ def _row(name: str, value: str) -> str:
 
 def _text(value: object) -> str:
     """Something out of a file, fit for a terminal."""
-    from demucs_tf.checkpoints.pickle_data import shown
+    from demucs_tf.checkpoints.formats.pickle_data import shown
 
     return shown(value, _LONGEST)
 

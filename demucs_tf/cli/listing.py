@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.bags import Bag
-    from demucs_tf.checkpoints.folder import Folder
+    from demucs_tf.checkpoints.formats.bag_yaml import Bag
+    from demucs_tf.checkpoints.sources.folder import Folder
 
 Row = tuple[str, str, str]
 
@@ -42,27 +42,27 @@ def run(args: argparse.Namespace) -> int:
             "hf://NAMESPACE/NAME."
         )
         return 0
-    from demucs_tf.checkpoints.folder import scan
+    from demucs_tf.checkpoints.sources.folder import scan
 
     _print_table(("NAME", "MODELS", "FILE"), _in_folder(scan(args.repo)))
     return 0
 
 
 def _published() -> list[Row]:
-    from demucs_tf.checkpoints.published import BAGS
+    from demucs_tf.checkpoints.sources.published import BAGS
 
     return [(name, " ".join(bag.models), _where(name, bag)) for name, bag in BAGS.items()]
 
 
 def _where(name: str, bag: Bag) -> str:
     """Where the files of a published bag are, as far as they are."""
-    from demucs_tf.checkpoints import hub, legacy
+    from demucs_tf.checkpoints.sources import hub, legacy_host
 
     repository, members = hub.repository(name), set(bag.models)
     from_hub = {
         member for member in members if hub.cached(repository, f"{member}.safetensors") is not None
     }
-    from_legacy = {member for member in members if legacy.cached_path(member).is_file()}
+    from_legacy = {member for member in members if legacy_host.cached_path(member).is_file()}
     if from_hub == members and hub.cached(repository, f"{name}.yaml") is not None:
         return "yes"
     if from_legacy == members:
@@ -78,7 +78,7 @@ def _in_folder(folder: Folder) -> list[Row]:
 
 def _bag_row(folder: Folder, path: Path) -> tuple[str, str]:
     """The members of a bag and its file, with what is wrong with them."""
-    from demucs_tf.checkpoints.bags import read_bag
+    from demucs_tf.checkpoints.formats.bag_yaml import read_bag
     from demucs_tf.errors import DemucsTFError
 
     try:

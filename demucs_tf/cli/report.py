@@ -13,7 +13,7 @@ from typing import Any
 from demucs_tf import __version__
 from demucs_tf.cli.errors import report_error
 from demucs_tf.errors import AudioError, DemucsTFError
-from demucs_tf.utils.files import write_whole
+from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.

@@ -16,10 +16,11 @@ from demucs_tf.utils.quiet import mute_stdout, quiet
 from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
+    from demucs_tf.audio.format import Format
+    from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.report import Report
     from demucs_tf.cli.track import KeptRate, Source
     from demucs_tf.inference.separator import Separator
-    from demucs_tf.utils.audio import Format, StemWriter
 
 Plan = dict[Path, list[Path]]
 
@@ -47,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
         UsageError: options that can't work.
         DemucsTFError: the model can't be loaded, or the output folder is not writable.
     """
+    from demucs_tf.audio.checks import not_written
     from demucs_tf.cli import outputs
     from demucs_tf.cli.report import Report
-    from demucs_tf.cli.work import work_folder
-    from demucs_tf.utils.audio import not_written
-    from demucs_tf.utils.tracks import find_tracks
+    from demucs_tf.cli.tracks import find_tracks
+    from demucs_tf.cli.work_folder import work_folder
 
     if args.list_models:
         return _list_models(args)
@@ -123,7 +124,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _format(args: argparse.Namespace) -> Format:
-    from demucs_tf.utils.audio import Format
+    from demucs_tf.audio.format import Format
 
     return Format(
         f".{_extension(args)}",
@@ -144,8 +145,8 @@ def _plan(
     args: argparse.Namespace, folder: Path, tracks: list[Path], names: list[str], report: Report
 ) -> Plan:
     """The output files of every track that can be separated; the others are reported."""
+    from demucs_tf.audio.checks import check_file
     from demucs_tf.cli import outputs
-    from demucs_tf.utils.audio import check_file
 
     planned: Plan = {}
     for track in tracks:
@@ -213,7 +214,7 @@ def _tell_members(separator: Separator, args: argparse.Namespace) -> None:
 def _separate_all(
     separator: Separator, planned: Plan, args: argparse.Namespace, work: Path, report: Report
 ) -> None:
-    from demucs_tf.utils.audio import not_written
+    from demucs_tf.audio.checks import not_written
 
     for track, paths in planned.items():
         report.start()
@@ -246,9 +247,9 @@ def _separate(
     separator: Separator, track: Path, paths: list[Path], args: argparse.Namespace, work: Path
 ) -> float:
     """Write the stems of one track; return its length in seconds."""
+    from demucs_tf.audio.reader import open_audio
     from demucs_tf.cli.outputs import place
     from demucs_tf.cli.track import Source
-    from demucs_tf.utils.audio import open_audio
 
     print(f"Separating {track}", file=sys.stderr)
     start = time.monotonic()
@@ -278,8 +279,8 @@ def _separate(
 def _writer(
     path: Path, temporary: Path, separator: Separator, source: Source, args: argparse.Namespace
 ) -> StemWriter | KeptRate:
+    from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.track import KeptRate
-    from demucs_tf.utils.audio import StemWriter
 
     keep = args.rate == "keep"
     writer = StemWriter(

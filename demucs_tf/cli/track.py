@@ -11,10 +11,10 @@ from demucs_tf.utils.closing import Closing
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:
+    from demucs_tf.audio.reader import AudioStream
+    from demucs_tf.audio.writer import StemWriter
     from demucs_tf.inference.arrays import Array
     from demucs_tf.inference.separator import Separator
-    from demucs_tf.utils.audio_read import AudioStream
-    from demucs_tf.utils.audio_write import StemWriter
 
 
 class Source:
@@ -55,7 +55,7 @@ class KeptRate(Closing):
     """
 
     def __init__(self, writer: StemWriter, separator: Separator, source: Source) -> None:
-        from demucs_tf.utils.resample_stream import Resampler
+        from demucs_tf.audio.resampler import Resampler
 
         self._channels = separator.audio_channels
         self._dtype = np.dtype(separator.model.compute_dtype)

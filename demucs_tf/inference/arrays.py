@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from demucs_tf.utils.blocks import Array, Range, Samples
+from demucs_tf.audio.samples import Array, Range, Samples
 from demucs_tf.utils.closing import Closing
 
 

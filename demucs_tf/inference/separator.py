@@ -11,6 +11,10 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from demucs_tf.audio.checks import check_rate, check_samples
+from demucs_tf.audio.convert import convert_audio, convert_blocks
+from demucs_tf.audio.reader import open_audio
+from demucs_tf.audio.samples import blocks_of
 from demucs_tf.errors import AudioError
 from demucs_tf.inference.apply import Application, needed_members
 from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples, in_memory
@@ -18,10 +22,6 @@ from demucs_tf.inference.engine import device_name
 from demucs_tf.inference.settings import ApplySettings
 from demucs_tf.inference.single import Callback, Model
 from demucs_tf.models.bag import BagOfModels, longest_segment
-from demucs_tf.utils.audio import check_samples, open_audio
-from demucs_tf.utils.audio_checks import check_rate
-from demucs_tf.utils.audio_convert import convert_audio, convert_blocks
-from demucs_tf.utils.blocks import blocks_of
 
 OtherMethod = Literal["add", "minus", "none"]
 # What the rest is called, in front of the name of the stem.

@@ -19,7 +19,7 @@ Float32 = npt.NDArray[np.float32]
 # QUIRK demucs/transformer.py:52: the frequencies of the two-dimensional embedding go through
 # torch's float32 exponential, which is not always correctly rounded. These are the exceptions for
 # widths up to 128 in steps of 4 and up to 1,088 in steps of 32 and a period of 10,000:
-# {width: {frequency: units in the last place}}. `tests/test_float32_math.py` checks them.
+# {width: {frequency: units in the last place}}. `tests/layers/test_float32_math.py` checks them.
 _LAST_PLACES: dict[int, dict[int, int]] = {
     44: {4: 1},
     72: {11: 1},

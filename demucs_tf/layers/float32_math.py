@@ -4,7 +4,7 @@ The reference computes windows, positional embeddings and resampling filters in 
 model in float64, so a last place that differs there shows up as 1e-8 in the strict mode. None of
 torch's functions is correctly rounded: sine and cosine differ from the nearest float32 number in
 one of twenty cases. These differ from torch's in one of a million, and nowhere in the windows and
-embeddings of the published models: `tests/test_float32_math.py` checks that.
+embeddings of the published models: `tests/layers/test_float32_math.py` checks that.
 
 All functions take and return float32.
 """

@@ -1,1 +1,1 @@
-"""Audio files, and files that appear whole or not at all."""
+"""Helpers without a subject."""

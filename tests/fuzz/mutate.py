@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.fuzz.samples import Sample, entries_of
-from tests.headers import join, split
-from tests.pickles import call, named, text
+from tests.support.headers import join, split
+from tests.support.pickles import call, named, text
 
 _INTEGERS = [0, 1, -1, 2, 7, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, -(2**31), 2**32 - 1]
 _HUGE = [2**40, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 10**30]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.checkpoints.bags import read_bag
-from demucs_tf.checkpoints.files import READERS
+from demucs_tf.checkpoints.assemble import READERS
+from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from tests.fuzz.mutate import mutated
 from tests.fuzz.samples import Sample, make_samples

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from demucs_tf.checkpoints.pickle_data import Name
-from tests import pickles
-from tests.headers import pack
+from demucs_tf.checkpoints.formats.pickle_data import Name
+from tests.support import pickles
+from tests.support.headers import pack
 
 ARGUMENTS: dict[str, Any] = {
     "sources": ["a"],
@@ -104,7 +104,7 @@ def _metadata(klass: str, arguments: dict[str, Any], **more: str) -> dict[str, s
 
 def _packed(state: dict[str, Any]) -> dict[str, Any]:
     """What diffq's UniformQuantizer makes of the weights with more than 26 numbers."""
-    from tests.test_diffq import pack_bits
+    from tests.checkpoints.formats.test_diffq_state import pack_bits
 
     quantized, others = [], []
     for array in state.values():
@@ -142,7 +142,7 @@ _KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}
 
 def _pickled(value: Any, entries: dict[str, bytes]) -> bytes:
     """A nested value as a pickle; its arrays become storages in `entries`."""
-    from tests.test_load_hybrid import pickled
+    from tests.checkpoints.test_load_hybrid import pickled
 
     if isinstance(value, np.ndarray):
         key = str(len(entries))

@@ -1,0 +1,1 @@
+"""Files and samples: reading, writing, channels and rates. Arrays are (channels, samples)."""

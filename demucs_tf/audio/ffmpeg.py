@@ -1,0 +1,122 @@
+"""Decode M4A, AAC, WMA and the audio of videos with the ffmpeg program, where there is no PyAV."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demucs_tf.audio.checks import damaged, unreadable
+from demucs_tf.audio.containers import CONTAINERS
+from demucs_tf.errors import AudioError
+from demucs_tf.utils.text import escaped
+
+Array = npt.NDArray[Any]
+
+_PART_FRAMES = 1 << 16
+_AU_HEADER = 24  # bytes: ".snd", where the samples start, their size, encoding, rate, channels
+_AU_FLOAT32 = 6
+# ffmpeg ends well after these, with what there was.
+_CUT = re.compile(r"ended prematurely|partial file|truncated", re.IGNORECASE)
+
+
+def find_ffmpeg() -> Callable[[Path], FfmpegDecoder] | None:
+    """What decodes with the ffmpeg program; None if that is not on PATH."""
+    program = shutil.which("ffmpeg")
+    return None if program is None else partial(FfmpegDecoder, program)
+
+
+def command(program: str, path: Path) -> list[str]:
+    """Decode the first audio track to stdout, stop at the first error.
+
+    As AU, a header of 24 bytes before float32 samples: it says rate and channels, and nothing is
+    resampled or mixed. "file:" keeps ffmpeg from taking a name for an option or a URL; the white
+    lists keep a playlist from leading to other files or to the network.
+    """
+    return [
+        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"),
+        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)),
+        *("-i", f"file:{path}", "-map", "0:a:0", "-map_metadata", "-1", "-bitexact"),
+        *("-c:a", "pcm_f32be", "-f", "au", "pipe:1"),
+    ]
+
+
+class FfmpegDecoder:
+    """The first audio track of a file; see `demucs_tf.audio.reader.Decoder`.
+
+    Raises:
+        AudioError: ffmpeg can't be run, does not know the file, or finds no audio in it.
+    """
+
+    def __init__(self, program: str, path: Path) -> None:
+        self._path = path
+        self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe could fill up and block
+        try:
+            self._process = subprocess.Popen(
+                command(program, path),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._notes,
+            )
+        except OSError as error:
+            self._notes.close()
+            raise AudioError(
+                f"{path}: {program} can't be run: {error.strerror}. Install ffmpeg anew, or "
+                '`pip install "demucs-tf[av]"`.'
+            ) from error
+        assert self._process.stdout is not None
+        self._pipe = self._process.stdout
+        try:
+            self._read_header()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_header(self) -> None:
+        header = self._pipe.read(_AU_HEADER)
+        if len(header) < _AU_HEADER:
+            self._process.wait()
+            raise AudioError(unreadable(self._path, self._reason(), "ffmpeg"))
+        start, _, encoding, rate, channels = np.frombuffer(header[4:], ">u4").tolist()
+        if header[:4] != b".snd" or encoding != _AU_FLOAT32 or not channels:
+            raise AudioError(unreadable(self._path, "ffmpeg wrote no AU of float32", "ffmpeg"))
+        self._pipe.read(start - _AU_HEADER)
+        self.rate: int = rate
+        self.channels: int = channels
+
+    def parts(self) -> Iterator[Array]:
+        """Yield what ffmpeg decodes, while it does."""
+        frame = 4 * self.channels
+        while data := self._pipe.read(_PART_FRAMES * frame):
+            samples = np.frombuffer(data[: len(data) // frame * frame], ">f4")
+            yield np.ascontiguousarray(samples.reshape(-1, self.channels).T, np.float32)
+        status = self._process.wait()
+        notes = self._reason()
+        if status:
+            raise AudioError(damaged(self._path, notes))
+        if _CUT.search(notes):
+            raise AudioError(f"{self._path}: cut short ({notes}). Get a whole copy of the file.")
+
+    def close(self) -> None:
+        """Stop ffmpeg."""
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+        self._notes.close()
+
+    def _reason(self) -> str:
+        """The first thing that ffmpeg said, without the address of the object that says it."""
+        self._notes.seek(0)
+        first = self._notes.readline(1000).decode(errors="replace").strip()
+        text = re.sub(r"^\[[^]]*\] *", "", first)
+        if text.startswith("Format not on whitelist"):  # and then the list
+            text = "a format that is not read"
+        return f"ffmpeg: {escaped(text) or 'no reason given'}"

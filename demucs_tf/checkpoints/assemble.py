@@ -1,0 +1,163 @@
+"""From one checkpoint file, of any format, to a model."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from demucs_tf.checkpoints.formats.diffq_state import Quantized
+from demucs_tf.checkpoints.formats.pickle_data import shown
+from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
+from demucs_tf.checkpoints.formats.torch_package import Package, read_package
+from demucs_tf.checkpoints.formats.untrusted import readable
+from demucs_tf.checkpoints.limits import check_arguments
+from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import brief
+
+if TYPE_CHECKING:
+    from demucs_tf.models.base import Model
+
+
+def read_model(path: Path, dtype: str | None = None) -> Model:
+    """Make the model that a checkpoint file holds.
+
+    Args:
+        path: of a file whose suffix is in `READERS`.
+        dtype: "float32" or "float64", of the model, whatever the file holds; None: as the file.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
+    """
+    return READERS[path.suffix](path, dtype)
+
+
+def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None) -> Model:
+    from demucs_tf.models.ports import PORTS
+
+    package = read(path)
+    try:
+        return _port(PORTS[package.klass], package, dtype or package.dtype)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _port(cls: type[Any], package: Package, dtype: str) -> Model:
+    from demucs_tf.checkpoints.weights import load_state, shapes_of
+    from demucs_tf.layers.base import blank_weights
+
+    arguments = _constructor_arguments(cls, package)
+    state = package.state
+    try:
+        if isinstance(state, Quantized):
+            check_arguments(cls, arguments, state.numbers(), growth=1, arrays=state.arrays())
+        else:
+            total = sum(array.size for array in state.values())
+            check_arguments(cls, arguments, total, arrays=len(state))
+        with blank_weights():
+            model: Model = cls(**arguments, dtype=dtype)
+    except Exception as error:  # arguments from a file may fail in any way
+        raise CheckpointError(
+            f"{cls.__name__} can't be made from its constructor arguments: "
+            f"{readable(str(error), 300)} They are: {readable(brief(arguments), 2000)}"
+        ) from error
+    try:
+        load_state(model, package.weights(shapes_of(model)))
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"its weights can't be read ({type(error).__name__}: {readable(str(error), 300)})."
+        ) from error
+    return model
+
+
+def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]:
+    """The checkpoint's arguments by name; unknown ones are dropped with a warning.
+
+    Reference: demucs/states.py::load_model
+    """
+    signature = inspect.signature(cls)
+    known = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    unknown = [name for name in package.kwargs if name not in known]
+    if unknown:
+        warnings.warn(
+            f"Dropping constructor arguments that {cls.__name__} does not have: "
+            f"{', '.join(map(shown, unknown[:100]))}",
+            UserWarning,
+            stacklevel=_caller(),
+        )
+    kwargs = {name: value for name, value in package.kwargs.items() if name in known}
+    try:
+        return dict(signature.bind(*package.args, **kwargs).arguments)
+    except TypeError as error:
+        raise CheckpointError(
+            f"its constructor arguments do not fit: {readable(str(error), 300)}."
+        ) from error
+
+
+def _caller() -> int:
+    """The `stacklevel` at which a warning from where this is called points out of the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("demucs_tf."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _load_keras(path: Path, dtype: str | None) -> Model:
+    import keras
+
+    from demucs_tf.checkpoints.formats.keras_file import check_file
+    from demucs_tf.models.ports import PORTS
+
+    arrays = check_file(path, {cls.__name__: cls for cls in PORTS.values()})
+    try:
+        model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
+        raise CheckpointError(
+            f"{path}: Keras can't read the model, the file is damaged or does not fit "
+            f"({type(error).__name__}: {readable(str(error), 300)})."
+        ) from error
+    if arrays != len(model.variables):
+        raise CheckpointError(
+            f"{path}: expected {len(model.variables)} arrays of weights, found {arrays}."
+        )
+    bad = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
+    if bad:
+        raise CheckpointError(f"{path}: weights with NaN or Inf: {', '.join(bad)}.")
+    return converted(model, dtype or model.compute_dtype)
+
+
+def converted(model: Model, dtype: str) -> Model:
+    """The same model in a dtype, itself if it has that already."""
+    if model.compute_dtype == dtype:
+        return model
+    from demucs_tf.checkpoints.weights import load_state, read_state
+    from demucs_tf.layers.base import blank_weights
+
+    with blank_weights():
+        port: Model = type(model).from_config({**model.get_config(), "dtype": dtype})
+    load_state(port, read_state(model))
+    return port
+
+
+# The reference's formats, and all formats.
+PACKAGES: dict[str, Callable[[Path], Package]] = {
+    ".th": read_package,
+    ".safetensors": read_safetensors,
+}
+READERS: dict[str, Callable[[Path, str | None], Model]] = {
+    **{suffix: partial(_load_package, read) for suffix, read in PACKAGES.items()},
+    ".keras": _load_keras,
+}

@@ -1,0 +1,18 @@
+"""All cases, one row each."""
+
+from __future__ import annotations
+
+from parity.cases import demucs, full_size, hdemucs, htdemucs, whole_track
+from parity.cases.case import Case
+
+__all__ = ["BY_NAME", "CASES", "Case"]
+
+CASES: tuple[Case, ...] = (
+    *demucs.CASES,
+    *hdemucs.CASES,
+    *htdemucs.CASES,
+    *whole_track.CASES,
+    *full_size.CASES,
+)
+
+BY_NAME: dict[str, Case] = {case.name: case for case in CASES}

@@ -1,0 +1,1 @@
+"""Compares any PyTorch module with any Keras port of it."""

@@ -1,0 +1,1 @@
+"""Watches both sides: every module call and every functional step, under one name."""

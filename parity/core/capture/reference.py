@@ -1,0 +1,399 @@
+"""Runs the PyTorch reference and captures every module call and every functional step.
+
+Nothing here changes what the reference computes: hooks and the function mode only copy. With
+`forced` inputs, and only then, a functional step is fed with them in place of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.overrides import TorchFunctionMode
+
+from parity.core.capture.influence import without_influence
+from parity.core.capture.statements import environment, is_reference, source_of, statement_at, where
+from parity.core.compare import relative_l2_where_finite
+from parity.core.events import TENSOR, Event, Expected, Key, content
+from parity.core.seeding import seeded_random
+from parity.demucs import attention
+from parity.demucs.taps import BY_STATEMENT, NEVER_CALLED, NO_STEPS, Tap
+
+Array = npt.NDArray[Any]
+Call = tuple[str, str]  # module path, class name
+
+
+def capture(module: torch.nn.Module, mix: Array) -> Expected:
+    """Run a reference module on `mix` in float64 and capture everything, floors included.
+
+    Args:
+        module: a model of the reference; neither it nor its mode is changed.
+        mix: what it is called with, rounded to float32 beforehand so that both precisions hear
+            the same.
+
+    Reference runs: one whole pass in float64, one in float32, and one call of every module and
+    every functional step in float32 on its own float64 input, rounded.
+    """
+    mix = mix.astype(np.float32).astype(np.float64)
+    wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
+    tracer = Tracer(wide)
+    events = tracer.run(mix)
+    by_key = {event.key: event for event in events}
+
+    def note_whole(event: Event) -> None:
+        by_key[event.key].cumulative_floors = _floors(event.outputs, by_key[event.key].outputs)
+
+    def note_tap(event: Event) -> None:
+        if event.kind == "tap":
+            by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
+
+    Tracer(narrow, sink=note_whole).run(mix.astype(np.float32))
+    forced = {event.key: event.inputs for event in events if event.kind == "tap"}
+    Tracer(narrow, forced, note_tap).run(mix.astype(np.float32))
+    called = {event.path for event in events}
+
+    def call(layer: torch.nn.Module, event: Event) -> list[Array]:
+        return _call_alone(layer, event, tracer.keywords.get(event.key, {}))
+
+    for event in events:
+        if event.kind == "module":
+            alone = call(narrow.get_submodule(event.path), event)
+            event.isolated_floors = _floors(alone, event.outputs)
+    return Expected(
+        reference=f"{type(module).__module__}.{type(module).__qualname__}",
+        mix=mix,
+        events=events,
+        state={key: value.detach().cpu().numpy() for key, value in module.state_dict().items()},
+        buffers=tuple(name for name, _ in module.named_buffers()),
+        leaves=tuple(
+            name
+            for name, sub in module.named_modules()
+            if _is_leaf(sub) and (name in called or not _is_never_called(module, name))
+        ),
+        idle=without_influence(narrow, events, call),
+        unmapped=tuple(sorted(tracer.unmapped)),
+        environment=environment(),
+    )
+
+
+class Tracer(TorchFunctionMode):
+    """Records module calls through hooks, functional steps through torch's function mode.
+
+    Args:
+        module: what runs.
+        forced: inputs that functional steps get in place of their own, rounded to float32.
+        sink: takes each event as it ends; None to keep them all and return them from `run`.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        forced: Mapping[Key, Sequence[Array]] | None = None,
+        sink: Callable[[Event], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.forced = forced
+        self.events: list[Event] = []
+        self._sink = self.events.append if sink is None else sink
+        self._known: dict[bytes, Array] = {}
+        self.unmapped: set[str] = set()
+        self.keywords: dict[Key, dict[str, Any]] = {}
+        self._dtype = next(module.parameters()).dtype
+        self._stack: list[tuple[Call, list[Array]]] = []
+        self._calls: Counter[str] = Counter()
+        self._group: _Group | None = None
+
+    def run(self, mix: Array) -> list[Event]:
+        """One forward pass on `mix` without gradients; the calls, in the order they ended."""
+        with ExitStack() as stack:
+            for path, module in self.module.named_modules():
+                handles = (
+                    module.register_forward_pre_hook(self._enter(path)),
+                    module.register_forward_hook(
+                        self._leave(path), always_call=False, with_kwargs=True
+                    ),
+                )
+                for handle in handles:
+                    stack.callback(handle.remove)
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(seeded_random())
+            tensor = torch.from_numpy(mix.copy())
+            with self:
+                self.module(tensor)
+        return self.events
+
+    def _enter(self, path: str) -> Any:
+        def hook(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._close_group()
+            self._stack.append(((path, type(module).__qualname__), self._copies(inputs)))
+
+        return hook
+
+    def _leave(self, path: str) -> Any:
+        def hook(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        ) -> None:
+            self._close_group()
+            (_, owner), inputs = self._stack.pop()
+            if kwargs:
+                self.keywords[path, self._calls[path]] = kwargs
+            outputs = self._copies(output)
+            self._add(path, "module", owner, source_of(module), inputs, outputs, _arguments(args))
+
+        return hook
+
+    def _add(
+        self,
+        path: str,
+        kind: Any,
+        owner: str,
+        source: str,
+        inputs: list[Array],
+        outputs: list[Array],
+        arguments: tuple[Any, ...] | None = None,
+    ) -> None:
+        call = self._calls[path]
+        self._calls[path] += 1
+        inputs, outputs = self._shared(inputs), self._shared(outputs)
+        self._sink(Event(path, call, kind, owner, source, inputs, outputs, arguments))
+
+    def _copies(self, value: Any) -> list[Array]:
+        """Copies of all tensors, in the type of the model where the reference has float32."""
+        return [_copy(tensor, self._dtype) for tensor in _tensors(value)]
+
+    def _shared(self, arrays: list[Array]) -> list[Array]:
+        """Keep one copy of what is one layer's output and the next one's input."""
+        if self._sink != self.events.append:
+            return arrays
+        return [self._known.setdefault(content(array), array) for array in arrays]
+
+    # Functional steps
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Torch calls this for every operation; see TorchFunctionMode."""
+        kwargs = kwargs or {}
+        if func is attention.FUSED:
+            return self._fused_attention(args, kwargs)
+        place = self._place()
+        if place is None or _is_query(func, args):
+            return func(*args, **kwargs)
+        owner, statement, source = place
+        tap = BY_STATEMENT.get((owner, statement))
+        if tap is None:
+            result = func(*args, **kwargs)
+            if _tensors(result) and statement not in NO_STEPS:
+                self.unmapped.add(f"{source} {owner}: {statement}")
+            return result
+        path = f"{self._stack[-1][0][0]}:{tap.name}"
+        group = self._group
+        if group is None or group.path != path:
+            self._close_group()
+            forced = None if self.forced is None else self.forced.get((path, self._calls[path]))
+            group = _Group(path, tap, source, self._parameters(), forced, self._dtype)
+        args, kwargs = group.take((args, kwargs))
+        result = func(*args, **kwargs)
+        if func is torch.Tensor.__setitem__:
+            group.give(args[0])
+            self._group = group
+        elif _tensors(result):
+            group.give(result)
+            self._group = group
+        return result
+
+    def _parameters(self) -> set[int]:
+        owner = self.module.get_submodule(self._stack[-1][0][0])
+        return {id(p) for p in owner.parameters()}
+
+    def _fused_attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See `parity.demucs.attention`."""
+        self._close_group()
+        result = attention.FUSED(*args, **kwargs)
+        path, owner = self._stack[-1][0]
+        source = source_of(self.module.get_submodule(path))
+        outputs: dict[str, torch.Tensor] = {}
+        for name, inputs, function in attention.steps(args, kwargs, outputs):
+            place = f"{path}:{name}"
+            forced = None if self.forced is None else self.forced.get((place, self._calls[place]))
+            if forced is not None:
+                inputs = tuple(torch.from_numpy(_rounded(array)) for array in forced)
+            outputs[name] = function(*inputs)
+            before, after = self._copies(inputs), self._copies(outputs[name])
+            self._add(place, "tap", owner, source, before, after)
+        if self.forced is None:
+            attention.check(path, outputs["out_proj"], result[0])
+        return result
+
+    def _close_group(self) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            output = self._copies(group.result)
+            self._add(group.path, "tap", group.tap.owner, group.source, group.inputs, output)
+
+    def _place(self) -> tuple[str, str, str] | None:
+        """Class, statement and source of the running operation; None inside a leaf module.
+
+        The statement is the innermost one that belongs to a tap; without a tap, the innermost one
+        of the reference.
+        """
+        if not self._stack:
+            return None
+        path, owner = self._stack[-1][0]
+        module = self.module.get_submodule(path)
+        if _is_leaf(module):
+            return None
+        code = inspect.unwrap(type(module).forward).__code__
+        frame: FrameType | None = sys._getframe(2)
+        innermost: tuple[str, str, str] | None = None
+        while frame is not None:
+            filename = frame.f_code.co_filename
+            if filename == __file__:
+                return None  # our own copying
+            last = frame.f_code is code
+            if last or is_reference(filename):
+                statement, line = statement_at(filename, frame.f_lineno)
+                place = owner, statement, where(filename, line)
+                if (owner, statement) in BY_STATEMENT:
+                    return None if innermost and innermost[1] in NO_STEPS else place
+                innermost = innermost or place
+            if last:
+                return innermost
+            frame = frame.f_back
+        return None  # outside of any forward
+
+
+class _Group:
+    """The operations of one call of a tap."""
+
+    def __init__(
+        self,
+        path: str,
+        tap: Tap,
+        source: str,
+        parameters: set[int],
+        forced: Sequence[Array] | None,
+        dtype: torch.dtype,
+    ) -> None:
+        self.path = path
+        self.tap = tap
+        self.source = source
+        self.result: torch.Tensor = torch.empty(0)
+        # Tensors from outside and what is used in their place, by id and, for `x + x`, by place.
+        # They are held, because the ids of the dead come again; and with a copy, because
+        # operations work in place.
+        self.noted: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor, Array]] = {}
+        self._inside: dict[int, torch.Tensor] = {}
+        self._parameters = parameters
+        self._forced = forced
+        self._dtype = dtype
+
+    @property
+    def inputs(self) -> list[Array]:
+        """The tensors from outside as they were when first used, in that order."""
+        return [array for _, _, array in self.noted.values()]
+
+    def take(self, arguments: Any) -> Any:
+        """Note the tensors among an operation's arguments that come from outside."""
+        noted = dict(self.noted)
+        seen: Counter[int] = Counter()
+
+        def visit(value: Any) -> Any:
+            if isinstance(value, (tuple, list)):
+                return type(value)(visit(item) for item in value)
+            if isinstance(value, dict):
+                return {key: visit(item) for key, item in value.items()}
+            if not isinstance(value, torch.Tensor):
+                return value
+            if id(value) in self._inside or id(value) in self._parameters:
+                return value
+            key = id(value), seen[id(value)]
+            seen[id(value)] += 1
+            if key not in noted:
+                used = value
+                if self._forced is not None and len(noted) < len(self._forced):
+                    used = torch.from_numpy(_rounded(self._forced[len(noted)]))
+                    used = torch.view_as_complex(used) if value.is_complex() else used
+                noted[key] = (value, used, _copy(used, self._dtype))
+            return noted[key][1]
+
+        replaced = visit(arguments)
+        self.noted = noted
+        return replaced
+
+    def give(self, result: Any) -> None:
+        """Note what an operation returned."""
+        for tensor in _tensors(result):
+            self._inside[id(tensor)] = tensor
+            self.result = tensor
+
+
+def _is_query(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operation only asks for a shape, a type or a device."""
+    if func.__name__ == "__get__":
+        return not isinstance(func(*args), torch.Tensor)
+    return func.__name__ in ("size", "dim", "__len__")
+
+
+def _is_leaf(module: torch.nn.Module) -> bool:
+    """Whether a module is compared as a whole; an empty list is not even called."""
+    return not any(True for _ in module.children()) and not isinstance(module, torch.nn.ModuleList)
+
+
+def _is_never_called(root: torch.nn.Module, name: str) -> bool:
+    parent, _, child = name.rpartition(".")
+    return (type(root.get_submodule(parent)).__qualname__, child) in NEVER_CALLED
+
+
+def _arguments(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """See `Event.arguments`."""
+    if all(isinstance(value, torch.Tensor) for value in args):
+        return None
+    return tuple(TENSOR if isinstance(value, torch.Tensor) else value for value in args)
+
+
+def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
+    tensors = (torch.from_numpy(_rounded(array)) for array in event.inputs)
+    arguments = event.arguments or (TENSOR,) * len(event.inputs)
+    values = [next(tensors) if value == TENSOR else value for value in arguments]
+    with torch.no_grad(), seeded_random():
+        return [_copy(tensor) for tensor in _tensors(module(*values, **keywords))]
+
+
+def _rounded(array: Array) -> Array:
+    """A copy, in float32 if it is in float64."""
+    return array.astype(np.float32) if array.dtype == np.float64 else array.copy()
+
+
+def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:
+    return [relative_l2_where_finite(n, w) for n, w in zip(narrow, wide, strict=True)]
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _tensors(item)]
+    if isinstance(value, dict):
+        return [tensor for item in value.values() for tensor in _tensors(item)]
+    return []
+
+
+def _copy(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
+    """A copy; complex numbers as pairs, and constants of float32 in `dtype`."""
+    tensor = tensor.detach()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    if tensor.is_floating_point() and dtype is not None:
+        tensor = tensor.to(dtype)
+    return tensor.cpu().numpy().copy()

@@ -1,0 +1,62 @@
+"""Where the code of the reference stands: files, lines, statements."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import linecache
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def environment() -> dict[str, Any]:
+    """Versions and settings of the reference that results depend on."""
+    return {
+        "demucs": version("demucs"),
+        "torch": torch.__version__,
+        "torch threads": torch.get_num_threads(),
+    }
+
+
+def source_of(module: torch.nn.Module) -> str:
+    """Where the code of a module is."""
+    code = inspect.unwrap(type(module).forward)
+    return where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
+
+
+@cache
+def is_reference(filename: str) -> bool:
+    """Whether a file belongs to the reference or to torch's modules, which its layers extend."""
+    parts = Path(filename).parts
+    return parts[-3:-1] == ("site-packages", "demucs") or parts[-3:-1] == ("nn", "modules")
+
+
+@cache
+def statement_at(filename: str, line: int) -> tuple[str, int]:
+    """The innermost statement at a line of a file, as `ast.unparse` writes it."""
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    inside = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    node = max(inside, key=lambda node: (node.lineno, -(node.end_lineno or node.lineno)))
+    if isinstance(node, (ast.If, ast.For, ast.While, ast.With)):
+        node = copy.copy(node)
+        node.body = [ast.Pass()]
+        if isinstance(node, (ast.If, ast.For, ast.While)):
+            node.orelse = []
+    return ast.unparse(node), node.lineno
+
+
+def where(filename: str, line: int) -> str:
+    """File and line, the file as seen from the folder of installed packages."""
+    parts = Path(filename).parts
+    places = [index for index, part in enumerate(parts) if part in ("torch", "demucs")]
+    start = max((i for i in places if parts[i - 1] == "site-packages"), default=-2)
+    return f"{'/'.join(parts[start:])}:{line}"

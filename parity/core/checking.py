@@ -1,0 +1,233 @@
+"""Holds the port against what was captured from the reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.core import layouts, tolerances
+from parity.core.capture import port
+from parity.core.compare import compare
+from parity.core.events import Event, Expected, content
+from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
+
+Array = npt.NDArray[Any]
+Modes = Literal["isolated", "cumulative", "both"]
+Errors = dict[bytes, float]  # relative L2 error of the real pass, by the tensor's content
+
+
+def check(
+    reference_module: Any,
+    port_model: Any,
+    mix: Array,
+    dtype: str = "float32",
+    mode: Modes = "both",
+) -> Result:
+    """Compare a port with a live module of the reference, tensor by tensor.
+
+    Args:
+        reference_module: a module of demucs 4.1.0. It is copied, not changed.
+        port_model: a port of it whose dtype is `dtype`, as `demucs_tf.from_torch` makes it.
+        mix: (B, A, T), rounded to float32 before either side hears it.
+        dtype: "float32" or "float64".
+        mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
+            pass, "both" does both.
+
+    Raises:
+        ParityError: `port_model` has another dtype, or a step with other inputs than the
+            reference's.
+    """
+    from parity.core.capture.reference import capture
+
+    return check_expected(capture(reference_module, mix), port_model, dtype, mode)
+
+
+def check_expected(
+    expected: Expected,
+    port_model: Any,
+    dtype: str,
+    mode: Modes = "both",
+    case: str = "",
+    engine: port.Engine = "eager",
+) -> Result:
+    """The same with a captured reference.
+
+    `engine` is how the cumulative pass runs.
+    """
+    if str(port_model.compute_dtype) != dtype:
+        raise ParityError(
+            f"dtype is {dtype}, but the port computes in {port_model.compute_dtype}: "
+            f'make it with dtype="{dtype}".'
+        )
+    found: dict[Mode, port.Outputs] = {}
+    if mode in ("both", "isolated"):
+        found["isolated"] = port.isolated(port_model, expected.events, expected.mix)
+    if mode in ("both", "cumulative"):
+        found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
+    return check_outputs(expected, port_model, dtype, found, case, engine)
+
+
+def check_outputs(
+    expected: Expected,
+    port_model: Any,
+    dtype: str,
+    found: Mapping[Mode, port.Outputs],
+    case: str = "",
+    engine: port.Engine = "eager",
+) -> Result:
+    """The same with what the port gave, by mode."""
+    parameters = _parameters(expected, port_model, dtype)
+    influence = {record.path: record.path not in expected.idle for record in parameters}
+    errors: Errors = {}
+    layers = [
+        record
+        for event in expected.events
+        for name, outputs in found.items()
+        for record in _records(event, outputs, name, dtype, errors)
+    ]
+    return Result(
+        case=case or expected.reference,
+        dtype=dtype,
+        reference=expected.reference,
+        layers=(*layers, *parameters),
+        coverage=_coverage(expected, list(found.values()), influence),
+        environment={**expected.environment, **environment(), "engine": engine},
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Versions and settings of this side that results depend on."""
+    import platform
+
+    import keras
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "tensorflow threads": tf.config.threading.get_intra_op_parallelism_threads() or "default",
+        "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+
+
+def _records(
+    event: Event, outputs: port.Outputs, mode: Mode, dtype: str, errors: Errors
+) -> list[Record]:
+    actual = outputs.get(event.key)
+    if actual is None or len(actual) != len(event.outputs):
+        return []  # the coverage says so
+    kind: Any = "output" if event.path == "" else event.kind
+    _, declared = port.layouts_of(event)
+    records = []
+    for index, (found, wanted) in enumerate(zip(actual, event.outputs, strict=True)):
+        limit = tolerances.tolerance(event, index, mode, dtype)
+        floor = tolerances.floor(event, index, mode, dtype)
+        difference = compare(
+            layouts.to_reference(found, layouts.of_tensor(declared, index, wanted)),
+            wanted,
+            limit,
+            floor,
+            dtype if np.issubdtype(wanted.dtype, np.floating) else "",
+        )
+        gain = None
+        if mode == "cumulative" and difference.rel_l2 is not None:
+            gain = _gain(event, difference.rel_l2, errors)
+            errors[content(wanted)] = difference.rel_l2
+        records.append(
+            Record(
+                path=event.path,
+                call=event.call,
+                output=index,
+                kind=kind,
+                mode=mode,
+                dtype=dtype,
+                shape=wanted.shape,
+                tolerance=limit,
+                source=event.source,
+                module_class=event.owner,
+                gain=gain,
+                **_plain(difference),
+            )
+        )
+    return records
+
+
+def _gain(event: Event, error: float, errors: Errors) -> float | None:
+    """Error of an output over the largest error among the call's inputs, in the real pass.
+
+    An input is recognised by its content as the output of an earlier call.
+    """
+    known = [errors[key] for key in map(content, event.inputs) if errors.get(key)]
+    return error / max(known) if known else None
+
+
+def _origin(event: Event | None) -> dict[str, Any]:
+    return {} if event is None else {"source": event.source, "module_class": event.owner}
+
+
+def _plain(difference: Any) -> dict[str, Any]:
+    values = dict(vars(difference))
+    return {"verdict": "pass" if values.pop("passed") else "fail", **values}
+
+
+def _parameters(expected: Expected, port_model: Any, dtype: str) -> list[Record]:
+    from demucs_tf.checkpoints.weights import read_state
+
+    owners = {event.path: event for event in expected.events if event.kind == "module"}
+    records = []
+    for key, array in read_state(port_model).items():
+        wanted = expected.state.get(key)
+        if wanted is None:
+            continue  # the coverage says so
+        difference = compare(array, wanted.astype(dtype), tolerances.BITWISE)
+        records.append(
+            Record(
+                path=key,
+                call=0,
+                output=0,
+                kind="parameter",
+                mode="isolated",
+                dtype=dtype,
+                shape=wanted.shape,
+                tolerance=tolerances.BITWISE,
+                **_origin(owners.get(key.rpartition(".")[0])),
+                **_plain(difference),
+            )
+        )
+    return records
+
+
+def _coverage(
+    expected: Expected, found: Sequence[port.Outputs], influence: Mapping[str, bool]
+) -> Coverage:
+    def compared(event: Event) -> bool:
+        return all(len(outputs.get(event.key, ())) == len(event.outputs) for outputs in found)
+
+    calls = [event for event in expected.events if event.kind == "module"]
+    taps = [event for event in expected.events if event.kind == "tap"]
+    called = {event.path for event in calls if compared(event)}
+    parameters = [key for key in expected.state if key not in expected.buffers]
+    known = {event.key for event in expected.events}
+    surplus = sorted({key for outputs in found for key in outputs} - known)
+    missing = [
+        *(f"not compared: {e.path} call {e.call}" for e in expected.events if not compared(e)),
+        *(f"module never called: {path}" for path in expected.leaves if path not in called),
+        *(f"functional step without a tap: {text}" for text in expected.unmapped),
+        *(f"only in the port: {path} call {call}" for path, call in surplus),
+        *(f"parameter without influence: {key}" for key in parameters if not influence.get(key)),
+        *(f"parameter only in the port: {key}" for key in influence if key not in parameters),
+    ]
+    return Coverage(
+        modules=Count(sum(path in called for path in expected.leaves), len(expected.leaves)),
+        call_sites=Count(sum(map(compared, calls)), len(calls)),
+        taps=Count(sum(map(compared, taps)), len(taps) + len(expected.unmapped)),
+        parameters=Count(sum(bool(influence.get(key)) for key in parameters), len(parameters)),
+        buffers=Count(sum(key in influence for key in expected.buffers), len(expected.buffers)),
+        missing=tuple(missing),
+    )

@@ -1,0 +1,79 @@
+"""What was captured from the reference: one `Event` for each module call and each tap call."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.demucs.taps import BY_NAME, MOVING_MODULES
+
+Array = npt.NDArray[Any]
+Key = tuple[str, int]  # path (a tap's has ":name"), call index
+TENSOR = "tensor"
+
+
+@dataclass
+class Event:
+    """One call. Arrays are in the reference's layout, float64 or whole numbers.
+
+    `owner` is the module's class, or for a tap the class whose `forward` has the step.
+    `arguments` are those of a module that takes more than tensors: None or a number where one
+    stands, TENSOR for each of `inputs`; None where there are only tensors. `isolated_floors` and
+    `cumulative_floors` are, output by output, the relative L2 error of the reference's own float32
+    against `outputs`: fed with `inputs`, and in a whole float32 pass.
+    """
+
+    path: str
+    call: int
+    kind: Literal["module", "tap"]
+    owner: str
+    source: str
+    inputs: list[Array]
+    outputs: list[Array]
+    arguments: tuple[Any, ...] | None = None
+    isolated_floors: list[float] = field(default_factory=list)
+    cumulative_floors: list[float] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """What identifies the call on both sides."""
+        return self.path, self.call
+
+    @property
+    def moves(self) -> bool:
+        """Whether the call does no arithmetic."""
+        if self.kind == "tap":
+            return BY_NAME[self.owner, self.path.rpartition(":")[2]].moves
+        return self.owner in MOVING_MODULES
+
+
+@dataclass
+class Expected:
+    """Everything that one case expects of the port.
+
+    `state` is the reference's `state_dict` as arrays; `buffers` names those of its keys that are
+    buffers. `events` are in the order in which the calls ended. `leaves` are the paths of modules
+    without children. `idle` lists parameters
+    that change nothing, `unmapped` functional steps that no tap covers.
+    """
+
+    reference: str
+    mix: Array
+    events: list[Event]
+    state: dict[str, Array]
+    buffers: tuple[str, ...]
+    leaves: tuple[str, ...]
+    idle: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+def content(array: Array) -> bytes:
+    """A digest by which a tensor is recognised as another call's output: shape and values."""
+    digest = hashlib.sha1(str(array.shape).encode(), usedforsecurity=False)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()

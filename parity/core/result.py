@@ -1,0 +1,169 @@
+"""What a comparison yields: one `Record` a tensor, one `Result` a case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Kind = Literal["module", "tap", "parameter", "output"]
+Mode = Literal["isolated", "cumulative"]
+Verdict = Literal["pass", "fail"]
+
+
+class ParityError(Exception):
+    """The harness cannot do what was asked: a golden is damaged, a step has no tap, ..."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One compared tensor. Metrics are None where a shape or a dtype already differs.
+
+    `path` is the reference's module path; a tap adds `:name`. `tolerance` bounds `rel_l2`;
+    0.0 asks for bitwise equality. `source` is the reference's file and line.
+    """
+
+    path: str
+    call: int
+    output: int
+    kind: Kind
+    mode: Mode
+    dtype: str
+    shape: tuple[int, ...]
+    max_abs: float | None
+    max_abs_index: tuple[int, ...] | None
+    rel_l2: float | None
+    max_ulp: float | None
+    snr_db: float | None
+    si_sdr_db: float | None
+    noise_ratio: float | None
+    tolerance: float
+    verdict: Verdict
+    reason: str = ""
+    source: str = ""
+    module_class: str = ""
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Count:
+    """`compared` of `total`."""
+
+    compared: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.compared}/{self.total}"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the reference was compared. `missing` names what was not, with the reason."""
+
+    modules: Count
+    call_sites: Count
+    taps: Count
+    parameters: Count
+    buffers: Count
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        counts = (self.modules, self.call_sites, self.taps, self.parameters, self.buffers)
+        return not self.missing and all(c.compared == c.total for c in counts)
+
+    def __str__(self) -> str:
+        return (
+            f"modules {self.modules}, calls {self.call_sites}, taps {self.taps}, "
+            f"parameters {self.parameters}, buffers {self.buffers}"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """All comparisons of one case at one dtype.
+
+    `layers` is in the reference's execution order, the isolated and the cumulative record of a
+    tensor next to each other. `environment` holds versions, threads, seed and hashes.
+    """
+
+    case: str
+    dtype: str
+    reference: str
+    layers: tuple[Record, ...]
+    coverage: Coverage
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[Record]:
+        """The records that failed, in execution order."""
+        return [record for record in self.layers if record.verdict == "fail"]
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "pass" when something was compared, nothing failed and coverage is complete."""
+        ok = bool(self.layers) and not self.failures and self.coverage.complete
+        return "pass" if ok else "fail"
+
+    @property
+    def first_divergence(self) -> str | None:
+        """The path at which the error first exceeds its tolerance; isolated counts first.
+
+        A cumulative failure downstream of a fault says only that the fault exists; an isolated
+        one says where. So the first isolated failure is named if there is one.
+        """
+        isolated = [r for r in self.failures if r.mode == "isolated"]
+        for record in isolated or self.failures:
+            return record.path
+        return None
+
+
+def write_json(path: Path, results: Iterable[Result]) -> None:
+    """Write results as JSON, whole or not at all."""
+    from demucs_tf.utils.atomic import write_whole
+
+    def plain(result: Result) -> dict[str, Any]:
+        derived = {"verdict": result.verdict, "first_divergence": result.first_divergence}
+        return {**derived, **asdict(result)}
+
+    content = {"schema": SCHEMA, "results": [plain(result) for result in results]}
+    with write_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=True), encoding="utf-8")
+
+
+def read_json(path: Path) -> list[Result]:
+    """Read what `write_json` wrote; ParityError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise ParityError(
+                f"{path} has result schema {content['schema']}, this version reads {SCHEMA}: "
+                "run `python -m parity run --json` again."
+            )
+        return [_result(item) for item in content["results"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParityError(f"{path} is not a result of `python -m parity run`: {error}") from error
+
+
+def _result(item: dict[str, Any]) -> Result:
+    def record(values: dict[str, Any]) -> Record:
+        tuples = {
+            k: tuple(values[k]) if values[k] is not None else None
+            for k in ("shape", "max_abs_index")
+        }
+        return Record(**{**values, **tuples})
+
+    counts = {key: Count(**value) for key, value in item["coverage"].items() if key != "missing"}
+    return Result(
+        case=item["case"],
+        dtype=item["dtype"],
+        reference=item["reference"],
+        layers=tuple(record(values) for values in item["layers"]),
+        coverage=Coverage(**counts, missing=tuple(item["coverage"]["missing"])),
+        environment=item["environment"],
+    )

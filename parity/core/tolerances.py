@@ -1,0 +1,73 @@
+"""The tolerances. Data, with the reason beside each number.
+
+The unit is the reference's own error: its float32 pass against its float64 pass, tensor by
+tensor. `docs/tolerances.md` shows how the factor was measured.
+"""
+
+from __future__ import annotations
+
+from parity.core.compare import UNIT_ROUNDOFF
+from parity.core.events import Event
+from parity.core.result import Mode
+
+# A port may be this many times as far from the float64 truth as the reference's float32 is.
+# Other summation orders, other exp and erf, and fused operations stay within it; the faults of
+# `parity/faults/demucs.py` do not.
+FACTOR = 4.0
+
+# Within the real pass, upstream errors come in with other signs, and the ratio of two small
+# tensors' errors is partly luck; the bound on the model's output stays the one above.
+FACTOR_INSIDE = 8.0
+
+# float64 has no wider oracle, and the float32 floor scaled by the ratio of both unit round-offs
+# stands in for one. The reference itself is less exact than that: torch's float64 standard
+# deviation of thirty seconds is 1e-14 off an exact sum, 90 such floors. So the factor is wider,
+# and 3e-14 is still far below any change of meaning.
+FACTOR_FLOAT64 = 256.0
+SCALE_FLOAT64 = UNIT_ROUNDOFF["float64"] / UNIT_ROUNDOFF["float32"]
+
+# Whatever the floor says, no tensor gets more than this.
+CEILING = {
+    ("float64", "isolated"): 1e-12,
+    ("float64", "cumulative"): 1e-10,
+    ("float32", "isolated"): 1e-4,
+    ("float32", "cumulative"): 1e-3,
+}
+
+# Expectation maximization divides by determinants next to zero, which costs up to three digits more
+# than its inputs have lost: docs/tolerances.md.
+CEILING_ILL_CONDITIONED = {"float64": 1e-9, "float32": 1e-3}
+ILL_CONDITIONED = frozenset({"wiener_maximization"})
+
+# QUIRK demucs/apply.py:259: the reference adds chunks up in float32 whatever the model's type, so
+# its output is no float64 to hold ours against.
+ADDED_IN_FLOAT32 = frozenset({"apply_model", "Separator"})
+
+# What only moves data is bitwise equal.
+BITWISE = 0.0
+
+
+def floor(event: Event, output: int, mode: Mode, dtype: str) -> float:
+    """The relative L2 error that the reference itself has, or would have, at `dtype`."""
+    if event.owner in ADDED_IN_FLOAT32:
+        return max(event.cumulative_floors[output], UNIT_ROUNDOFF["float32"])
+    floors = event.isolated_floors if mode == "isolated" else event.cumulative_floors
+    return floors[output] * (SCALE_FLOAT64 if dtype == "float64" else 1.0)
+
+
+def tolerance(event: Event, output: int, mode: Mode, dtype: str) -> float:
+    """The bound on the relative L2 error of one output of one call."""
+    if mode == "isolated" and event.moves:
+        return BITWISE
+    if event.owner in ADDED_IN_FLOAT32:
+        return FACTOR * floor(event, output, mode, dtype)
+    unit = max(floor(event, output, mode, dtype), UNIT_ROUNDOFF[dtype])
+    if dtype == "float64":
+        factor = FACTOR_FLOAT64
+    else:
+        factor = FACTOR if mode == "isolated" or event.path == "" else FACTOR_INSIDE
+    # Alone or not, a whole model is a real pass.
+    ceiling = CEILING[dtype, "cumulative" if event.path == "" else mode]
+    if mode == "isolated" and event.path.rpartition(":")[2] in ILL_CONDITIONED:
+        ceiling = CEILING_ILL_CONDITIONED[dtype]
+    return min(factor * unit, ceiling)

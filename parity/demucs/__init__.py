@@ -1,0 +1,1 @@
+"""What the core has to be told of Demucs."""

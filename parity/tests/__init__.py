@@ -1,0 +1,1 @@
+"""The comparisons as pytest runs them: `pytest parity/ -k encoder`."""

@@ -1,0 +1,66 @@
+"""Computes what the tests look at ahead, each case once, whatever the number of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from parity.cases import CASES, Case
+from parity.core.result import Result
+from parity.tests.jobs import Pool, case_result
+
+DTYPES = ("float64", "float32")
+_pool = Pool()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what the selected tests will wait for: `jobs(params, live)` of their modules."""
+    if session.config.option.collectonly:
+        return
+    live = session.config.getoption("--live")
+    for item in session.items:
+        jobs = getattr(getattr(item, "module", None), "jobs", None)
+        callspec = getattr(item, "callspec", None)
+        if jobs is not None and callspec is not None:
+            _pool.start(jobs(callspec.params, live))
+
+
+@pytest.fixture(scope="session")
+def pool() -> Pool:
+    """The jobs of this session."""
+    return _pool
+
+
+@pytest.fixture(scope="session")
+def live(request: pytest.FixtureRequest) -> bool:
+    """Whether the running reference is the measure, not the goldens."""
+    return bool(request.config.getoption("--live"))
+
+
+@pytest.fixture(scope="session")
+def result_of(live: bool, pool: Pool) -> Callable[[str, str], Result]:
+    """The result of a case, by its name, at a dtype."""
+
+    def result(name: str, dtype: str) -> Result:
+        found: Result = pool.result(case_result, name, dtype, live)
+        return found
+
+    return result
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _close(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    path = request.config.getoption("--html")
+    if path:
+        from parity.report.html import write_html
+
+        write_html(Path(path), _pool.results(case_result))
+    _pool.close()
+
+
+def stored_cases() -> list[Case]:
+    """The cases whose goldens are in the repository."""
+    return [case for case in CASES if case.stored == "repository"]

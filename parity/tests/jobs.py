@@ -1,0 +1,122 @@
+"""What tests wait for, computed ahead in as many processes as there are cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+from parity.core.capture.port import Engine
+from parity.core.result import Result
+from parity.faults.mutate import Outcome
+
+Job = tuple[Any, ...]  # a function of this module and its arguments
+
+
+def case_result(name: str, dtype: str, live: bool) -> Result:
+    """The result of a case."""
+    from parity.cases import BY_NAME
+    from parity.run import run_case
+
+    return run_case(BY_NAME[name], dtype, live=live)
+
+
+def engine_result(name: str, engine: Engine) -> Result:
+    """The result of a case in a graph or under XLA."""
+    from parity.cases import BY_NAME
+    from parity.run import run_case
+
+    return run_case(BY_NAME[name], "float32", mode="cumulative", engine=engine)
+
+
+def unknown_length(name: str, jit_compile: bool) -> list[str]:
+    """What one trace for every length and batch gets wrong."""
+    import numpy as np
+    import tensorflow as tf
+
+    from parity.cases import BY_NAME
+    from parity.core.compare import compare
+    from parity.core.seeding import seeded_random
+    from parity.core.tolerances import tolerance
+    from parity.run import make_port, stored_expected
+
+    def run(function: Any, mix: Any) -> Any:
+        with seeded_random():  # a transformer draws its shift while it is traced
+            return np.asarray(function(mix))
+
+    case = BY_NAME[name]
+    expected = stored_expected(case)
+    model = make_port(case, "float32")
+    signature = [tf.TensorSpec([None, model.audio_channels, None], tf.float32)]
+    graph = tf.function(model, input_signature=signature, jit_compile=jit_compile)
+    limit = tolerance(expected.events[-1], 0, "cumulative", "float32")
+    mix = expected.mix.astype(np.float32)
+    shorter = mix[..., : mix.shape[-1] * 2 // 3]
+    pairs = (
+        (run(graph, mix), expected.events[-1].outputs[0], limit),
+        # Two float32 passes, each as far from the truth as it may be.
+        (run(graph, shorter), run(model, shorter).astype(np.float64), 2 * limit),
+    )
+    reasons = [
+        compare(found, wanted, bound, dtype="float32").reason for found, wanted, bound in pairs
+    ]
+    traces = graph.experimental_get_tracing_count()
+    return [*filter(None, reasons), *([f"traced {traces} times"] if traces != 1 else [])]
+
+
+def fault_outcome(name: str) -> Outcome:
+    """What becomes of a fault."""
+    from parity.faults.demucs import FAULTS
+    from parity.faults.mutate import inject
+
+    return inject(next(fault for fault in FAULTS if fault.name == name))
+
+
+class Pool:
+    """Starts jobs, each once, and hands out what they gave."""
+
+    def __init__(self) -> None:
+        self._executor: ProcessPoolExecutor | None = None
+        self._futures: dict[Job, Future[Any]] = {}
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Start jobs in this order."""
+        for job in jobs:
+            self._future(job)
+
+    def result(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Wait for a job; it is started if it was not."""
+        return self._future((function, *arguments)).result()
+
+    def results(self, function: Callable[..., Any]) -> list[Any]:
+        """Everything that a function gave so far."""
+        done = [f for job, f in self._futures.items() if job[0] is function and f.done()]
+        return [future.result() for future in done if not future.exception()]
+
+    def close(self) -> None:
+        """Forget what has not been started."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+    def _future(self, job: Job) -> Future[Any]:
+        if job not in self._futures:
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(
+                    min(8, os.cpu_count() or 1),
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_quicken,
+                )
+            self._futures[job] = self._executor.submit(*job)
+        return self._futures[job]
+
+
+def _quicken() -> None:
+    """One thread each, and nothing hidden in a failure, which makes eager operations quicker."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.debugging.disable_traceback_filtering()
+    keras.config.disable_traceback_filtering()

@@ -1,0 +1,135 @@
+"""Goldens: all used, none altered, small enough, and refused by name when they are damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.cases import BY_NAME, Case
+from parity.core import golden
+from parity.core.result import ParityError
+from parity.tests.conftest import stored_cases
+
+CASE = BY_NAME["demucs-dconv0"]
+LIMIT_BYTES = 20 * 2**20
+
+
+def test_every_golden_belongs_to_a_case() -> None:
+    wanted = {f"{case.name}{suffix}" for case in stored_cases() for suffix in (".json", ".npz")}
+    found = {path.name for path in golden.default_folder().iterdir() if path.suffix != ".md"}
+    assert found == wanted
+
+
+def test_goldens_stay_small() -> None:
+    size = sum(path.stat().st_size for path in golden.default_folder().iterdir())
+    assert size <= LIMIT_BYTES
+
+
+@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+def test_manifest_says_how_it_was_made(case: Case) -> None:
+    manifest = golden.read_manifest(golden.folder_of(case) / f"{case.name}.json", case)
+    assert manifest["command"] == f"python -m parity capture --case {case.name}"
+    assert manifest["environment"]["demucs"] == "4.1.0"
+    assert manifest["environment"]["torch"]
+    assert manifest["environment"]["seed"] == case.seed
+    assert not manifest["unmapped"]
+    for event in manifest["events"]:
+        assert len(event["isolated_floors"]) == len(event["outputs"])
+        assert len(event["cumulative_floors"]) == len(event["outputs"])
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for suffix in (".json", ".npz"):
+        shutil.copy(golden.default_folder() / f"{CASE.name}{suffix}", tmp_path)
+    return tmp_path
+
+
+def _read(folder: Path) -> None:
+    golden.read(CASE, folder)
+
+
+def test_an_intact_copy_is_read(copy: Path) -> None:
+    _read(copy)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.999])
+def test_truncated_arrays_are_refused(copy: Path, keep: float) -> None:
+    path = copy / f"{CASE.name}.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.npz .*capture --case demucs-dconv0"):
+        _read(copy)
+
+
+def test_an_altered_number_is_refused(copy: Path) -> None:
+    path = copy / f"{CASE.name}.npz"
+    with np.load(path) as archive:
+        numbers = archive["numbers"]
+    numbers[3] = np.nextafter(numbers[3], 9)
+    np.savez_compressed(path, numbers=numbers)
+    with pytest.raises(ParityError, match="numbers in its NPZ were altered"):
+        _read(copy)
+
+
+def _write_signed(path: Path, manifest: dict[str, Any]) -> None:
+    manifest["manifest_sha256"] = golden._manifest_hash(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("key", ["leaves", "environment", "isolated_floors", "source"])
+def test_an_altered_manifest_is_refused(copy: Path, key: str) -> None:
+    """Floors are tolerances: whoever widens one in the file is noticed."""
+    path = copy / f"{CASE.name}.json"
+    manifest = json.loads(path.read_text())
+    if key in manifest:
+        manifest[key] = type(manifest[key])()
+    else:
+        manifest["events"][3][key] = [1e6] if key.endswith("floors") else "nowhere:0"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.json is damaged \(it was altered\)"):
+        _read(copy)
+
+
+def test_numbers_that_nothing_uses_are_refused(copy: Path) -> None:
+    path = copy / f"{CASE.name}.json"
+    manifest = json.loads(path.read_text())
+    # The output of one layer is the input of the next; point both elsewhere.
+    conv = next(e for e in manifest["events"] if e["path"] == "encoder.0.0")
+    kept = [e for e in manifest["events"] if e["path"] not in ("encoder.0.0", "encoder.0.1")]
+    after = next(e for e in kept if e["path"] == "encoder.0.2")
+    after["inputs"] = after["outputs"]
+    assert conv["outputs"] not in [e["inputs"] for e in kept]
+    manifest["events"] = kept
+    _write_signed(path, manifest)
+    with pytest.raises(ParityError, match="numbers that nothing uses"):
+        _read(copy)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", 0, "is damaged"),
+        ("case", {}, "another version of this row"),
+        ("weights_sha256", "0", "belongs to other weights"),
+    ],
+)
+def test_a_golden_of_something_else_is_refused(
+    copy: Path, key: str, value: object, message: str
+) -> None:
+    path = copy / f"{CASE.name}.json"
+    manifest = json.loads(path.read_text())
+    manifest[key] = value
+    _write_signed(path, manifest)
+    with pytest.raises(ParityError, match=message):
+        _read(copy)
+
+
+def test_a_missing_golden_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.json is missing"):
+        _read(tmp_path)

@@ -1,0 +1,184 @@
+"""Resampling and channel conversion of streams: the same bits as in memory, in bounded memory."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import tracemalloc
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from demucs_tf.audio import resampler
+from demucs_tf.audio.convert import convert_audio, convert_blocks, convert_channels, resample
+from demucs_tf.audio.resampler import Resampler, resampled_length
+from demucs_tf.errors import AudioError
+from parity.core.compare import snr_db
+from tests.support.fakes import Array, noise
+
+PAIRS = ((48000, 44100), (22050, 44100), (8000, 44100), (44100, 8000), (3, 2), (192000, 44100))
+
+
+def cut(wav: Array, places: Sequence[int]) -> list[Array]:
+    """`wav` in pieces; equal places give empty ones."""
+    edges = [0, *sorted(place % (wav.shape[1] + 1) for place in places), wav.shape[1]]
+    return [wav[:, a:b] for a, b in itertools.pairwise(edges)]
+
+
+def pushed(parts: Sequence[Array], old: int, new: int, dtype: str) -> Array:
+    converter = Resampler(old, new, parts[0].shape[0], dtype)
+    out = [converter.push(part) for part in parts]
+    return np.concatenate([*out, converter.flush()], axis=1)
+
+
+@settings(deadline=None, derandomize=True, max_examples=80)
+@given(
+    pair=st.sampled_from(PAIRS),
+    channels=st.integers(1, 3),
+    length=st.one_of(st.integers(1, 40), st.integers(1, 20000)),
+    places=st.lists(st.integers(0, 1 << 20), max_size=8),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_any_split_gives_the_same_bits(
+    pair: tuple[int, int], channels: int, length: int, places: list[int], dtype: str
+) -> None:
+    wav = noise(channels, length, dtype=dtype)
+    with mock.patch.object(resampler, "_WINDOW_NUMBERS", 1 << 12):  # many products
+        whole = resample(wav, *pair)
+        found = pushed(cut(wav, places), *pair, dtype)
+    assert whole.shape == (channels, resampled_length(length, *pair))
+    assert found.dtype == dtype
+    assert found.tobytes() == whole.tobytes()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("length", [1, 7, 100_000])
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 120), ("float64", 140)])
+def test_a_stream_equals_julius(pair: tuple[int, int], length: int, dtype: str, least: int) -> None:
+    julius = importlib.import_module("julius")
+    import torch
+
+    wav = noise(2, length, dtype=dtype)
+    wanted = julius.resample_frac(torch.from_numpy(wav), *pair).numpy()
+    found = pushed(cut(wav, [3, 50_000, 50_001]), *pair, dtype)
+    assert found.shape == wanted.shape
+    assert wanted.size == 0 or snr_db(found, wanted) > least
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "length", "wanted"),
+    [
+        (2, 3, 11_184_813, 16_777_220),  # 16,777,219.5 is rounded up, to an even number
+        (1, 3, 5_592_407, 16_777_220),  # 16,777,221 is rounded down, to a multiple of four
+    ],
+)
+def test_a_long_stream_has_the_rounded_length(old: int, new: int, length: int, wanted: int) -> None:
+    converter = Resampler(old, new, 1, "float32")
+    block = np.zeros((1, 1 << 20), np.float32)
+    found = 0
+    for start in range(0, length, 1 << 20):
+        found += converter.push(block[:, : length - start]).shape[1]
+        assert found <= resampled_length(min(length, start + (1 << 20)), old, new)
+    assert found + converter.flush().shape[1] == wanted
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(length=st.integers(0, 1 << 40), pair=st.sampled_from(PAIRS), more=st.integers(0, 1 << 20))
+def test_more_samples_never_give_fewer(length: int, pair: tuple[int, int], more: int) -> None:
+    """What was handed out before the end was known belongs to the output."""
+    assert resampled_length(length, *pair) <= resampled_length(length + more, *pair)
+
+
+def test_output_is_held_back_where_rounding_may_shorten_it() -> None:
+    """Past 2**30 samples, 6.8 hours, float32 counts in steps of 128."""
+    wav = noise(1, 300)
+    plain = pushed([wav], 1, 2, "float32")
+    far = 1 << 29
+    found, most_held = [], 0
+    with mock.patch.object(resampler, "_WINDOW_NUMBERS", 1):  # one window a product
+        converter = Resampler(1, 2, 1, "float32")
+        found.append(converter.push(wav[:, :1]))
+        converter._received += far  # as if so many had come before
+        converter._emitted += 2 * far
+        for place in range(1, 300):
+            found.append(converter.push(wav[:, place : place + 1]))
+            assert converter._emitted <= resampled_length(far + place + 1, 1, 2)
+            most_held = max(most_held, converter._held.shape[1])
+        found.append(converter.flush())
+    joined = np.concatenate(found, axis=1)
+    assert most_held == 12, "63 samples more are rounded down, 52 are not computed yet"
+    assert joined.shape[1] == 602, "640 as float32 has it, but there are only 301 windows"
+    assert resampled_length(far + 300, 1, 2) == 2 * far + 602
+    assert snr_db(joined[:, :600], plain) > 120
+
+
+def test_memory_does_not_grow_with_the_track() -> None:
+    converter = Resampler(48000, 44100, 2, "float32")
+    block = noise(2, 1 << 16)
+    tracemalloc.start()
+    try:
+        total = sum(converter.push(block).shape[1] for _ in range(100))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total > 5_000_000, "40 MB in float32"
+    assert peak < 20_000_000
+
+
+def test_equal_rates_pass_blocks_through() -> None:
+    converter = Resampler(44100, 44100, 2, "float32")
+    block = noise(2, 5)
+    assert converter.push(block) is block
+    assert converter.flush().shape == (2, 0)
+
+
+def test_a_stream_without_samples_stays_empty() -> None:
+    converter = Resampler(48000, 44100, 2, "float64")
+    assert converter.push(np.zeros((2, 0))).shape == (2, 0)
+    assert converter.flush().shape == (2, 0)
+
+
+def test_wrong_use_of_a_resampler() -> None:
+    with pytest.raises(AudioError, match=r"44099 Hz is too odd"):
+        Resampler(44099, 44100, 1, "float32")
+    converter = Resampler(48000, 44100, 2, "float32")
+    with pytest.raises(ValueError, match=r"expected \(2 channels, samples\), got \(1, 5\)"):
+        converter.push(noise(1, 5))
+    converter.flush()
+    with pytest.raises(ValueError, match=r"push\(\) after flush"):
+        converter.push(noise(2, 5))
+
+
+# --- channels and rates together --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("found", "channels"), [(1, 2), (2, 2), (2, 1), (6, 2), (9, 1), (12, 1)])
+@pytest.mark.parametrize("rate", [44100, 48000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_converted_blocks_equal_converted_audio(
+    found: int, channels: int, rate: int, dtype: str
+) -> None:
+    """Blocks of one sample too: there np.mean adds in another order."""
+    wav = noise(found, 5000)
+    whole = convert_audio(wav.astype(dtype), rate, 44100, channels)
+    parts: list[Any] = [*cut(wav[:, :40], range(40)), np.asfortranarray(wav[:, 40:])]
+    blocks = list(convert_blocks(parts, rate, 44100, channels, dtype))
+    assert all(block.shape[1] and block.dtype == dtype for block in blocks)
+    assert np.concatenate(blocks, axis=1).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("channels", [2, 6])
+def test_the_mean_is_what_numpy_computes(channels: int) -> None:
+    wav = noise(channels, 999)
+    assert np.array_equal(convert_channels(wav, 1), wav.mean(axis=0, keepdims=True))
+
+
+def test_channels_that_can_not_be_converted_in_a_stream() -> None:
+    with pytest.raises(AudioError, match="mono or at least 6 channels, found 2"):
+        next(convert_blocks([noise(2, 5)], 44100, 44100, 6, "float32"))

@@ -1,0 +1,94 @@
+"""The graphs that models are run by, and which models share one."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+from weakref import WeakValueDictionary
+
+import keras
+import numpy as np
+import pytest
+
+from demucs_tf.inference import engine
+from demucs_tf.inference.engine import forward_function
+from demucs_tf.models.demucs import DemucsTF
+from tests.support.fakes import FakeTF, noise
+
+SOURCES = ["drums", "vocals"]
+
+
+def small(**changes: Any) -> DemucsTF:
+    arguments = {"channels": 4, "depth": 2, "lstm_layers": 0, **changes}
+    return DemucsTF(SOURCES, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No graphs of other tests, and the same weights every time."""
+    keras.utils.set_random_seed(0)
+    monkeypatch.setattr(engine, "_graphs", WeakValueDictionary())
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The models that a graph is traced of."""
+    models: list[object] = []
+    trace = engine._traced
+
+    def watched(model: object, jit: bool) -> object:
+        models.append(model)
+        return trace(model, jit)
+
+    monkeypatch.setattr(engine, "_traced", watched)
+    return models
+
+
+@pytest.mark.parametrize("kind", ["graph", "xla"])
+def test_models_of_the_same_arguments_share_a_graph(kind: str, traced: list[object]) -> None:
+    models = [small(), small(), small()]
+    mix = noise(1, 2, 3000).astype(np.float32)
+    outs = [forward_function(model, kind)(mix) for model in models]
+    assert len(traced) == 1
+    for model, out in zip(models, outs, strict=True):
+        np.testing.assert_allclose(out, model(mix), rtol=0, atol=1e-6)
+    assert np.abs(outs[0] - outs[1]).max() > 1e-4  # each with its own weights
+
+
+def test_new_weights_need_no_new_graph(traced: list[object]) -> None:
+    model, other = small(), small()
+    mix = noise(1, 2, 3000).astype(np.float32)
+    before = forward_function(model)(mix)
+    model.set_weights(other.get_weights())
+    after = forward_function(model)(mix)
+    assert len(traced) == 1
+    assert not np.array_equal(before, after)
+    assert np.array_equal(after, forward_function(other)(mix))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"channels": 6}, {"segment": 5}, {"dtype": "float64"}, {"gelu": False}], ids=str
+)
+def test_models_of_other_arguments_do_not(changes: dict[str, Any], traced: list[object]) -> None:
+    models = [small(), small(**changes)]
+    for model in models:
+        forward_function(model)
+    assert traced == models
+
+
+def test_models_that_are_not_ours_have_graphs_of_their_own(traced: list[object]) -> None:
+    models = [FakeTF(), FakeTF()]
+    for model in [*models, *models]:
+        forward_function(model)
+    assert traced == models
+
+
+def test_a_graph_goes_with_its_last_model() -> None:
+    models = [small(), small()]
+    for _ in range(2):
+        forward_function(models[0])
+        forward_function(models[-1])
+        assert len(engine._graphs) == 1
+        del models[0]
+        gc.collect()
+    assert not engine._graphs
