@@ -134,7 +134,8 @@ def _add_case(parser: argparse.ArgumentParser) -> None:
 
 def _capture(options: argparse.Namespace) -> int:
     from parity.core import golden
-    from parity.run import live_expected, select
+    from parity.run import live_expected
+    from parity.select import select
 
     cases = select(options.cases)
     live = [case.name for case in cases if case.stored == "live"]
@@ -194,11 +195,11 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
 
 def _runnable(names: Sequence[str], live: bool) -> list[Case]:
     """The cases that can run here. What cannot is said; an error if it was asked for by name."""
-    from parity import run
+    from parity import select
 
     cases = []
-    for case in run.select(names):
-        reason = run.obstacle(case, live)
+    for case in select.select(names):
+        reason = select.obstacle(case, live)
         if reason and names:
             raise ParityError(f"{case.name} cannot run: {reason}.")
         if reason:
@@ -215,7 +216,7 @@ def _mutate(options: argparse.Namespace) -> int:
     from demucs_tf.utils.atomic import write_whole
     from parity.faults.demucs import FAULTS
     from parity.faults.mutate import mutate
-    from parity.run import matches
+    from parity.select import matches
 
     chosen = [
         fault

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from parity.cases import CASES, Case, signals
+from parity.cases import Case, signals
 from parity.core import golden
 from parity.core.capture.port import Engine
 from parity.core.checking import Modes, check_expected, check_outputs
@@ -23,6 +20,7 @@ from parity.core.events import Event, Expected
 from parity.core.result import ParityError, Result
 from parity.core.seeding import seed_module, seeded_state, state_hash
 from parity.demucs.whole_track import apply_port
+from parity.select import fits, only
 
 Array = npt.NDArray[Any]
 
@@ -60,39 +58,10 @@ def run_cases(
         if expression:
             live = options.get("live", False)
             expected = live_expected(case) if live else stored_expected(case, options.get("folder"))
-            if not _fits(case.name, expected, expression):
+            if not fits(case.name, expected, expression):
                 continue
         for dtype in dtypes:
-            yield _only(run_case(case, dtype, **options), expression)
-
-
-def obstacle(case: Case, live: bool) -> str:
-    """Why a case cannot run here; empty if it can."""
-    if case.stored == "live" and not live:
-        return "it has no golden, so it needs --live"
-    if case.signal == "music" and live and signals.music_file() is None:
-        return f"it needs real music: set {signals.AUDIO} to a folder with FLAC files"
-    return ""
-
-
-def _fits(name: str, expected: Expected, expression: str) -> bool:
-    """Whether any call, step or parameter of a case fits."""
-    labels = [label(name, event.path, event.owner) for event in expected.events]
-    labels += [label(name, key, "") for key in expected.state]
-    return any(matches(expression, text) for text in labels)
-
-
-def _only(result: Result, expression: str) -> Result:
-    """The records that fit. None do if the port lacks what fits, which the coverage says."""
-    if not expression:
-        return result
-    owners = ["" if r.kind == "parameter" else r.module_class for r in result.layers]
-    kept = [
-        record
-        for record, owner in zip(result.layers, owners, strict=True)
-        if matches(expression, label(result.case, record.path, owner))
-    ]
-    return replace(result, layers=tuple(kept))
+            yield only(run_case(case, dtype, **options), expression)
 
 
 def _load_reference(checkpoint: Path) -> Any:
@@ -104,14 +73,6 @@ def _load_reference(checkpoint: Path) -> Any:
     from demucs.states import load_model
 
     return load_model(checkpoint).eval()
-
-
-def label(case: str, path: str, owner: str) -> str:
-    """What a `-k` expression is matched against; the ids of `parity/tests/test_layers.py` as well.
-
-    A parameter's path is its key in the state, and its class is "".
-    """
-    return f"{case}-{path or '(model)'}-{owner}"
 
 
 def run_own(
@@ -153,11 +114,11 @@ def run_own(
     expected = capture(module, wav[None, :, start : start + length])
     expected.environment["weights"] = state_hash(expected.state)
     name = f"{checkpoint.name} on {audio.name}"
-    if expression and not _fits(name, expected, expression):
+    if expression and not fits(name, expected, expression):
         return
     for dtype, port in ports.items():
         result = check_expected(expected, port, dtype, mode, name, engine)
-        yield _only(result, expression)
+        yield only(result, expression)
 
 
 def make_port(case: Case, dtype: str) -> Any:
@@ -267,31 +228,3 @@ def _same_floor(kept: float, floor: float) -> bool:
     """Rounding differs between machines, but not in its order of magnitude."""
     least = UNIT_ROUNDOFF["float32"]
     return max(kept, floor, least) <= SAME_FLOOR * max(min(kept, floor), least)
-
-
-def select(names: Sequence[str] = ()) -> list[Case]:
-    """The cases of these names, each once, or all small ones.
-
-    Raises:
-        ParityError: an unknown name.
-    """
-    known = {case.name: case for case in CASES}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ParityError(f"No case {', '.join(unknown)}. There are: {', '.join(known)}.")
-    return [known[name] for name in dict.fromkeys(names)] or [
-        case for case in CASES if not case.full
-    ]
-
-
-def matches(expression: str, text: str) -> bool:
-    """Whether `text` fits a `-k` expression: substrings with and, or, not, parentheses."""
-    tokens = re.findall(r"[()]|[^\s()]+", expression)
-    words = {"and", "or", "not", "(", ")"}
-    booleans = [t if t in words else str(t.lower() in text.lower()) for t in tokens]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # "(a)(b)" is a warning, and then a TypeError
-            return bool(eval(" ".join(booleans), {"__builtins__": {}}))  # only True, False, words
-    except (SyntaxError, TypeError) as error:
-        raise ParityError(f"-k {expression!r} is no expression of names, and, or, not.") from error

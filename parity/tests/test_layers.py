@@ -15,7 +15,7 @@ from parity.cases import BY_NAME
 from parity.core import golden
 from parity.core.result import Result
 from parity.report import text
-from parity.run import label
+from parity.select import label
 from parity.tests.conftest import DTYPES, stored_cases
 from parity.tests.jobs import Job, case_result
 

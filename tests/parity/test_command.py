@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import run
+from parity import run, select
 from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
 from parity.core import result
@@ -99,11 +99,11 @@ def test_a_case_that_cannot_run_is_said(
 ) -> None:
     monkeypatch.setattr(signals, "music_file", lambda: None)
     rows = (BY_NAME["demucs-music"], BY_NAME["demucs-dconv0"])
-    monkeypatch.setattr(run, "CASES", rows)
+    monkeypatch.setattr(select, "CASES", rows)
     out, _ = call("run", *DCONV0[2:], *live)
     assert "not run: demucs-music (it " in out
     assert "1 passed, 0 failed" in out
-    monkeypatch.setattr(run, "CASES", rows[:1])
+    monkeypatch.setattr(select, "CASES", rows[:1])
     _, err = call("run", *DCONV0[2:], *live, status=2)
     assert err == "error: Nothing was compared: no case fits.\n"
 
@@ -237,19 +237,19 @@ def test_another_import_error_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ImportError("cannot import name", name="parity.nothing")
 
-    monkeypatch.setattr(run, "select", broken)
+    monkeypatch.setattr(select, "select", broken)
     with pytest.raises(ImportError):
         main(["run"])
 
 
-@pytest.mark.parametrize("name", ["select", "run_cases"])
+@pytest.mark.parametrize(("module", "name"), [(select, "select"), (run, "run_cases")])
 def test_ctrl_c(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: object, name: str
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, name, interrupt)
+    monkeypatch.setattr(module, name, interrupt)
     assert main(["run", *DCONV0]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
