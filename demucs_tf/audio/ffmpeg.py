@@ -17,7 +17,7 @@ import numpy.typing as npt
 from demucs_tf.audio.checks import damaged, unreadable
 from demucs_tf.audio.containers import CONTAINERS
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.text import escaped
+from demucs_tf.utils.text import shown
 
 Array = npt.NDArray[Any]
 
@@ -119,4 +119,4 @@ class FfmpegDecoder:
         text = re.sub(r"^\[[^]]*\] *", "", first)
         if text.startswith("Format not on whitelist"):  # and then the list
             text = "a format that is not read"
-        return f"ffmpeg: {escaped(text) or 'no reason given'}"
+        return f"ffmpeg: {shown(text) or 'no reason given'}"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from demucs_tf.audio.checks import damaged, unreadable
 from demucs_tf.audio.containers import CONTAINERS
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.text import escaped, reason_of
+from demucs_tf.utils.text import reason_of, shown
 
 Array = npt.NDArray[Any]
 
@@ -99,7 +99,7 @@ class AvDecoder:
         """Float32 (A, n), scaled as libswresample does."""
         packed, name = not frame.format.is_planar, frame.format.packed.name
         if name not in _SCALES:
-            raise AudioError(unreadable(self._path, f"samples as {escaped(name)}", "PyAV"))
+            raise AudioError(unreadable(self._path, f"samples as {shown(name)}", "PyAV"))
         samples = frame.to_ndarray()
         if packed:
             samples = samples.reshape(-1, self.channels).T
@@ -116,4 +116,4 @@ class AvDecoder:
 def _reason(error: Exception) -> str:
     text = reason_of(error)
     # FFmpeg finds an argument invalid if a format is not on the list.
-    return "FFmpeg: " + ("a format that is not read" if "argument" in text else escaped(text))
+    return "FFmpeg: " + ("a format that is not read" if "argument" in text else shown(text))

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.formats.torch_package import Package, read_package
-from demucs_tf.checkpoints.formats.untrusted import readable
 from demucs_tf.checkpoints.limits import check_arguments
 from demucs_tf.errors import CheckpointError
-from demucs_tf.utils.text import brief
+from demucs_tf.utils.text import brief, printable, shown
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
@@ -66,7 +64,7 @@ def _port(cls: type[Any], package: Package, dtype: str) -> Model:
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
             f"{cls.__name__} can't be made from its constructor arguments: "
-            f"{readable(str(error), 300)} They are: {readable(brief(arguments), 2000)}"
+            f"{printable(str(error), 300)} They are: {brief(arguments, 2000)}"
         ) from error
     try:
         load_state(model, package.weights(shapes_of(model)))
@@ -74,7 +72,7 @@ def _port(cls: type[Any], package: Package, dtype: str) -> Model:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"its weights can't be read ({type(error).__name__}: {readable(str(error), 300)})."
+            f"its weights can't be read ({type(error).__name__}: {printable(str(error), 300)})."
         ) from error
     return model
 
@@ -103,7 +101,7 @@ def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]
         return dict(signature.bind(*package.args, **kwargs).arguments)
     except TypeError as error:
         raise CheckpointError(
-            f"its constructor arguments do not fit: {readable(str(error), 300)}."
+            f"its constructor arguments do not fit: {printable(str(error), 300)}."
         ) from error
 
 
@@ -127,7 +125,7 @@ def _load_keras(path: Path, dtype: str | None) -> Model:
     except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
         raise CheckpointError(
             f"{path}: Keras can't read the model, the file is damaged or does not fit "
-            f"({type(error).__name__}: {readable(str(error), 300)})."
+            f"({type(error).__name__}: {printable(str(error), 300)})."
         ) from error
     if arrays != len(model.variables):
         raise CheckpointError(

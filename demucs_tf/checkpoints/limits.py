@@ -14,7 +14,6 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
-from demucs_tf.checkpoints.formats.untrusted import readable
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.text import brief
 
@@ -104,44 +103,40 @@ def check_arguments(
 def _check_ranges(given: Mapping[str, Any]) -> None:
     sources = given["sources"]
     if not isinstance(sources, list | tuple) or not all(isinstance(s, str) for s in sources):
-        raise CheckpointError(f"sources must be a list of names, got {_shown(sources)}.")
+        raise CheckpointError(f"sources must be a list of names, got {brief(sources)}.")
     if not sources:
         raise CheckpointError("sources must name at least one stem, got none.")
     for stem in sources:  # they become names of files
         if not stem.isprintable() or not 0 < len(stem) <= 100 or set(stem) & set("/\\"):
-            raise CheckpointError(f"sources must be names of stems, got {_shown(stem)}.")
+            raise CheckpointError(f"sources must be names of stems, got {brief(stem)}.")
     for name, least in _WHOLE.items():
         if name in given and not (type(given[name]) is int and given[name] >= least):
             raise CheckpointError(
-                f"{name} must be a whole number of at least {least}, got {_shown(given[name])}."
+                f"{name} must be a whole number of at least {least}, got {brief(given[name])}."
             )
     for name in _POSITIVE:
         value = given.get(name, 1)
         if not isinstance(value, int | float | Fraction) or not 0 < value < math.inf:
-            raise CheckpointError(f"{name} must be a positive number, got {_shown(value)}.")
+            raise CheckpointError(f"{name} must be a positive number, got {brief(value)}.")
     for name in _FINITE:
         value = given.get(name, 0)
         if name == "freq_emb" and value is None:
             continue
         if not isinstance(value, int | float | Fraction) or not -math.inf < value < math.inf:
-            raise CheckpointError(f"{name} must be a finite number, got {_shown(value)}.")
+            raise CheckpointError(f"{name} must be a finite number, got {brief(value)}.")
     rate, segment = given["samplerate"], float(given["segment"])
     if rate > _MAX_RATE or segment > MAX_SEGMENT or rate * segment > _MAX_SAMPLES:
         raise CheckpointError(
-            f"a segment of {_shown(segment)} s at {_shown(rate)} Hz is more than can be worked on."
+            f"a segment of {brief(segment)} s at {brief(rate)} Hz is more than can be worked on."
         )
     if type(given["dconv_depth"]) is not int:
-        raise CheckpointError(f"dconv_depth must be whole, got {_shown(given['dconv_depth'])}.")
+        raise CheckpointError(f"dconv_depth must be whole, got {brief(given['dconv_depth'])}.")
     width = given.get("channels_time")
     if width is not None and not (type(width) is int and width >= 1):
-        raise CheckpointError(f"channels_time must be None or at least 1, got {_shown(width)}.")
+        raise CheckpointError(f"channels_time must be None or at least 1, got {brief(width)}.")
     splits = given.get("multi_freqs") or ()
     if not isinstance(splits, list | tuple) or not all(0 < ratio < 1 for ratio in splits):
-        raise CheckpointError(f"multi_freqs must be shares below 1, got {_shown(splits)}.")
-
-
-def _shown(value: object) -> str:
-    return readable(brief(value), 80)
+        raise CheckpointError(f"multi_freqs must be shares below 1, got {brief(splits)}.")
 
 
 # What a class does not have, so that one count does for all.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 Array = npt.NDArray[Any]
 # A file may have more keys than fit on any screen.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.utils.quiet import quiet
-from demucs_tf.utils.text import brief
+from demucs_tf.utils.text import brief, shown
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.describe import Description
@@ -65,13 +65,13 @@ def _about_file(path: Path) -> Iterator[str]:
 
 def _about(description: Description) -> Iterator[str]:
     yield _row("class", description.klass)
-    yield _row("sources", ", ".join(map(_text, description.sources)))
+    yield _row("sources", ", ".join(map(shown, description.sources)))
     yield _row("sample rate", f"{_value(description.samplerate)} Hz")
     yield _row("segment", f"{_value(description.segment)} s")
     yield _row("weights", _weights(description))
     yield "arguments"
     for name, value in sorted(description.arguments.items()):
-        yield f"  {_text(name)} = {_value(value)}"
+        yield f"  {shown(name)} = {_value(value)}"
 
 
 def _weights(description: Description) -> str:
@@ -83,7 +83,7 @@ def _weights(description: Description) -> str:
 def _about_bag(found: Located, bag: Bag, described: dict[str, Description]) -> Iterator[str]:
     sources = next(iter(described.values())).sources
     yield _row("bag of", f"{len(bag.models)} models")
-    yield _row("sources", ", ".join(map(_text, sources)))
+    yield _row("sources", ", ".join(map(shown, sources)))
     yield _row("segment", "the models' own" if bag.segment is None else f"{bag.segment:g} s")
     for place, member in enumerate(bag.models):
         description = described[member]
@@ -94,23 +94,14 @@ def _about_bag(found: Located, bag: Bag, described: dict[str, Description]) -> I
         yield _row("  weights", _weights(description))
         if bag.weights is not None:
             rows = zip(sources, bag.weights[place], strict=False)
-            yield _row("  counts", ", ".join(f"{_text(name)} {weight:g}" for name, weight in rows))
+            yield _row("  counts", ", ".join(f"{shown(name)} {weight:g}" for name, weight in rows))
 
 
 def _row(name: str, value: str) -> str:
     return f"{name:{_WIDTH}}{value}"
 
 
-def _text(value: object) -> str:
-    """Something out of a file, fit for a terminal."""
-    from demucs_tf.checkpoints.formats.pickle_data import shown
-
-    return shown(value, _LONGEST)
-
-
 def _value(value: object) -> str:
     from fractions import Fraction
 
-    if isinstance(value, Fraction):
-        return str(value)
-    return _text(brief(value))
+    return str(value) if isinstance(value, Fraction) else brief(value, _LONGEST)

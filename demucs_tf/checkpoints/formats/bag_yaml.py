@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.checkpoints.formats.untrusted import reading
 from demucs_tf.checkpoints.limits import MAX_SEGMENT
 from demucs_tf.checkpoints.sources.names import is_plain_name
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 if TYPE_CHECKING:
     from demucs_tf.models.bag import BagOfModels

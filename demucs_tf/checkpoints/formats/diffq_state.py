@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from demucs_tf.checkpoints.formats.pickle_data import Name, shown
+from demucs_tf.checkpoints.formats.pickle_data import Name
 from demucs_tf.checkpoints.formats.untrusted import Array, finite
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 # Quantiser -> its arguments, and their defaults.
 _COMMON: dict[str, Any] = {

@@ -16,11 +16,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.checkpoints.formats.torch_zip import checked_entries
-from demucs_tf.checkpoints.formats.untrusted import parse_json, readable, reading
+from demucs_tf.checkpoints.formats.untrusted import parse_json, reading
 from demucs_tf.checkpoints.limits import check_arguments
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import printable, shown
 
 _MAX_BYTES = 2**20
 _ENTRIES = ("metadata.json", "config.json", "model.weights.h5")
@@ -68,7 +68,7 @@ def check_file(path: Path, classes: Mapping[str, type[Any]]) -> int:
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
             f"{path}: {cls.__name__} can't be made from its constructor arguments: "
-            f"{readable(str(error), 300)}"
+            f"{printable(str(error), 300)}"
         ) from error
     return arrays
 

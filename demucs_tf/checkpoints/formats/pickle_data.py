@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demucs_tf.errors import CheckpointError
-from demucs_tf.utils.text import escaped
+from demucs_tf.utils.text import shown
 
 # A package of the largest published model is 100 kB of pickle and 20,000 opcodes.
 MAX_BYTES = 8 * 2**20
@@ -24,15 +24,23 @@ MAX_OPCODES = 500_000
 _MAX_KEY = 2**60
 
 
-@dataclass(frozen=True)
-class Name:
-    """Stands for an importable thing that is only ever named: a class, a dtype, a storage type."""
+class Name(str):
+    """Stands for an importable thing that is only ever named: a class, a dtype, a storage type.
+
+    As a text it is "module.name", which no reader takes for a text of the file's.
+    """
 
     module: str
     name: str
 
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+    def __new__(cls, module: str, name: str) -> Name:
+        """The thing `name` of `module`."""
+        self = super().__new__(cls, f"{module}.{name}")
+        self.module, self.name = module, name
+        return self
+
+    def __reduce__(self) -> tuple[type[Name], tuple[str, str]]:
+        return Name, (self.module, self.name)
 
 
 @dataclass(frozen=True)
@@ -59,20 +67,6 @@ class OrderedData(dict[Any, Any], Stateful):
 
     def set_state(self, state: object) -> None:
         """Drop the attributes that PyTorch hangs on a state_dict (`_metadata`)."""
-
-
-def shown(value: object, limit: int = 120) -> str:
-    """Something from an untrusted file, fit for a terminal: escaped and cut.
-
-    Only flat things are spelled out: the text of a nested one can be of any length.
-    """
-    if isinstance(value, tuple) and all(type(item) is int for item in value[:40]):
-        text = str(value[:40])
-    elif isinstance(value, str | int | float | bytes | Name | BaseException | None):
-        text = str(value)
-    else:
-        text = f"a {type(value).__name__}"
-    return escaped(text, limit)
 
 
 def read_pickle(
@@ -187,7 +181,7 @@ class _Machine:
         if type(target) not in (dict, OrderedData):
             raise CheckpointError("its pickle sets items of something that is no dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int | float | None):
+            if isinstance(key, Name) or not isinstance(key, str | int | float | None):
                 raise CheckpointError(f"a dictionary in its pickle has a {type(key).__name__} key")
             if isinstance(key, int) and abs(key) > _MAX_KEY:
                 raise CheckpointError(f"a dictionary in its pickle has the key {shown(key)}")

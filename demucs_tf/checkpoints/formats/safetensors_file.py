@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from demucs_tf.checkpoints.formats.diffq_state import QUANTIZERS
-from demucs_tf.checkpoints.formats.pickle_data import Name, shown
+from demucs_tf.checkpoints.formats.pickle_data import Name
 from demucs_tf.checkpoints.formats.torch_package import Package, state_of
 from demucs_tf.checkpoints.formats.untrusted import (
     Array,
@@ -29,6 +29,7 @@ from demucs_tf.checkpoints.formats.untrusted import (
     widened,
 )
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 # The headers of the published models have 60 kB, those that diffq packed ten times as much.
 _MAX_HEADER = 4 * 2**20

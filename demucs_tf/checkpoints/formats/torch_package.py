@@ -14,7 +14,7 @@ import numpy as np
 
 from demucs_tf.checkpoints.formats import pickle_data, torch_zip
 from demucs_tf.checkpoints.formats.diffq_state import QUANTIZERS, Quantized, read_quantized
-from demucs_tf.checkpoints.formats.pickle_data import Function, Name, OrderedData, Stateful, shown
+from demucs_tf.checkpoints.formats.pickle_data import Function, Name, OrderedData, Stateful
 from demucs_tf.checkpoints.formats.untrusted import (
     CLASSES,
     Array,
@@ -24,6 +24,7 @@ from demucs_tf.checkpoints.formats.untrusted import (
     reading,
 )
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 KEYS = ("klass", "args", "kwargs", "state")
 # A state that diffq packed has some 20 items for each weight.

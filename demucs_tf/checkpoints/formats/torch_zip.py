@@ -15,9 +15,10 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from demucs_tf.checkpoints.formats.pickle_data import Name, shown
+from demucs_tf.checkpoints.formats.pickle_data import Name
 from demucs_tf.checkpoints.formats.untrusted import widened
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.text import shown
 
 # PyTorch's names for element types. bfloat16 is read as its 16 bits and widened afterwards.
 DTYPES = {

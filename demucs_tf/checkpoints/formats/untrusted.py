@@ -15,9 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
-from demucs_tf.utils.text import printable, reason_of
+from demucs_tf.utils.text import reason_of, shown
 
 Array = npt.NDArray[Any]
 
@@ -147,7 +146,7 @@ def plain(
         budget -= 1 + (len(item) // 100 if isinstance(item, str | bytes) else 0)
         if budget < 0 or level > depth:
             raise CheckpointError(f"its {where} have too many items or are nested too deeply")
-        if item is None or isinstance(item, (str, int, float, Fraction, *leaves)):
+        if item is None or type(item) is str or isinstance(item, (int, float, Fraction, *leaves)):
             return item
         if isinstance(item, list | tuple):
             return type(item)(copy(each, level + 1) for each in item)
@@ -159,11 +158,6 @@ def plain(
         )
 
     return copy(value, 0)
-
-
-def readable(text: str, limit: int) -> str:
-    """The start of a text that may quote a file: on one line, without control characters."""
-    return printable(text[:limit])
 
 
 def widened(stored: Array, *, is_bfloat16: bool = False) -> Array:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import platformdirs
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.atomic import write_whole
-from demucs_tf.utils.text import reason_of
+from demucs_tf.utils.text import reason_of, shown
 
 CACHE_VARIABLE = "DEMUCS_TF_CACHE"
 _BLOCK = 2**20

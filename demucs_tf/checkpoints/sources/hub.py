@@ -13,10 +13,10 @@ import os
 import re
 from pathlib import Path
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.checkpoints.sources import checksums
 from demucs_tf.checkpoints.sources.downloads import ModelFile, checked, reason
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.utils.text import shown
 
 PREFIX = "hf://"
 NAMESPACE = "adefossez"

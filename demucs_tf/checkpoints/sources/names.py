@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
-from demucs_tf.checkpoints.formats.pickle_data import shown
 from demucs_tf.errors import ModelNotFoundError
+from demucs_tf.utils.text import shown
 
 _MAX_NAME = 100
 _LISTED = 40
