@@ -214,8 +214,8 @@ def _mutate(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from demucs_tf.utils.atomic import write_whole
-    from parity.faults.demucs import FAULTS
-    from parity.faults.mutate import mutate
+    from parity.core.mutate import mutate
+    from parity.faults import FAULTS, run
     from parity.select import matches
 
     chosen = [
@@ -226,7 +226,7 @@ def _mutate(options: argparse.Namespace) -> int:
     if not chosen:
         raise ParityError(f"No fault fits -k {options.expression!r}.")
     outcomes = []
-    for outcome in mutate(chosen):
+    for outcome in mutate(chosen, run):
         word = "killed" if outcome.killed and outcome.placed else "SURVIVED"
         if outcome.killed and not outcome.placed:
             word = "MISPLACED"

@@ -1,5 +1,39 @@
-"""Known porting faults, and what becomes of them when they are injected."""
+"""Known porting faults, each with the wrong code, the case that has to see it, and where.
 
-from parity.faults.demucs import FAULTS
+Each has been made in some port of Demucs, or is one slip away from this one.
+"""
 
-__all__ = ["FAULTS"]
+from __future__ import annotations
+
+from parity.cases import BY_NAME
+from parity.core.mutate import Fault
+from parity.core.result import Result
+from parity.faults import (
+    attention,
+    demucs,
+    hybrid,
+    layers,
+    recurrent,
+    spectrogram,
+    transformer,
+    whole_track,
+)
+from parity.run import run_case
+
+__all__ = ["FAULTS", "run"]
+
+FAULTS: tuple[Fault, ...] = (
+    *layers.fault,
+    *recurrent.fault,
+    *attention.fault,
+    *demucs.fault,
+    *spectrogram.fault,
+    *hybrid.fault,
+    *transformer.fault,
+    *whole_track.fault,
+)
+
+
+def run(case: str) -> Result:
+    """Compare a case as faults are looked for: isolated, and in float64, which hides none."""
+    return run_case(BY_NAME[case], "float64", mode="isolated")

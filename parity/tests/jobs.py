@@ -9,8 +9,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 from parity.core.capture.port import Engine
+from parity.core.mutate import Outcome
 from parity.core.result import Result
-from parity.faults.mutate import Outcome
 
 Job = tuple[Any, ...]  # a function of this module and its arguments
 
@@ -68,10 +68,10 @@ def unknown_length(name: str, jit_compile: bool) -> list[str]:
 
 def fault_outcome(name: str) -> Outcome:
     """What becomes of a fault."""
-    from parity.faults.demucs import FAULTS
-    from parity.faults.mutate import inject
+    from parity.core.mutate import inject
+    from parity.faults import FAULTS, run
 
-    return inject(next(fault for fault in FAULTS if fault.name == name))
+    return inject(next(fault for fault in FAULTS if fault.name == name), run)
 
 
 class Pool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parity.faults.demucs import FAULTS
+from parity.faults import FAULTS
 from parity.tests.jobs import Job, Pool, fault_outcome
 
 NAMES = [fault.name for fault in FAULTS]

@@ -13,7 +13,7 @@ from parity import run, select
 from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
 from parity.core import result
-from parity.faults.demucs import FAULTS
+from parity.faults import FAULTS
 from tests.parity.test_report import record
 from tests.parity.test_report import result as report_result
 

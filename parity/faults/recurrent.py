@@ -1,0 +1,92 @@
+"""Faults of the LSTM and of the frames around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import tensorflow as tf
+
+from demucs_tf.layers import recurrent
+from parity.core.mutate import Faults
+from parity.faults.change import without_step
+
+fault = Faults()
+_LSTM, _FRAMED = "demucs-lstm", "demucs-lstm-framed-edge"
+_RECUR = (recurrent, "_recur")
+# The originals, before anything is replaced.
+_recur, _bidirectional = recurrent._recur, recurrent.LSTM._bidirectional
+
+
+def recur_gates(order: tuple[int, ...]) -> Callable[..., Any]:
+    def swap(gates: Any) -> Any:
+        parts = tf.split(gates, 4, axis=-1)
+        return tf.concat([parts[index] for index in order], axis=-1)
+
+    return lambda inputs, weight, units: _recur(swap(inputs), swap(weight), units)
+
+
+fault("lstm-gates-swapped", _LSTM, " LSTM$", replaces=_RECUR)(recur_gates((1, 0, 2, 3)))
+fault("lstm-gates-icfo", _LSTM, " LSTM$", replaces=_RECUR)(recur_gates((0, 2, 1, 3)))
+
+
+@contextmanager
+def traced_anew() -> Iterator[None]:
+    """Trace the recurrence anew, as what it calls was compiled with it."""
+    anew = tf.function(_recur.python_function, reduce_retracing=True, autograph=False)
+    with mock.patch.object(recurrent, "_recur", anew):
+        yield
+
+
+fault("lstm-hard-sigmoid", _LSTM, " LSTM$", replaces=(recurrent, "_sigmoid"), within=traced_anew)(
+    lambda x: tf.clip_by_value(x / 6 + 0.5, 0, 1)
+)
+
+
+@fault("lstm-forget-bias-one", _LSTM, " LSTM$", replaces=_RECUR)
+def recur_with_forget_bias(inputs: Any, weight: Any, units: int) -> Any:
+    one = tf.concat(
+        [tf.fill([units], tf.constant(float(i == 1), inputs.dtype)) for i in range(4)], 0
+    )
+    return _recur(inputs + one, weight, units)
+
+
+@fault("lstm-backward-not-reversed", _LSTM, " LSTM$", replaces=_RECUR)
+def recur_one_way(inputs: Any, weight: Any, units: int) -> Any:
+    """Leaves the backward outputs in the order in which they were computed."""
+    outputs, h, c = _recur(inputs, weight, units)
+    return tf.stack([outputs[:, 0], tf.reverse(outputs[:, 1], [0])], 1), h, c
+
+
+@fault("lstm-double-bias", _LSTM, " LSTM$", replaces=(recurrent.LSTM, "_bidirectional"))
+def with_double_bias(self: Any, x: Any, n: int) -> Any:
+    biases = [getattr(self, f"bias_hh_{suffix}") for suffix in (f"l{n}", f"l{n}_reverse")]
+    for bias in biases:
+        bias.assign(2 * bias)
+    try:
+        return _bidirectional(self, x, n)
+    finally:
+        for bias in biases:
+            bias.assign(bias / 2)
+
+
+fault("blstm-skip-dropped", _LSTM, ":skip BLSTM$", replaces=(recurrent.BLSTM, "step"))(
+    without_step("skip")
+)
+fault(
+    "blstm-unframed",
+    _FRAMED,
+    r"3\.layers\.0\.3:frame BLSTM$",
+    replaces=(recurrent.BLSTM, "_framed"),
+)(lambda self, x, width: self._whole(x))
+
+
+@fault("blstm-overlap-add", _FRAMED, ":unframe BLSTM$", replaces=(recurrent, "unframe"))
+def unframe_by_overlap_add(frames: Any, length: Any) -> Any:
+    width = frames.shape[2]
+    left = tf.pad(frames[:, :, : width // 2], [[0, 0], [0, 1], [0, 0], [0, 0]])
+    right = tf.pad(frames[:, :, width // 2 :], [[0, 0], [1, 0], [0, 0], [0, 0]])
+    row = (left + right) / 2
+    return tf.reshape(row, [row.shape[0], -1, row.shape[3]])[:, :length]
