@@ -43,8 +43,13 @@ class Model(Observable, keras.Model):
     def check(self, mix: Any) -> None:
         """Refuse what is no mixture for this model, as far as its shape is known.
 
+        A graph in which B or T is unknown looks for samples when it runs. Empty tensors must not
+        get further: TensorFlow's convolutions give them another shape with oneDNN than without,
+        so the processor would decide whether they are refused.
+
         Raises:
             ValueError: not (B, A, T), T is 0, or not floating point.
+            tf.errors.InvalidArgumentError: no samples, in a graph of unknown shape.
         """
         if not hasattr(mix, "shape") or not hasattr(mix, "dtype"):
             raise ValueError(f"mix must be a tensor or an array, got {type(mix).__name__}.")
@@ -61,6 +66,10 @@ class Model(Observable, keras.Model):
         dtype = tf.as_dtype(mix.dtype)
         if not dtype.is_floating:
             raise ValueError(f"mix must be floating point in [-1, 1], got {dtype.name}.")
+        if not shape.is_fully_defined():
+            tf.debugging.Assert(
+                tf.size(mix) > 0, ["mix has no samples: its shape is", tf.shape(mix)]
+            )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as `keras.models.load_model` needs them."""
