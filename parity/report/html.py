@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
+from parity.report.data import as_json, columns, distinct, number, overview, percent, share, worst
 
 TEMPLATES = Path(__file__).parent / "templates"
-DIGITS = 4  # significant digits of a metric in the page's data; three of them are shown
+SCRIPTS = ("values.js", "table.js", "chart.js", "overview.js", "page.js")
 AROUND = 3  # tensors shown on each side of a first divergence
-
-# Columns of the page's data. Texts repeat (a path stands in two modes), so they are stored as
-# codes into a list of distinct values; numbers are stored as they are.
-TEXTS = ("path", "kind", "mode", "dtype", "verdict", "reason", "source", "module_class")
-LISTS = ("shape", "max_abs_index")
-COUNTS = ("call", "output")
-METRICS = (
-    "max_abs", "rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio", "tolerance", "gain",
-)  # fmt: skip
 COVERED = ("modules", "call_sites", "taps", "parameters", "buffers")
 
 
@@ -64,23 +54,25 @@ def _page(results: Sequence[Result]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, share=_percent, used=_share)
-    scripts = [get_plotlyjs(), (TEMPLATES / "report.js").read_text(encoding="utf-8")]
+    environment.filters.update(number=number, share=percent, used=share)
+    parts = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    scripts = [get_plotlyjs(), f'"use strict";\n(() => {{\n{parts}\n}})();\n']
     shared = _shared([result.environment for result in results])
     cases = [_case(index, result, shared) for index, result in enumerate(results)]
     return environment.get_template("report.html.j2").render(
         cases=cases,
-        data=[Markup(_json(_columns(case.result.layers))) for case in cases],
+        data=[Markup(as_json(columns(case.result.layers))) for case in cases],
         digests=[_digest(script) for script in scripts],
-        dtypes=_distinct(result.dtype for result in results),
+        dtypes=distinct(result.dtype for result in results),
         environment=shared,
         failed=[case for case in cases if case.result.verdict == "fail"],
-        modes=_distinct(record.mode for result in results for record in result.layers),
+        overview=Markup(as_json(overview(results))),
+        modes=distinct(record.mode for result in results for record in result.layers),
         scripts=[Markup(script) for script in scripts],
         stylesheet=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         tensors=sum(len(result.layers) for result in results),
-        worst_noise=_worst(case.worst_noise for case in cases),
-        worst_share=_worst(case.worst_share for case in cases),
+        worst_noise=worst(case.worst_noise for case in cases),
+        worst_share=worst(case.worst_share for case in cases),
     )
 
 
@@ -139,8 +131,8 @@ def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
         around=_around(result.layers, divergence),
         coverage=_counts(result.coverage),
         own={k: v for k, v in result.environment.items() if k not in shared},
-        worst_noise=_worst(record.noise_ratio for record in result.layers),
-        worst_share=_worst(_share(record) for record in result.layers),
+        worst_noise=worst(record.noise_ratio for record in result.layers),
+        worst_share=worst(share(record) for record in result.layers),
     )
 
 
@@ -184,102 +176,6 @@ def _shared(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _share(record: Record) -> float | None:
-    """The share of the tolerance used; 1 is all of it. None where nothing was measured.
-
-    A tolerance of 0 asks for equal bits in the case's dtype; an error that is left then is that
-    of rounding the reference to it, and uses nothing.
-    """
-    if record.rel_l2 is None:
-        return None
-    if record.tolerance == 0:
-        return 0.0 if record.verdict == "pass" else math.inf
-    return record.rel_l2 / record.tolerance
-
-
-def _worst(values: Iterable[float | None]) -> float | None:
-    """The largest value, NaN if there is one, None if there are none."""
-    known = [value for value in values if value is not None]
-    if any(math.isnan(value) for value in known):
-        return math.nan
-    return max(known, default=None)
-
-
-def _distinct(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
-
-
-def _columns(layers: Sequence[Record]) -> dict[str, Any]:
-    """Records as columns; the page's script reads them in `decode`."""
-    columns: dict[str, Any] = {"rows": len(layers)}
-    for name in TEXTS:
-        columns[name] = _coded([getattr(record, name) for record in layers])
-    for name in LISTS:
-        values = [getattr(record, name) for record in layers]
-        columns[name] = _coded(["" if v is None else ", ".join(map(str, v)) for v in values])
-    for name in COUNTS:
-        columns[name] = [getattr(record, name) for record in layers]
-    for name in METRICS:
-        columns[name] = [_plain(getattr(record, name)) for record in layers]
-    columns["share"] = [_plain(_share(record)) for record in layers]
-    return columns
-
-
-def _coded(values: list[str]) -> dict[str, list[Any]]:
-    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
-    return {"values": list(codes), "codes": [codes[value] for value in values]}
-
-
-def _plain(value: float | None) -> float | int | str | None:
-    """A metric as JSON has it: rounded, and a text where JSON has no number."""
-    if value is None:
-        return None
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    rounded = float(f"{value:.{DIGITS}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
-
-
-def _json(content: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever its texts hold."""
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
 def _digest(script: str) -> str:
     """The script's hash, by which the page's content security policy lets it run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
-
-
-def _number(value: float | None) -> str:
-    """A metric as shown; `number` in report.js does the same."""
-    if value is None:
-        return "–"
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        rounded = float(f"{value:.3g}")
-        text = f"{rounded:.5f}".rstrip("0").rstrip(".")
-    else:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        text = f"{mantissa}e{int(exponent)}"
-    return text.replace("-", "−")
-
-
-def _percent(value: float | None) -> str:
-    """A share of the tolerance as shown; `percent` in report.js does the same."""
-    if value is None or not math.isfinite(value):
-        return _number(value)
-    if value >= 10:
-        return f"{_number(value)} ×"
-    if 0 < value < 0.001:
-        return "< 0.1 %"
-    return f"{_number(100 * value)} %"

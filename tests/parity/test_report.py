@@ -17,7 +17,7 @@ import plotly.offline
 import pytest
 
 from parity.core.result import Count, Coverage, ParityError, Record, Result
-from parity.report import html
+from parity.report import data, html
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028<!--<script>'\"&"
 VOID = {"meta", "link", "br", "img", "input"}
@@ -102,15 +102,22 @@ class Page(HTMLParser):
         return [text for attrs, text in self.raw if "type" not in attrs]
 
     @property
-    def data(self) -> list[dict[str, Any]]:
+    def embedded(self) -> dict[str | None, dict[str, Any]]:
+        """The JSON in the page, by its id."""
+
         def no_number(name: str) -> None:
             raise AssertionError(f"{name} is not JSON")
 
-        texts = [text for attrs, text in self.raw if attrs.get("type") == "application/json"]
-        return [json.loads(text, parse_constant=no_number) for text in texts]
+        found = [(a, text) for a, text in self.raw if a.get("type") == "application/json"]
+        return {a["id"]: json.loads(text, parse_constant=no_number) for a, text in found}
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """The data of the cases."""
+        return [data for name, data in self.embedded.items() if name != "overview-data"]
 
     def records(self, case: int = 0) -> list[dict[str, Any]]:
-        """The embedded records, read as report.js reads them."""
+        """The embedded records, read as values.js reads them."""
         columns = self.data[case]
         return [
             {
@@ -207,8 +214,8 @@ def test_every_record_is_in_the_data(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_no_bundle")
 def test_the_table_shows_every_field(tmp_path: Path) -> None:
     page = write(tmp_path, result(record()))
-    table = page.programs[-1].split("const COLUMNS = [")[1].split("\n  ];")[0]
-    shown = re.findall(r'^    \["(\w+)"', table, flags=re.M)
+    table = page.programs[-1].split("const COLUMNS = [")[1].split("\n];")[0]
+    shown = re.findall(r'^  \["(\w+)"', table, flags=re.M)
     assert len(shown) == len(set(shown))
     # The index is the tooltip of max_abs.
     expected = {field.name for field in fields(Record)} - {"max_abs_index"} | {"position", "share"}
@@ -304,6 +311,34 @@ def test_metrics_that_json_has_no_number_for(tmp_path: Path) -> None:
     assert "Worst share of tolerance NaN" in overview
 
 
+def test_the_overview_has_the_worst_of_every_case_by_kind(tmp_path: Path) -> None:
+    quiet = result(
+        record(), record("encoder.1.conv", noise_ratio=2.5), record("w", kind="parameter"),
+        record(":mono", kind="tap", module_class="HTDemucs", mode="cumulative", noise_ratio=0.5),
+        record("relu", tolerance=0.0), record(":count", noise_ratio=None, rel_l2=None),
+        case="quiet",
+    )  # fmt: skip
+    page = write(tmp_path, quiet, failing())
+    found = page.embedded["overview-data"]
+    points = found["points"]
+    rows = [
+        (found["cases"][case]["name"], found["kinds"][kind], mode, noise, failed)
+        for case, kind, mode, noise, failed in zip(
+            *(points[name] for name in ("case", "kind", "mode", "noise", "failed")), strict=True
+        )
+    ]
+    assert rows == [
+        ("quiet, float32", "Conv1d", "isolated", 2.5, False),
+        ("quiet, float32", "HTDemucs steps", "cumulative", 0.5, False),
+        ("htdemucs/odd, float32", "Conv1d", "isolated", 1.5, True),
+        ("htdemucs/odd, float32", "Conv1d", "cumulative", 1.5, True),
+    ]
+    assert found["kinds"] == ["Conv1d", "HTDemucs steps"], "the noisiest first"
+    assert points["limit"][0] == pytest.approx(5e-7 * 2.5 / 1.23456789e-7, rel=1e-3)
+    [cases] = re.findall(r"All cases(.*?)</table>", (tmp_path / "report.html").read_text(), re.S)
+    assert cases.index("htdemucs/odd") < cases.index("quiet"), "failed cases come first"
+
+
 def test_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first.html", "second.html"):
         html.write_html(tmp_path / name, [result(record()), failing()])
@@ -346,7 +381,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
     ],
 )  # fmt: skip
 def test_number(value: float | None, shown: str) -> None:
-    assert html._number(value) == shown
+    assert data.number(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -357,4 +392,4 @@ def test_number(value: float | None, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_percent(value: float | None, shown: str) -> None:
-    assert html._percent(value) == shown
+    assert data.percent(value) == shown
