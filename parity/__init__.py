@@ -6,16 +6,41 @@ cases of `parity.cases` against stored goldens or, with `--live`, against the re
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parity.core.result import ParityError, Record, Result
+
+if TYPE_CHECKING:
+    from parity.core.checking import Modes
+    from parity.core.subject import Subject
 
 __all__ = ["ParityError", "Record", "Result", "check"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "check":
-        from parity.core.checking import check
+def check(
+    reference_module: Any,
+    port_model: Any,
+    mix: Any,
+    dtype: str = "float32",
+    mode: Modes = "both",
+    subject: Subject | None = None,
+) -> Result:
+    """Compare a port with a live module of the reference, tensor by tensor.
 
-        return check
-    raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    Args:
+        reference_module: a module of demucs 4.1.0. It is copied, not changed.
+        port_model: a port of it whose dtype is `dtype`, as `demucs_tf.from_torch` makes it.
+        mix: a NumPy array (B, A, T), rounded to float32 before either side hears it.
+        dtype: "float32" or "float64".
+        mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
+            pass, "both" does both.
+        subject: what is known of another reference and port; None for Demucs.
+
+    Raises:
+        ParityError: `port_model` has another dtype, or a step with other inputs than that of the
+            reference.
+    """
+    from parity.core import checking
+    from parity.demucs import SUBJECT
+
+    return checking.check(subject or SUBJECT, reference_module, port_model, mix, dtype, mode)

@@ -19,6 +19,7 @@ from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
 from parity.core.events import Event, Expected
 from parity.core.result import ParityError, Result
 from parity.core.seeding import seed_module, seeded_state, state_hash
+from parity.demucs import SUBJECT
 from parity.demucs.whole_track import apply_port
 from parity.select import fits, only
 
@@ -43,8 +44,8 @@ def run_case(
     expected = live_expected(case) if live else stored_expected(case, folder)
     if case.apply:
         outputs = apply_port(port, expected.mix, case.apply)
-        return check_outputs(expected, port, dtype, {"cumulative": outputs}, case.name)
-    return check_expected(expected, port, dtype, mode, case.name, engine)
+        return check_outputs(SUBJECT, expected, port, dtype, {"cumulative": outputs}, case.name)
+    return check_expected(SUBJECT, expected, port, dtype, mode, case.name, engine)
 
 
 def run_cases(
@@ -111,13 +112,13 @@ def run_own(
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
     start = max(0, (wav.shape[-1] - length) // 2)
-    expected = capture(module, wav[None, :, start : start + length])
+    expected = capture(SUBJECT, module, wav[None, :, start : start + length])
     expected.environment["weights"] = state_hash(expected.state)
     name = f"{checkpoint.name} on {audio.name}"
     if expression and not fits(name, expected, expression):
         return
     for dtype, port in ports.items():
-        result = check_expected(expected, port, dtype, mode, name, engine)
+        result = check_expected(SUBJECT, expected, port, dtype, mode, name, engine)
         yield only(result, expression)
 
 
@@ -170,7 +171,10 @@ def live_expected(case: Case) -> Expected:
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if case.full else 1)
     try:
-        expected = capture_applied(module, mix, case) if case.apply else capture(module, mix)
+        if case.apply:
+            expected = capture_applied(module, mix, case)
+        else:
+            expected = capture(SUBJECT, module, mix)
     finally:
         torch.set_num_threads(threads)
     expected.environment["seed"] = case.seed

@@ -51,7 +51,7 @@ class Observable:
     def step(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
         """Run `function(*inputs)`, a step that the reference does without a module.
 
-        `name` is the tap's name in `parity/demucs/taps.py`; `inputs` are the tensors that the step
+        `name` is the tap's in `parity/demucs/taps_*.py`; `inputs` are the tensors that the step
         depends on, in the order in which the reference first uses them.
         """
         observer = _observer.get()

@@ -14,6 +14,7 @@ from parity.core.capture import port
 from parity.core.compare import compare
 from parity.core.events import Event, Expected, content
 from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
+from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
 Modes = Literal["isolated", "cumulative", "both"]
@@ -21,6 +22,7 @@ Errors = dict[bytes, float]  # relative L2 error of the real pass, by the tensor
 
 
 def check(
+    subject: Subject,
     reference_module: Any,
     port_model: Any,
     mix: Array,
@@ -30,9 +32,10 @@ def check(
     """Compare a port with a live module of the reference, tensor by tensor.
 
     Args:
-        reference_module: a module of demucs 4.1.0. It is copied, not changed.
-        port_model: a port of it whose dtype is `dtype`, as `demucs_tf.from_torch` makes it.
-        mix: (B, A, T), rounded to float32 before either side hears it.
+        subject: what is known of both.
+        reference_module: a module of the reference. It is copied, not changed.
+        port_model: a port of it that computes in `dtype`.
+        mix: what both hear, rounded to float32 beforehand.
         dtype: "float32" or "float64".
         mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
             pass, "both" does both.
@@ -43,10 +46,11 @@ def check(
     """
     from parity.core.capture.reference import capture
 
-    return check_expected(capture(reference_module, mix), port_model, dtype, mode)
+    return check_expected(subject, capture(subject, reference_module, mix), port_model, dtype, mode)
 
 
 def check_expected(
+    subject: Subject,
     expected: Expected,
     port_model: Any,
     dtype: str,
@@ -65,13 +69,14 @@ def check_expected(
         )
     found: dict[Mode, port.Outputs] = {}
     if mode in ("both", "isolated"):
-        found["isolated"] = port.isolated(port_model, expected.events, expected.mix)
+        found["isolated"] = port.isolated(subject, port_model, expected)
     if mode in ("both", "cumulative"):
-        found["cumulative"] = port.cumulative(port_model, expected.mix, engine)
-    return check_outputs(expected, port_model, dtype, found, case, engine)
+        found["cumulative"] = port.cumulative(subject, port_model, expected, engine)
+    return check_outputs(subject, expected, port_model, dtype, found, case, engine)
 
 
 def check_outputs(
+    subject: Subject,
     expected: Expected,
     port_model: Any,
     dtype: str,
@@ -80,14 +85,14 @@ def check_outputs(
     engine: port.Engine = "eager",
 ) -> Result:
     """The same with what the port gave, by mode."""
-    parameters = _parameters(expected, port_model, dtype)
+    parameters = _parameters(subject, expected, port_model, dtype)
     influence = {record.path: record.path not in expected.idle for record in parameters}
     errors: Errors = {}
     layers = [
         record
         for event in expected.events
         for name, outputs in found.items()
-        for record in _records(event, outputs, name, dtype, errors)
+        for record in _records(subject, event, outputs, name, dtype, errors)
     ]
     return Result(
         case=case or expected.reference,
@@ -117,19 +122,24 @@ def environment() -> dict[str, Any]:
 
 
 def _records(
-    event: Event, outputs: port.Outputs, mode: Mode, dtype: str, errors: Errors
+    subject: Subject,
+    event: Event,
+    outputs: port.Outputs,
+    mode: Mode,
+    dtype: str,
+    errors: Errors,
 ) -> list[Record]:
     actual = outputs.get(event.key)
     if actual is None or len(actual) != len(event.outputs):
         return []  # the coverage says so
     kind: Any = "output" if event.path == "" else event.kind
-    _, declared = port.layouts_of(event)
+    _, declared = subject.layouts_of(event)
     records = []
     for index, (found, wanted) in enumerate(zip(actual, event.outputs, strict=True)):
-        limit = tolerances.tolerance(event, index, mode, dtype)
-        floor = tolerances.floor(event, index, mode, dtype)
+        limit = tolerances.tolerance(subject, event, index, mode, dtype)
+        floor = tolerances.floor(subject, event, index, mode, dtype)
         difference = compare(
-            layouts.to_reference(found, layouts.of_tensor(declared, index, wanted)),
+            layouts.to_reference(found, declared[index]),
             wanted,
             limit,
             floor,
@@ -176,12 +186,10 @@ def _plain(difference: Any) -> dict[str, Any]:
     return {"verdict": "pass" if values.pop("passed") else "fail", **values}
 
 
-def _parameters(expected: Expected, port_model: Any, dtype: str) -> list[Record]:
-    from demucs_tf.checkpoints.weights import read_state
-
+def _parameters(subject: Subject, expected: Expected, port_model: Any, dtype: str) -> list[Record]:
     owners = {event.path: event for event in expected.events if event.kind == "module"}
     records = []
-    for key, array in read_state(port_model).items():
+    for key, array in subject.read_state(port_model).items():
         wanted = expected.state.get(key)
         if wanted is None:
             continue  # the coverage says so

@@ -9,8 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from parity.demucs.taps import BY_NAME, MOVING_MODULES
-
 Array = npt.NDArray[Any]
 Key = tuple[str, int]  # path (a tap's has ":name"), call index
 TENSOR = "tensor"
@@ -43,13 +41,6 @@ class Event:
         """What identifies the call on both sides."""
         return self.path, self.call
 
-    @property
-    def moves(self) -> bool:
-        """Whether the call does no arithmetic."""
-        if self.kind == "tap":
-            return BY_NAME[self.owner, self.path.rpartition(":")[2]].moves
-        return self.owner in MOVING_MODULES
-
 
 @dataclass
 class Expected:
@@ -70,6 +61,11 @@ class Expected:
     idle: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Event:
+        """The call of the model itself, which ends last."""
+        return self.events[-1]
 
 
 def content(array: Array) -> bytes:

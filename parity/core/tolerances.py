@@ -9,6 +9,7 @@ from __future__ import annotations
 from parity.core.compare import UNIT_ROUNDOFF
 from parity.core.events import Event
 from parity.core.result import Mode
+from parity.core.subject import Subject
 
 # A port may be this many times as far from the float64 truth as the reference's float32 is.
 # Other summation orders, other exp and erf, and fused operations stay within it; the faults of
@@ -34,40 +35,31 @@ CEILING = {
     ("float32", "cumulative"): 1e-3,
 }
 
-# Expectation maximization divides by determinants next to zero, which costs up to three digits more
-# than its inputs have lost: docs/tolerances.md.
-CEILING_ILL_CONDITIONED = {"float64": 1e-9, "float32": 1e-3}
-ILL_CONDITIONED = frozenset({"wiener_maximization"})
-
-# QUIRK demucs/apply.py:259: the reference adds chunks up in float32 whatever the model's type, so
-# its output is no float64 to hold ours against.
-ADDED_IN_FLOAT32 = frozenset({"apply_model", "Separator"})
-
 # What only moves data is bitwise equal.
 BITWISE = 0.0
 
 
-def floor(event: Event, output: int, mode: Mode, dtype: str) -> float:
+def floor(subject: Subject, event: Event, output: int, mode: Mode, dtype: str) -> float:
     """The relative L2 error that the reference itself has, or would have, at `dtype`."""
-    if event.owner in ADDED_IN_FLOAT32:
+    if event.owner in subject.added_in_float32:
         return max(event.cumulative_floors[output], UNIT_ROUNDOFF["float32"])
     floors = event.isolated_floors if mode == "isolated" else event.cumulative_floors
     return floors[output] * (SCALE_FLOAT64 if dtype == "float64" else 1.0)
 
 
-def tolerance(event: Event, output: int, mode: Mode, dtype: str) -> float:
+def tolerance(subject: Subject, event: Event, output: int, mode: Mode, dtype: str) -> float:
     """The bound on the relative L2 error of one output of one call."""
-    if mode == "isolated" and event.moves:
+    if mode == "isolated" and subject.moves(event):
         return BITWISE
-    if event.owner in ADDED_IN_FLOAT32:
-        return FACTOR * floor(event, output, mode, dtype)
-    unit = max(floor(event, output, mode, dtype), UNIT_ROUNDOFF[dtype])
+    if event.owner in subject.added_in_float32:
+        return FACTOR * floor(subject, event, output, mode, dtype)
+    unit = max(floor(subject, event, output, mode, dtype), UNIT_ROUNDOFF[dtype])
     if dtype == "float64":
         factor = FACTOR_FLOAT64
     else:
         factor = FACTOR if mode == "isolated" or event.path == "" else FACTOR_INSIDE
     # Alone or not, a whole model is a real pass.
     ceiling = CEILING[dtype, "cumulative" if event.path == "" else mode]
-    if mode == "isolated" and event.path.rpartition(":")[2] in ILL_CONDITIONED:
-        ceiling = CEILING_ILL_CONDITIONED[dtype]
+    if mode == "isolated" and event.kind == "tap":
+        ceiling = subject.ceilings.get(event.path.rpartition(":")[2], {}).get(dtype, ceiling)
     return min(factor * unit, ceiling)

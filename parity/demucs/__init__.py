@@ -1,1 +1,69 @@
-"""What the core has to be told of Demucs."""
+"""What the core has to be told of Demucs: `SUBJECT`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy.typing as npt
+
+from parity.core.subject import Fused, Observer, Subject
+from parity.demucs import taps_demucs, taps_hybrid, taps_transformer
+
+
+def _layers(port: Any) -> dict[str, Any]:
+    from demucs_tf.layers.base import named_layers
+
+    return dict(named_layers(port))
+
+
+def _observe(port: Any, observer: Observer) -> AbstractContextManager[None]:
+    from demucs_tf.layers.observe import observe
+
+    return observe(observer)
+
+
+def _read_state(port: Any) -> Mapping[str, npt.NDArray[Any]]:
+    from demucs_tf.checkpoints.weights import read_state
+
+    return read_state(port)
+
+
+def _fused() -> Fused:
+    from parity.demucs import attention
+
+    return attention
+
+
+SUBJECT = Subject(
+    reference=("demucs",),
+    distributions=("demucs",),
+    layers=_layers,
+    read_state=_read_state,
+    observe=_observe,
+    taps=(*taps_demucs.TAPS, *taps_hybrid.TAPS, *taps_transformer.TAPS),
+    no_steps={**taps_hybrid.NO_STEPS, **taps_transformer.NO_STEPS},
+    # torch's attention uses the weights itself; without norm_first, nothing uses the third norm of
+    # a cross-attention layer.
+    never_called={
+        ("MultiheadAttention", "out_proj"): True,
+        ("CrossTransformerEncoderLayer", "norm3"): False,
+    },
+    fused=_fused,
+    modules=(
+        ("Demucs|HDemucs|HTDemucs|apply_model|Separator", "", (("BAT",), ("BSAT",))),
+        ("LSTM", ".*", (("TBC>BTC",), ("TBC>BTC", "LBD", "LBD"))),
+        (".*", r"crosstransformer\..+", (("BTC",), ("BTC",))),
+        ("Linear", ".*", (("TBC>BTC",), ("TBC>BTC",))),
+        (".*", ".*", (("MAP",), ("MAP",))),
+    ),
+    # A feature map of either branch.
+    maps={3: "BCT>BTC", 4: "BCFT>BFTC"},
+    # Expectation maximization divides by determinants next to zero, which costs up to three digits
+    # more than its inputs have lost: docs/tolerances.md.
+    ceilings={"wiener_maximization": {"float64": 1e-9, "float32": 1e-3}},
+    # QUIRK demucs/apply.py:259: the reference adds chunks up in float32 whatever the model's type,
+    # so its output is no float64 to hold ours against.
+    added_in_float32=frozenset({"apply_model", "Separator"}),
+)

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 
 from parity.core.compare import relative_l2
 from parity.core.result import ParityError
+from parity.core.subject import Step
 
 FUSED = F.multi_head_attention_forward
 # The fused function may add up in another order.
 _SAME = {torch.float64: 1e-12, torch.float32: 1e-4}
-Step = tuple[str, tuple[torch.Tensor, ...], Callable[..., torch.Tensor]]
 
 
 def steps(
@@ -54,12 +54,13 @@ def steps(
     yield "out_proj", (outputs["heads"],), merge
 
 
-def check(path: str, ours: torch.Tensor, fused: torch.Tensor) -> None:
+def check(path: str, outputs: dict[str, torch.Tensor], result: Any) -> None:
     """Refuse to go on if the steps are not what torch computes.
 
     Raises:
         ParityError: they differ.
     """
+    ours, fused = outputs["out_proj"], result[0]
     error = relative_l2(ours.cpu().numpy(), fused.cpu().numpy())
     if not error <= _SAME[fused.dtype]:
         raise ParityError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.core.tap import Tap
+from parity.core.subject import Tap
 
 TAPS: tuple[Tap, ...] = (
     # Demucs.forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.core.tap import Tap
+from parity.core.subject import Tap
 
 # R is the axis of real and imaginary part; the reference has complex numbers there.
 _SPECTRUM = "BAFTR>BFTAR"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.core.tap import Tap
+from parity.core.subject import Tap
 
 _MAPS = "BCFT>BFTC"
 _HEADS = "BHTD>BTHD"

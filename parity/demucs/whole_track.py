@@ -52,7 +52,7 @@ def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
         state=state,
         buffers=tuple(name for name, _ in module.named_buffers()),
         leaves=("",),
-        environment=environment(),
+        environment=environment(("demucs",)),
     )
 
 

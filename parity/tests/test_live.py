@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import parity
 from parity.cases import BY_NAME, CASES, Case, signals
 from parity.core.capture.port import layers_by_path
+from parity.core.checking import Modes
+from parity.demucs import SUBJECT
 from parity.report import text
 from parity.run import make_port, make_reference, run_case, stale
 from parity.tests.conftest import DTYPES, stored_cases
@@ -56,7 +59,7 @@ def test_full_size(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["isolated", "cumulative", "both"])
-def test_check(mode: str) -> None:
+def test_check(mode: Modes) -> None:
     case = BY_NAME["demucs-lstm-attention-norm"]
     module = make_reference(case)
     mix = signals.make("noise", (2, 2, 31), seed=5)
@@ -78,7 +81,7 @@ def test_check_names_the_layer_with_a_wrong_weight(path: str) -> None:
     """Not the parameter's own record, but what it does: the fault sits in the layer's output."""
     case = BY_NAME["demucs-lstm-layers1"] if path == "lstm.linear" else BY_NAME["demucs-default"]
     port = make_port(case, "float32")
-    layer = layers_by_path(port)[path]
+    layer = layers_by_path(SUBJECT, port)[path]
     layer.bias.assign(layer.bias + 1e-3)
     result = parity.check(make_reference(case), port, signals.make("noise", (1, 2, 61), 1))
     assert result.verdict == "fail"
@@ -95,16 +98,12 @@ def test_check_refuses_another_dtype() -> None:
         )
 
 
-def test_a_step_without_a_tap_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_without_a_tap_is_missing() -> None:
     """The table of taps cannot fall behind the reference."""
-    from parity.core.capture import reference
-
-    kept = {key: tap for key, tap in reference.BY_STATEMENT.items() if tap.name != "std"}
-    monkeypatch.setattr(reference, "BY_STATEMENT", kept)
+    subject = replace(SUBJECT, taps=tuple(tap for tap in SUBJECT.taps if tap.name != "std"))
     case = BY_NAME["demucs-dconv0"]
-    result = parity.check(
-        make_reference(case), make_port(case, "float32"), signals.make("noise", (1, 2, 31), 0)
-    )
+    mix = signals.make("noise", (1, 2, 31), 0)
+    result = parity.check(make_reference(case), make_port(case, "float32"), mix, subject=subject)
     assert result.verdict == "fail"
     assert any("functional step without a tap" in text for text in result.coverage.missing)
     assert any("std = mono.std" in text for text in result.coverage.missing)

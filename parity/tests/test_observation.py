@@ -10,6 +10,7 @@ import pytest
 from parity.cases import BY_NAME
 from parity.core.capture.port import cumulative
 from parity.core.seeding import seeded_random
+from parity.demucs import SUBJECT
 from parity.run import make_port, make_reference, stored_expected
 
 NAMES = [
@@ -26,10 +27,11 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_port(name: str, dtype: str) -> None:
     model = make_port(BY_NAME[name], dtype)
-    mix = stored_expected(BY_NAME[name]).mix.astype(dtype)
+    expected = stored_expected(BY_NAME[name])
+    mix = expected.mix.astype(dtype)
     with seeded_random():
         plain = np.asarray(model(mix))
-    observed = cumulative(model, mix)
+    observed = cumulative(SUBJECT, model, expected)
     with seeded_random():
         again = np.asarray(model(mix))
     assert plain.tobytes() == observed["", 0][0].tobytes() == again.tobytes()
@@ -52,7 +54,7 @@ def test_reference(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     # torch leaves its fused attention whenever operations are watched; the unwatched passes do too.
     monkeypatch.setattr(torch.backends.mha, "_is_fastpath_enabled", False)
-    plain, events, again = run(), Tracer(module).run(mix), run()
+    plain, events, again = run(), Tracer(SUBJECT, module).run(mix), run()
     assert events[-1].path == ""
     assert plain.tobytes() == events[-1].outputs[0].tobytes() == again.tobytes()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())

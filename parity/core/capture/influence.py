@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from parity.core import layouts
 from parity.core.events import Event
-from parity.demucs.taps import NEVER_CALLED
+from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
 _STEPS = 32
 
 
 def without_influence(
+    subject: Subject,
     module: torch.nn.Module,
     events: Sequence[Event],
     call: Callable[[torch.nn.Module, Event], list[Array]],
@@ -34,7 +34,7 @@ def without_influence(
 
     def moves(parameter: torch.nn.Parameter, path: str, short: bool) -> bool:
         layer = module.get_submodule(path)
-        event = _shortened(calls[path]) if short else calls[path]
+        event = _shortened(subject, calls[path]) if short else calls[path]
         if (path, short) not in outputs:
             outputs[path, short] = call(layer, event)
         kept = parameter.data.clone()
@@ -48,7 +48,7 @@ def without_influence(
         path = key.rpartition(".")[0]
         if path not in calls:
             path, _, child = path.rpartition(".")
-            used = NEVER_CALLED.get((calls[path].owner, child)) if path in calls else None
+            used = subject.never_called.get((calls[path].owner, child)) if path in calls else None
             if not used:
                 return used is False
         return moves(parameter, path, True) or moves(parameter, path, False)
@@ -57,9 +57,8 @@ def without_influence(
     return tuple(key for key, parameter in parameters if not matters(key, parameter))
 
 
-def _shortened(event: Event) -> Event:
+def _shortened(subject: Subject, event: Event) -> Event:
     """A call with no more than a few steps from the middle of its inputs."""
-    declared, _ = layouts.of_module(event.owner, event.path)
 
     def cut(array: Array, layout: str) -> Array:
         for axis, letter in enumerate(layout[: array.ndim]):
@@ -68,8 +67,5 @@ def _shortened(event: Event) -> Event:
                 array = array.take(range(start, min(start + _STEPS, array.shape[axis])), axis)
         return array
 
-    inputs = [
-        cut(array, layouts.of_tensor(declared, index, array))
-        for index, array in enumerate(event.inputs)
-    ]
-    return replace(event, inputs=inputs)
+    declared, _ = subject.layouts_of(event)
+    return replace(event, inputs=list(map(cut, event.inputs, declared)))

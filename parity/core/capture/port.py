@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts
-from parity.core.events import TENSOR, Event, Key
+from parity.core.capture.wrapping import wrapped
+from parity.core.events import TENSOR, Event, Expected, Key
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
-from parity.demucs.taps import BY_NAME
+from parity.core.subject import Observer, Subject
 
 Array = npt.NDArray[Any]
 Engine = Literal["eager", "graph", "xla"]
@@ -24,13 +27,13 @@ Outputs = dict[Key, list[Array]]
 class Recorder:
     """An observer that notes what every layer and every step returns, and changes nothing."""
 
-    def __init__(self, port: Any) -> None:
+    def __init__(self, layers: Mapping[str, Any]) -> None:
         self.outputs: dict[Key, list[Any]] = {}
-        self._paths = paths_of(port)
+        self._paths = {id(layer): path for path, layer in layers.items()}
         self._calls: Counter[str] = Counter()
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
-        """See demucs_tf.layers.observe.Observer."""
+        """Note what a layer returns."""
         output = function(*inputs)
         self.note(self.key(self._paths[id(layer)]), output)
         return output
@@ -38,7 +41,7 @@ class Recorder:
     def step(
         self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
-        """See demucs_tf.layers.observe.Observer."""
+        """Note what a step returns."""
         key = self.key(f"{self._paths[id(layer)]}:{name}")
         output = function(*self.replace(key, layer, name, inputs))
         self.note(key, output)
@@ -62,71 +65,71 @@ class Recorder:
 class Forcer(Recorder):
     """A recorder that feeds every step with the reference's own input."""
 
-    def __init__(self, port: Any, expected: Mapping[Key, Event]) -> None:
-        super().__init__(port)
+    def __init__(
+        self, layers: Mapping[str, Any], expected: Mapping[Key, Callable[[], tuple[Any, ...]]]
+    ) -> None:
+        super().__init__(layers)
         self._expected = expected
-        self._dtype = port.compute_dtype
 
     def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """The reference's inputs of this step, in the port's layout and type."""
-        event = self._expected.get(key)
-        if event is None:
+        if key not in self._expected:
             return inputs  # reported as a call that the reference does not have
-        if len(event.inputs) != len(inputs):
+        forced = self._expected[key]()
+        if len(forced) != len(inputs):
             raise ParityError(
-                f"{key[0]}: the reference's step has {len(event.inputs)} input tensors, the "
+                f"{key[0]}: the reference's step has {len(forced)} input tensors, the "
                 f"port's has {len(inputs)}: make `step` in {type(layer).__name__} take the same."
             )
-        return tensors_of(event, self._dtype)
+        return forced
 
 
-def cumulative(port: Any, mix: Array, engine: Engine = "eager") -> Outputs:
+def cumulative(
+    subject: Subject, port: Any, expected: Expected, engine: Engine = "eager"
+) -> Outputs:
     """One real pass: every output, in the port's layout."""
     import tensorflow as tf
 
-    from demucs_tf.layers.observe import observe
+    layers = layers_by_path(subject, port)
 
-    def forward(tensor: Any) -> dict[str, list[Any]]:
-        recorder = Recorder(port)
-        with observe(recorder), seeded_random():
-            port(tensor)
+    def forward(*tensors: Any) -> dict[str, list[Any]]:
+        recorder = Recorder(layers)
+        with _observed(subject, port, recorder), seeded_random():
+            port(*tensors)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
 
     if engine != "eager":
         forward = tf.function(forward, jit_compile=engine == "xla", autograph=False)
     outputs: Outputs = {}
-    for name, tensors in forward(tf.constant(mix.astype(port.compute_dtype))).items():
+    for name, tensors in forward(*tensors_of(subject, expected.root, port.compute_dtype)).items():
         path, _, call = name.rpartition("#")
         outputs[path, int(call)] = [np.asarray(tensor) for tensor in tensors]
     return outputs
 
 
-def isolated(port: Any, events: list[Event], mix: Array) -> Outputs:
+def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
     """Feed every layer and every step with the reference's own input, and note the output.
 
     Steps are fed during a pass of the whole model; layers are called one by one.
     """
-    import tensorflow as tf
-
-    from demucs_tf.layers.observe import observe
-
-    forcer = Forcer(port, {event.key: event for event in events})
-    with observe(forcer), seeded_random():
-        port(tf.constant(mix.astype(port.compute_dtype)))
+    layers, dtype = layers_by_path(subject, port), port.compute_dtype
+    forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
+    forcer = Forcer(layers, forced)
+    with _observed(subject, port, forcer), seeded_random():
+        port(*tensors_of(subject, expected.root, dtype))
     outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
-    layers = layers_by_path(port)
-    for event in events:
+    for event in expected.events:
         if event.kind == "module":
             called = outputs.pop(event.key, None) is not None
             if called and event.path in layers:
-                outputs[event.key] = call_layer(layers[event.path], event, port.compute_dtype)
+                outputs[event.key] = call_layer(subject, layers[event.path], event, dtype)
     return outputs
 
 
-def call_layer(layer: Any, event: Event, dtype: str) -> list[Array]:
+def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[Array]:
     """One layer on the reference's input of one call."""
-    tensors = tensors_of(event, dtype)
+    tensors = tensors_of(subject, event, dtype)
     names = list(inspect.signature(layer.call).parameters)
     # Keras takes nothing but tensors by position.
     numbers = {
@@ -144,36 +147,23 @@ def _tensors(output: Any) -> list[Any]:
     return [leaf for leaf in leaves if leaf is not None]
 
 
-def tensors_of(event: Event, dtype: str) -> tuple[Any, ...]:
+def tensors_of(subject: Subject, event: Event, dtype: str) -> tuple[Any, ...]:
     """The inputs of a call in the port's layout and type; whole numbers stay what they are."""
     import tensorflow as tf
 
-    declared, _ = layouts_of(event)
-    arrays = [
-        layouts.to_port(array, layouts.of_tensor(declared, index, array))
-        for index, array in enumerate(event.inputs)
-    ]
+    declared, _ = subject.layouts_of(event)
     return tuple(
         tf.constant(array, dtype if np.issubdtype(array.dtype, np.floating) else None)
-        for array in arrays
+        for array in map(layouts.to_port, event.inputs, declared)
     )
 
 
-def layouts_of(event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The layouts of a call's inputs and outputs."""
-    if event.kind == "module":
-        return layouts.of_module(event.owner, event.path)
-    tap = BY_NAME[event.owner, event.path.rpartition(":")[2]]
-    return tap.inputs, (tap.output,)
+def layers_by_path(subject: Subject, port: Any) -> dict[str, Any]:
+    """The port and its layers under the reference's module paths."""
+    return {"": port, **subject.layers(port)}
 
 
-def layers_by_path(port: Any) -> dict[str, Any]:
-    """The port's layers under the reference's module paths."""
-    from demucs_tf.layers.base import named_layers
-
-    return dict(named_layers(port))
-
-
-def paths_of(port: Any) -> dict[int, str]:
-    """The reference's module path of every layer, by the layer's id."""
-    return {id(layer): path for path, layer in layers_by_path(port).items()}
+def _observed(subject: Subject, port: Any, observer: Observer) -> AbstractContextManager[None]:
+    if subject.observe is None:
+        return wrapped(layers_by_path(subject, port), observer)
+    return subject.observe(port, observer)

@@ -21,18 +21,17 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
-from parity.core.capture.statements import environment, is_reference, source_of, statement_at, where
+from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import TENSOR, Event, Expected, Key, content
 from parity.core.seeding import seeded_random
-from parity.demucs import attention
-from parity.demucs.taps import BY_STATEMENT, NEVER_CALLED, NO_STEPS, Tap
+from parity.core.subject import Fused, Subject, Tap
 
 Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
 
 
-def capture(module: torch.nn.Module, mix: Array) -> Expected:
+def capture(subject: Subject, module: torch.nn.Module, mix: Array) -> Expected:
     """Run a reference module on `mix` in float64 and capture everything, floors included.
 
     Args:
@@ -45,7 +44,7 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
     """
     mix = mix.astype(np.float32).astype(np.float64)
     wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
-    tracer = Tracer(wide)
+    tracer = Tracer(subject, wide)
     events = tracer.run(mix)
     by_key = {event.key: event for event in events}
 
@@ -56,9 +55,9 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
         if event.kind == "tap":
             by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
 
-    Tracer(narrow, sink=note_whole).run(mix.astype(np.float32))
+    Tracer(subject, narrow, sink=note_whole).run(mix.astype(np.float32))
     forced = {event.key: event.inputs for event in events if event.kind == "tap"}
-    Tracer(narrow, forced, note_tap).run(mix.astype(np.float32))
+    Tracer(subject, narrow, forced, note_tap).run(mix.astype(np.float32))
     called = {event.path for event in events}
 
     def call(layer: torch.nn.Module, event: Event) -> list[Array]:
@@ -77,11 +76,11 @@ def capture(module: torch.nn.Module, mix: Array) -> Expected:
         leaves=tuple(
             name
             for name, sub in module.named_modules()
-            if _is_leaf(sub) and (name in called or not _is_never_called(module, name))
+            if _is_leaf(sub) and (name in called or not _is_never_called(subject, module, name))
         ),
-        idle=without_influence(narrow, events, call),
+        idle=without_influence(subject, narrow, events, call),
         unmapped=tuple(sorted(tracer.unmapped)),
-        environment=environment(),
+        environment=environment(subject.distributions),
     )
 
 
@@ -89,6 +88,7 @@ class Tracer(TorchFunctionMode):
     """Records module calls through hooks, functional steps through torch's function mode.
 
     Args:
+        subject: what is known of the reference.
         module: what runs.
         forced: inputs that functional steps get in place of their own, rounded to float32.
         sink: takes each event as it ends; None to keep them all and return them from `run`.
@@ -96,12 +96,15 @@ class Tracer(TorchFunctionMode):
 
     def __init__(
         self,
+        subject: Subject,
         module: torch.nn.Module,
         forced: Mapping[Key, Sequence[Array]] | None = None,
         sink: Callable[[Event], None] | None = None,
     ) -> None:
         super().__init__()
         self.module = module
+        self._subject = subject
+        self._fused = subject.fused()
         self.forced = forced
         self.events: list[Event] = []
         self._sink = self.events.append if sink is None else sink
@@ -184,16 +187,16 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         """Torch calls this for every operation; see TorchFunctionMode."""
         kwargs = kwargs or {}
-        if func is attention.FUSED:
-            return self._fused_attention(args, kwargs)
+        if self._fused is not None and func is self._fused.FUSED:
+            return self._take_apart(self._fused, args, kwargs)
         place = self._place()
         if place is None or _is_query(func, args):
             return func(*args, **kwargs)
         owner, statement, source = place
-        tap = BY_STATEMENT.get((owner, statement))
+        tap = self._subject.by_statement.get((owner, statement))
         if tap is None:
             result = func(*args, **kwargs)
-            if _tensors(result) and statement not in NO_STEPS:
+            if _tensors(result) and statement not in self._subject.no_steps:
                 self.unmapped.add(f"{source} {owner}: {statement}")
             return result
         path = f"{self._stack[-1][0][0]}:{tap.name}"
@@ -216,14 +219,14 @@ class Tracer(TorchFunctionMode):
         owner = self.module.get_submodule(self._stack[-1][0][0])
         return {id(p) for p in owner.parameters()}
 
-    def _fused_attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """See `parity.demucs.attention`."""
+    def _take_apart(self, fused: Fused, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note the steps of a fused function."""
         self._close_group()
-        result = attention.FUSED(*args, **kwargs)
+        result = fused.FUSED(*args, **kwargs)
         path, owner = self._stack[-1][0]
         source = source_of(self.module.get_submodule(path))
         outputs: dict[str, torch.Tensor] = {}
-        for name, inputs, function in attention.steps(args, kwargs, outputs):
+        for name, inputs, function in fused.steps(args, kwargs, outputs):
             place = f"{path}:{name}"
             forced = None if self.forced is None else self.forced.get((place, self._calls[place]))
             if forced is not None:
@@ -232,7 +235,7 @@ class Tracer(TorchFunctionMode):
             before, after = self._copies(inputs), self._copies(outputs[name])
             self._add(place, "tap", owner, source, before, after)
         if self.forced is None:
-            attention.check(path, outputs["out_proj"], result[0])
+            fused.check(path, outputs, result)
         return result
 
     def _close_group(self) -> None:
@@ -261,11 +264,12 @@ class Tracer(TorchFunctionMode):
             if filename == __file__:
                 return None  # our own copying
             last = frame.f_code is code
-            if last or is_reference(filename):
+            if last or self._subject.is_reference(filename):
                 statement, line = statement_at(filename, frame.f_lineno)
                 place = owner, statement, where(filename, line)
-                if (owner, statement) in BY_STATEMENT:
-                    return None if innermost and innermost[1] in NO_STEPS else place
+                if (owner, statement) in self._subject.by_statement:
+                    skipped = innermost and innermost[1] in self._subject.no_steps
+                    return None if skipped else place
                 innermost = innermost or place
             if last:
                 return innermost
@@ -350,9 +354,9 @@ def _is_leaf(module: torch.nn.Module) -> bool:
     return not any(True for _ in module.children()) and not isinstance(module, torch.nn.ModuleList)
 
 
-def _is_never_called(root: torch.nn.Module, name: str) -> bool:
+def _is_never_called(subject: Subject, root: torch.nn.Module, name: str) -> bool:
     parent, _, child = name.rpartition(".")
-    return (type(root.get_submodule(parent)).__qualname__, child) in NEVER_CALLED
+    return (type(root.get_submodule(parent)).__qualname__, child) in subject.never_called
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -6,6 +6,7 @@ import ast
 import copy
 import inspect
 import linecache
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import Any
 import torch
 
 
-def environment() -> dict[str, Any]:
+def environment(distributions: Iterable[str]) -> dict[str, Any]:
     """Versions and settings of the reference that results depend on."""
     return {
-        "demucs": version("demucs"),
+        **{name: version(name) for name in distributions},
         "torch": torch.__version__,
         "torch threads": torch.get_num_threads(),
     }
@@ -27,13 +28,6 @@ def source_of(module: torch.nn.Module) -> str:
     """Where the code of a module is."""
     code = inspect.unwrap(type(module).forward)
     return where(inspect.getsourcefile(code) or "", code.__code__.co_firstlineno)
-
-
-@cache
-def is_reference(filename: str) -> bool:
-    """Whether a file belongs to the reference or to torch's modules, which its layers extend."""
-    parts = Path(filename).parts
-    return parts[-3:-1] == ("site-packages", "demucs") or parts[-3:-1] == ("nn", "modules")
 
 
 @cache
@@ -57,6 +51,6 @@ def statement_at(filename: str, line: int) -> tuple[str, int]:
 def where(filename: str, line: int) -> str:
     """File and line, the file as seen from the folder of installed packages."""
     parts = Path(filename).parts
-    places = [index for index, part in enumerate(parts) if part in ("torch", "demucs")]
-    start = max((i for i in places if parts[i - 1] == "site-packages"), default=-2)
+    folders = [i + 1 for i, part in enumerate(parts) if part in ("site-packages", "dist-packages")]
+    start = max(folders, default=-2)
     return f"{'/'.join(parts[start:])}:{line}"
