@@ -9,6 +9,8 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 TEXTS = {".md", ".py", ".toml", ".ini", ".yml", ".yaml", ".html", ".json"}
 
@@ -75,6 +77,17 @@ def test_tox_has_the_environments_and_skips_none_in_silence() -> None:
         section = tox[f"testenv:{name}"]
         assert "torch" not in section["deps"]
         assert "reference" not in section["extras"]
+
+
+@pytest.mark.parametrize("name", ["unit", "parity", "live", "full"])
+def test_make_and_tox_run_the_same(name: str) -> None:
+    tox = ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    in_tox = tox[f"testenv:{name}"]["commands"].replace(" {posargs}", "").split("\n")
+    recipe = re.search(rf"^{name}: .*\n((?:\t.*\n)+)", read("Makefile"), re.M)
+    assert recipe is not None
+    in_make = recipe[1].replace("\t", "").replace("$(BIN)/", "").strip().split("\n")
+    assert list(filter(None, in_tox)) == in_make
 
 
 def test_ci_runs_make_test_and_pins_its_actions() -> None:
