@@ -16,8 +16,10 @@ Array = npt.NDArray[Any]
 # Of the windows that are multiplied at once: 4 MB in float32. With a fourth of it, threads that
 # wait for each other take twice the time.
 _WINDOW_NUMBERS = 1 << 20
-# Of the filter: 512 MB in float32, and several times that while it is made.
-_KERNEL_NUMBERS = 1 << 27
+# Of a filter that is kept as a whole: 16 MB in float32.
+_KERNEL_NUMBERS = 1 << 22
+# Of the bands of a larger one: 256 MB in float32.
+_BAND_NUMBERS = 1 << 26
 
 
 class Resampler:
@@ -34,7 +36,7 @@ class Resampler:
         dtype: of the output, "float32" or "float64"; blocks are converted to it.
 
     Raises:
-        AudioError: the rates have so small a common divisor that the filter gets too large.
+        AudioError: a rate is out of bounds, so that the filter gets too large.
 
     Reference: julius/resample.py::ResampleFrac (julius 0.2.8)
     """
@@ -48,20 +50,13 @@ class Resampler:
         self._passes = self._old == self._new
         if self._passes:
             return
-        if self._old * self._new > _KERNEL_NUMBERS:
-            raise AudioError(
-                f"{old_rate} Hz is too odd to convert to {new_rate} Hz here: they have no large "
-                "common divisor. Convert the audio first: "
-                f"ffmpeg -i in.wav -ar {new_rate} out.wav"
-            )
+        self._filters = _filters(self._old, self._new, self._dtype)
         self._prepare()
 
     def _prepare(self) -> None:
-        self._filters = _filters(self._old, self._new, self._dtype)
-        taps = len(self._filters)
+        self._taps = taps = self._filters.taps
         self._width = (taps - self._old) // 2
         self._step = max(1, _WINDOW_NUMBERS // taps)  # windows in one product
-        self._windows = np.empty((self._step, taps), self._dtype)
         self._buffer = np.empty((self._channels, (self._step - 1) * self._old + taps), self._dtype)
         self._filled = 0  # samples in the buffer, the repeated ones at the start among them
         self._received = 0
@@ -95,7 +90,7 @@ class Resampler:
             return self._nothing()
         after = np.repeat(self._last, self._width + self._old, axis=1)
         full = self._filter(after)
-        count = max(0, self._filled - len(self._filters) + self._old) // self._old
+        count = max(0, self._filled - self._taps + self._old) // self._old
         rest = np.empty((self._channels, count * self._new), self._dtype)
         self._multiply(count, rest)
         return self._emit(np.concatenate([full, rest], axis=1))
@@ -121,14 +116,10 @@ class Resampler:
 
     def _multiply(self, count: int, out: Array) -> None:
         """Every phase's filter times the first `count` windows of the buffer."""
-        if not count:
-            return
-        taps = len(self._filters)
-        windows = self._windows[:count]
         for row, target in zip(self._buffer, out, strict=True):
-            views = np.lib.stride_tricks.sliding_window_view(row, taps)[:: self._old]
-            np.copyto(windows, views[:count])
-            np.matmul(windows, self._filters, out=target.reshape(count, self._new))
+            if count:
+                views = np.lib.stride_tricks.sliding_window_view(row, self._taps)[:: self._old]
+                self._filters.multiply(views[:count], target.reshape(count, self._new))
 
     def _emit(self, computed: Array) -> Array:
         """As much as belongs to the output even if the track ends here."""
@@ -143,12 +134,59 @@ class Resampler:
         return np.empty((self._channels, 0), self._dtype)
 
 
-@lru_cache(maxsize=4)
-def _filters(old_rate: int, new_rate: int, dtype: np.dtype[Any]) -> Array:
-    """(K, phases), shared by all who convert between the same rates."""
-    from demucs_tf.layers.resample import sinc_kernel
+class _Filters:
+    """The filter of every phase as a whole, (K, phases): one product for many windows."""
 
-    return sinc_kernel(old_rate, new_rate).T.astype(dtype)
+    def __init__(self, kernel: Array) -> None:
+        self._kernel = kernel
+        self.taps = len(kernel)
+
+    def multiply(self, windows: Array, out: Array) -> None:
+        """(N, K) -> (N, phases)."""
+        np.matmul(np.ascontiguousarray(windows), self._kernel, out=out)
+
+
+class _Bands:
+    """What of every phase's filter is more than next to nothing, and where it starts."""
+
+    def __init__(self, taps: int, starts: Array, bands: Array) -> None:
+        self.taps = taps
+        self._starts = starts
+        self._bands = bands
+
+    def multiply(self, windows: Array, out: Array) -> None:
+        """(N, K) -> (N, phases)."""
+        size = self._bands.shape[1]
+        most = max(1, _WINDOW_NUMBERS // size)  # phases at a time
+        for window, target in zip(windows, out, strict=True):
+            views = np.lib.stride_tricks.sliding_window_view(window, size)
+            for first in range(0, len(self._bands), most):
+                part = slice(first, first + most)
+                chosen = views[self._starts[part]]
+                np.einsum("pk,pk->p", chosen, self._bands[part], out=target[part])
+
+
+@lru_cache(maxsize=4)
+def _filters(old_rate: int, new_rate: int, dtype: np.dtype[Any]) -> _Filters | _Bands:
+    """The filters of two rates without a common divisor, shared by all who convert between them.
+
+    Raises:
+        AudioError: even its bands are too large.
+    """
+    from demucs_tf.layers.resample import sinc_bands, sinc_kernel, sinc_width
+
+    width = sinc_width(old_rate, new_rate)
+    taps = 2 * width + old_rate
+    if taps * new_rate <= _KERNEL_NUMBERS:
+        return _Filters(sinc_kernel(old_rate, new_rate).T.astype(dtype))
+    if (2 * width + 96) * new_rate > _BAND_NUMBERS:
+        raise AudioError(
+            f"the ratio of {old_rate} to {new_rate} Hz needs a filter of "
+            f"{(2 * width + 96) * new_rate:,} numbers, more than {_BAND_NUMBERS:,}. "
+            "Convert the audio first, for example to 44100 Hz: ffmpeg -i in.wav -ar 44100 out.wav"
+        )
+    starts, bands = sinc_bands(old_rate, new_rate)
+    return _Bands(taps, starts, bands.astype(dtype))
 
 
 def resampled_length(length: int, old_rate: int, new_rate: int) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from demucs_tf.layers import float32_math
 
 Float32 = npt.NDArray[np.float32]
+_AT_ONCE = 1 << 19  # numbers of a large filter that are computed together
 
 
 @lru_cache(maxsize=16)
@@ -30,19 +31,66 @@ def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.94
 
     Reference: julius/resample.py::ResampleFrac._init_kernels (julius 0.2.8)
     """
-    # QUIRK julius/resample.py:101-112: float32 even for float64 audio, so its last bits are heard.
-    one = np.float32
-    rate = min(old_sr, new_sr) * rolloff
-    width = math.ceil(zeros * old_sr / rate)
-    index = np.arange(-width, width + old_sr, dtype=one)
-    phase = np.array([-i / new_sr for i in range(new_sr)], dtype=one)[:, None]
-    t = (phase + index / one(old_sr)) * one(rate)
-    t = np.clip(t, one(-zeros), one(zeros)) * one(math.pi)
-    window = float32_math.cos(t / one(zeros) / one(2)) ** 2
-    kernel = np.divide(float32_math.sin(t), t, out=np.ones_like(t), where=t != 0) * window
+    width = sinc_width(old_sr, new_sr, zeros, rolloff)
+    index = np.arange(-width, width + old_sr)
+    kernel = _sinc(np.arange(new_sr)[:, None], index, (old_sr, new_sr), zeros, rolloff)
     kernel /= _row_sums(kernel)[:, None]
     kernel.flags.writeable = False
     return kernel
+
+
+@lru_cache(maxsize=16)
+def sinc_bands(
+    old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.945
+) -> tuple[npt.NDArray[np.int64], Float32]:
+    """The same filters without what is next to zero, for rates whose whole kernel is too large.
+
+    A filter has `zeros` crossings on either side of its phase; the rest of its row, nearly all of
+    it where the rates have no common divisor, is below 1e-20.
+
+    Returns:
+        The first column of every row, int64 (new_sr,), and from there on the numbers that
+        `sinc_kernel` has, bit by bit, float32 (new_sr, K). Read-only.
+    """
+    width = sinc_width(old_sr, new_sr, zeros, rolloff)
+    columns = 2 * width + old_sr
+    # Torch's order of summation goes by the column modulo 32, and has an order of its own for the
+    # last columns: bands start at a multiple of 32, and end as the row does.
+    least = 2 * width + 2 + 2 * 31
+    size = min(columns, least + (columns - least) % 32)
+    starts = np.minimum(np.arange(new_sr) * old_sr // new_sr // 32 * 32, columns - size)
+    bands = np.empty((new_sr, size), np.float32)
+    step = max(1, _AT_ONCE // size)
+    for first in range(0, new_sr, step):
+        phases = np.arange(first, min(first + step, new_sr))[:, None]
+        index = starts[phases] + np.arange(-width, size - width)
+        rows = _sinc(phases, index, (old_sr, new_sr), zeros, rolloff)
+        bands[first : first + len(rows)] = rows / _row_sums(rows)[:, None]
+    bands.flags.writeable = False
+    return starts, bands
+
+
+def sinc_width(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.945) -> int:
+    """Return the samples of the input that a filter reaches to either side of its own."""
+    return math.ceil(zeros * old_sr / (min(old_sr, new_sr) * rolloff))
+
+
+def _sinc(
+    phases: npt.NDArray[np.int64],
+    index: npt.NDArray[np.int64],
+    rates: tuple[int, int],
+    zeros: int,
+    rolloff: float,
+) -> Float32:
+    """Windowed sinc at the samples `index` of an output sample's phase."""
+    # QUIRK julius/resample.py:101-112: float32 even for float64 audio, so its last bits are heard.
+    one = np.float32
+    old_sr, new_sr = rates
+    phase = (-phases / new_sr).astype(one)
+    t = (phase + index.astype(one) / one(old_sr)) * one(min(rates) * rolloff)
+    t = np.clip(t, one(-zeros), one(zeros)) * one(math.pi)
+    window = float32_math.cos(t / one(zeros) / one(2)) ** 2
+    return np.divide(float32_math.sin(t), t, out=np.ones_like(t), where=t != 0) * window
 
 
 def _row_sums(rows: Float32) -> Float32:
