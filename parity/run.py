@@ -20,6 +20,7 @@ from parity.core.events import Event, Expected
 from parity.core.result import ParityError, Result
 from parity.core.seeding import seed_module, seeded_state, state_hash
 from parity.demucs import SUBJECT
+from parity.demucs.own import both_sides
 from parity.demucs.whole_track import apply_port
 from parity.select import fits, only
 
@@ -65,17 +66,6 @@ def run_cases(
             yield only(run_case(case, dtype, **options), expression)
 
 
-def _load_reference(checkpoint: Path) -> Any:
-    """A checkpoint as the reference's own loader reads it."""
-    if checkpoint.suffix == ".safetensors":
-        from demucs.hf import load_safetensors_model
-
-        return load_safetensors_model(checkpoint).eval()
-    from demucs.states import load_model
-
-    return load_model(checkpoint).eval()
-
-
 def run_own(
     checkpoint: Path,
     audio: Path,
@@ -87,28 +77,26 @@ def run_own(
 ) -> Iterator[Result]:
     """Compare on a user's own checkpoint and music. Needs torch and demucs.
 
-    The port is what `load_model` makes of the file. The reference loads it by itself, which would
-    run what a hostile file asks for: only after demucs_tf's reader, which runs nothing, found it
-    sound.
+    Both sides are made from what demucs_tf's reader finds in the file: no loader that would run
+    what a hostile file asks for is ever given one.
 
     Raises:
-        ParityError: no file that the reference reads, or `seconds` is no length.
+        ParityError: no file that the reference reads, one that it makes no model of, or `seconds`
+            is no length.
         DemucsTFError: a file is missing or damaged.
     """
     from demucs_tf.audio.convert import convert_audio
     from demucs_tf.audio.reader import read_audio
-    from demucs_tf.checkpoints.assemble import read_model
 
     if not 0 < seconds < math.inf:
         raise ParityError(f"--seconds: expected a number above 0, found {seconds:g}.")
     if checkpoint.suffix not in (".th", ".safetensors"):
         raise ParityError(f"--checkpoint: expected a .th or .safetensors file, found {checkpoint}.")
-    ports = {dtype: read_model(checkpoint, dtype) for dtype in dtypes}
+    ports, module = both_sides(checkpoint, dtypes)
     samples, rate = read_audio(audio)
 
     from parity.core.capture.reference import capture
 
-    module = _load_reference(checkpoint)
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
     start = max(0, (wav.shape[-1] - length) // 2)

@@ -38,9 +38,13 @@ def read_model(path: Path, dtype: str | None = None) -> Model:
 
 
 def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None) -> Model:
+    return port_of(read(path), path, dtype)
+
+
+def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:
+    """Make the model of a package that was read from `path`; raises as `read_model`."""
     from demucs_tf.models.ports import PORTS
 
-    package = read(path)
     try:
         return _port(PORTS[package.klass], package, dtype or package.dtype)
     except CheckpointError as error:

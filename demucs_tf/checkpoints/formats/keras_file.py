@@ -10,13 +10,12 @@ from __future__ import annotations
 import inspect
 import io
 import re
-import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.checkpoints.formats.torch_zip import checked_entries
+from demucs_tf.checkpoints.formats.plain_zip import PlainZip
 from demucs_tf.checkpoints.formats.untrusted import parse_json, reading
 from demucs_tf.checkpoints.limits import check_arguments
 from demucs_tf.errors import CheckpointError
@@ -46,23 +45,21 @@ def check_file(path: Path, classes: Mapping[str, type[Any]]) -> int:
             is damaged.
     """
     with reading(path) as file:
-        size = file.seek(0, 2)
-        with zipfile.ZipFile(file) as archive:
-            advice = "Save the model again"
-            entries = checked_entries(archive.infolist(), size, "Keras", advice)
-            for name in _ENTRIES[1:]:
-                if name not in entries:
-                    raise CheckpointError(
-                        f"wanted a .keras file (a zip archive with {name}), found another archive"
-                    )
-            for name in entries:
-                if name not in _ENTRIES:
-                    raise CheckpointError(f"its entry {shown(name)} is none of {_ENTRIES}")
-            if entries["config.json"].file_size > _MAX_BYTES:
-                raise CheckpointError(f"its config.json is longer than {_MAX_BYTES} bytes")
-            config = parse_json(archive.read("config.json"), "its config.json", _MAX_BYTES)
-            cls, arguments = _class_and_arguments(config, classes)
-            total, arrays = _count_numbers(archive.read("model.weights.h5"))
+        archive = PlainZip(file, "Keras", "Save the model again")
+        for name in _ENTRIES[1:]:
+            if name not in archive.sizes:
+                raise CheckpointError(
+                    f"wanted a .keras file (a zip archive with {name}), found another archive"
+                )
+        for name in archive.sizes:
+            if name not in _ENTRIES:
+                raise CheckpointError(f"its entry {shown(name)} is none of {_ENTRIES}")
+        if archive.sizes["config.json"] > _MAX_BYTES:
+            raise CheckpointError(f"its config.json is longer than {_MAX_BYTES} bytes")
+        contents = {name: archive.read(name) for name in archive.sizes}
+        config = parse_json(contents["config.json"], "its config.json", _MAX_BYTES)
+        cls, arguments = _class_and_arguments(config, classes)
+        total, arrays = _count_numbers(contents["model.weights.h5"])
     try:
         check_arguments(cls, arguments, total, arrays=arrays)
     except Exception as error:  # arguments from a file may fail in any way

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 import numpy as np
 
 from demucs_tf.checkpoints.formats.pickle_data import Name
+from demucs_tf.checkpoints.formats.plain_zip import PlainZip
 from demucs_tf.checkpoints.formats.untrusted import widened
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.text import shown
@@ -61,7 +62,6 @@ SCALARS = {
 SAVE_AGAIN = "To convert it: load it with a recent PyTorch and `torch.save` it again."
 _ZIP_START = b"PK\x03\x04"
 _KEY = re.compile(r"[0-9]{1,9}")
-_MAX_ENTRIES = 20_000  # the largest published model has 600
 
 
 class Archive:
@@ -71,23 +71,18 @@ class Archive:
         self.size = file.seek(0, 2)
         file.seek(0)
         _check_start(file.read(16))
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise CheckpointError(
-                f"the file is cut off or damaged ({error}). Get the file again"
-            ) from error
-        self._entries = checked_entries(self._zip.infolist(), self.size, "PyTorch", SAVE_AGAIN)
-        self._top = _top_folder(self._entries)
+        self._zip = PlainZip(file, "PyTorch", SAVE_AGAIN)
+        self._top = _top_folder(self._zip.sizes)
         self._storages: dict[str, bytes] = {}
-        order = self._read("byteorder") if f"{self._top}/byteorder" in self._entries else b"little"
+        has_order = f"{self._top}/byteorder" in self._zip.sizes
+        order = self._read("byteorder") if has_order else b"little"
         if order not in (b"little", b"big"):
             raise CheckpointError(f"its byte order is {shown(order)}, wanted little or big")
         self.order: Literal["<", ">"] = "<" if order == b"little" else ">"
 
     def pickle(self, limit: int) -> bytes:
         """The bytes of `data.pkl`, which may not be longer than `limit`."""
-        size = self._entries[f"{self._top}/data.pkl"].file_size
+        size = self._zip.sizes[f"{self._top}/data.pkl"]
         if size > limit:
             raise CheckpointError(f"its data.pkl has {size} bytes, more than {limit}")
         return self._read("data.pkl")
@@ -100,13 +95,13 @@ class Archive:
 
     def storage_size(self, key: str) -> int:
         """How many bytes a storage has; nothing is read."""
-        entry = self._entries.get(f"{self._top}/data/{key}")
-        if entry is None:
+        size = self._zip.sizes.get(f"{self._top}/data/{key}")
+        if size is None:
             raise CheckpointError(f"storage data/{key} is missing from the archive")
-        return entry.file_size
+        return size
 
     def _read(self, name: str) -> bytes:
-        return self._zip.read(self._entries[f"{self._top}/{name}"])
+        return self._zip.read(f"{self._top}/{name}")
 
 
 def _check_start(start: bytes) -> None:
@@ -125,35 +120,7 @@ def _check_start(start: bytes) -> None:
     )
 
 
-def checked_entries(
-    entries: list[zipfile.ZipInfo], file_size: int, writer: str, advice: str
-) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, after everything that `writer` never writes was refused."""
-    if len(entries) > _MAX_ENTRIES:
-        raise CheckpointError(f"it has {len(entries)} entries, more than {_MAX_ENTRIES}")
-    named: dict[str, zipfile.ZipInfo] = {}
-    for entry in entries:
-        name = entry.filename
-        if name in named:
-            raise CheckpointError(f"its entry {shown(name)} is there twice")
-        if name != entry.orig_filename or _is_trick(name):
-            raise CheckpointError(f"its entry {shown(entry.orig_filename)} is no plain path")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-            raise CheckpointError(
-                f"its entry {shown(name)} is compressed, which {writer} never does. {advice}"
-            )
-        named[name] = entry
-    total = sum(entry.file_size for entry in entries)
-    if total > file_size:
-        raise CheckpointError(f"its entries claim {total} bytes in a file of {file_size}")
-    return named
-
-
-def _is_trick(name: str) -> bool:
-    return "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/"))
-
-
-def _top_folder(entries: dict[str, zipfile.ZipInfo]) -> str:
+def _top_folder(entries: Iterable[str]) -> str:
     tops = [name[: -len("/data.pkl")] for name in entries if name.endswith("/data.pkl")]
     tops = [top for top in tops if "/" not in top]
     if len(tops) != 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -56,10 +55,6 @@ def reading(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise CheckpointError(
             f"{path}: the checkpoint can't be read ({reason_of(error)})."
-        ) from error
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(
-            f"{path}: the file is damaged ({shown(error)}). Get it again."
         ) from error
     except Exception as error:  # a malformed file may fail anywhere: it is one error to the user
         raise CheckpointError(
