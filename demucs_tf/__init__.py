@@ -67,7 +67,10 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_LAZY[name]), name)
+    from demucs_tf.utils.quiet import undisturbed
+
+    with undisturbed():
+        value = getattr(import_module(_LAZY[name]), name)
     globals()[name] = value  # the next use does not come through here
     return value
 

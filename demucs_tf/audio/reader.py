@@ -16,7 +16,7 @@ from demucs_tf.audio.checks import check_file, check_samples, damaged, unreadabl
 from demucs_tf.audio.cut_short import UNKNOWN_LENGTH, reason_for_truncation
 from demucs_tf.audio.samples import BLOCK
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.closing import Closing
+from demucs_tf.utils.atomic import Closing
 
 Array = npt.NDArray[Any]
 

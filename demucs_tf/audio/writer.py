@@ -18,8 +18,7 @@ from demucs_tf.audio.encoders import Encoder, check_wav_size, make_encoder
 from demucs_tf.audio.format import ClipMode, Format, check_clip
 from demucs_tf.audio.samples import BLOCK, blocks_of
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.atomic import write_whole
-from demucs_tf.utils.closing import Closing
+from demucs_tf.utils.atomic import Closing, write_whole
 
 Array = npt.NDArray[Any]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demucs_tf.cli.errors import UsageError
-from demucs_tf.utils.quiet import quiet
+from demucs_tf.cli.options import ConvertOptions
+from demucs_tf.cli.terminal import UsageError, logs_on_stderr
+from demucs_tf.utils.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.sources.locate import Located
@@ -16,62 +16,32 @@ if TYPE_CHECKING:
 SUFFIXES = (".safetensors", ".keras", ".yaml")
 
 
-def add_command(commands: Any) -> None:
-    """Add `convert` with its options."""
-    parser = commands.add_parser(
-        "convert",
-        help="write a model into a file of another format",
-        description="Write a model into a file, with the same weights. The paths of the files "
-        "written go to stdout.",
-    )
-    parser.set_defaults(run=run, parser=parser)
-    add = parser.add_argument
-    add(
-        "source",
-        metavar="IN",
-        help="a .th, .safetensors, .keras or .yaml file, a published name or signature, or "
-        "hf://NAMESPACE/NAME",
-    )
-    add(
-        "target",
-        metavar="OUT",
-        type=Path,
-        help="a .safetensors file (which demucs 4.1 loads, too), a .keras file, or for a bag a "
-        ".yaml file, with a .safetensors file for each model beside it",
-    )
-    add("--repo", type=Path, metavar="DIR", help="folder to look for the name IN in")
-    add("--dtype", choices=("float32", "float64"), help="of the weights (default: as in IN)")
-    add("--allow-legacy", action="store_true", help="allow .th packages of the legacy host")
-    add("--force", action="store_true", help="replace OUT if it is there")
-    add("--debug", action="store_true", help="show the traceback of an error")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(options: ConvertOptions) -> int:
     """Convert.
 
     Raises:
         UsageError: OUT has a suffix of no format, or can't hold what IN is.
         DemucsTFError: IN can't be loaded, or OUT can't be written.
     """
-    if args.target.suffix not in SUFFIXES:
-        raise UsageError(f"OUT must end in one of {', '.join(SUFFIXES)}, got {str(args.target)!r}.")
-    _check_target(args.target, force=args.force)
+    if options.target.suffix not in SUFFIXES:
+        raise UsageError(
+            f"OUT must end in one of {', '.join(SUFFIXES)}, got {str(options.target)!r}."
+        )
+    _check_target(options.target, force=options.force)
 
     from demucs_tf.checkpoints.load import load_located
     from demucs_tf.checkpoints.sources.locate import locate
-    from demucs_tf.cli.logs import logs_on_stderr
     from demucs_tf.errors import CheckpointError
 
     with logs_on_stderr():
-        found = locate(args.source, args.repo, allow_legacy=args.allow_legacy)
-        _check_kind(found, args.target)
-        with quiet(unless=args.debug):
-            import tensorflow  # noqa: F401
-        model = load_located(found, args.dtype)
+        found = locate(options.source, options.repo, allow_legacy=options.allow_legacy)
+        _check_kind(found, options.target)
+        import_tensorflow(silent=not options.debug)
+        model = load_located(found, options.dtype)
     try:
-        written = _save(model, args.target)
+        written = _save(model, options.target)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{args.target}: can't write it: {error}") from error
+        raise CheckpointError(f"{options.target}: can't write it: {error}") from error
     print(*written, sep="\n")
     return 0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from demucs_tf.utils.quiet import quiet
+from demucs_tf.cli.options import InfoOptions
+from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import brief, shown
 
 if TYPE_CHECKING:
@@ -19,21 +19,7 @@ _WIDTH = 12
 _LONGEST = 200
 
 
-def add_command(commands: Any) -> None:
-    """Add `info`."""
-    parser = commands.add_parser(
-        "info",
-        help="say what a checkpoint holds",
-        description="Say what a checkpoint holds: class, arguments, weights, checksum.",
-    )
-    parser.set_defaults(run=run, parser=parser)
-    parser.add_argument(
-        "file", metavar="FILE", type=Path, help=".th, .safetensors, .keras or .yaml file"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(options: InfoOptions) -> int:
     """Print it.
 
     Raises:
@@ -42,16 +28,15 @@ def run(args: argparse.Namespace) -> int:
     from demucs_tf.checkpoints.describe import describe
     from demucs_tf.checkpoints.sources.locate import locate
 
-    found = locate(args.file)
+    found = locate(options.file)
     if any(file.path.suffix == ".keras" for file in found.files.values()):
-        with quiet(unless=args.debug):
-            import tensorflow  # noqa: F401
+        import_tensorflow(silent=not options.debug)
     described = {name: describe(file.path) for name, file in found.files.items()}
     if found.bag is None:
         (description,) = described.values()
-        lines = [*_about_file(args.file), *_about(description)]
+        lines = [*_about_file(options.file), *_about(description)]
     else:
-        lines = [*_about_file(args.file), *_about_bag(found, found.bag, described)]
+        lines = [*_about_file(options.file), *_about_bag(found, found.bag, described)]
     print(*lines, sep="\n")
     return 0
 

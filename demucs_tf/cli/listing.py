@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from demucs_tf.cli.options import ListOptions
 from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
@@ -16,26 +16,13 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str]
 
 
-def add_command(commands: Any) -> None:
-    """Add `list`."""
-    parser = commands.add_parser(
-        "list",
-        help="list the published models, or those of a folder",
-        description="List the published models and which of them are on this machine already, or "
-        "the models of a folder.",
-    )
-    parser.set_defaults(run=run, parser=parser)
-    parser.add_argument("--repo", type=Path, metavar="DIR", help="list the models of this folder")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-
-def run(args: argparse.Namespace) -> int:
+def run(options: ListOptions) -> int:
     """Print a table.
 
     Raises:
         DemucsTFError: there is no such folder, or it has two files for one signature.
     """
-    if args.repo is None:
+    if options.repo is None:
         _print_table(("NAME", "MODELS", "ON THIS MACHINE"), _published())
         print(
             "\nEach of the models can be loaded alone, by its signature. Models on the hub: "
@@ -44,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from demucs_tf.checkpoints.sources.folder import scan
 
-    _print_table(("NAME", "MODELS", "FILE"), _in_folder(scan(args.repo)))
+    _print_table(("NAME", "MODELS", "FILE"), _in_folder(scan(options.repo)))
     return 0
 
 

@@ -1,23 +1,18 @@
-"""The command `demucs-tf`: picks the subcommand, and turns what happens into an exit status."""
+"""The command `demucs-tf`: picks the subcommand, and turns what happens into an exit status.
+
+What it needs is imported where it is needed, so that signals are dealt with almost at once.
+"""
 
 from __future__ import annotations
 
-import argparse
-import io
-import os
-import signal
 import sys
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
 
-from demucs_tf import __version__
-from demucs_tf.cli import convert, info, listing, separate
-from demucs_tf.cli.errors import UsageError, report_error, report_warning
-from demucs_tf.utils.quiet import mute_stdout
-from demucs_tf.utils.text import printable
+from demucs_tf.utils.interrupts import raising_signals
+
+TYPE_CHECKING = False  # importing `typing` takes a while
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 UNREAD = 141
@@ -32,53 +27,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: 0 after --help, 2 after wrong usage, 143 after SIGTERM.
     """
+    try:
+        with raising_signals(last=argv is None):
+            return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        from demucs_tf.utils.quiet import mute_stdout
+
+        mute_stdout()
+        return UNREAD
+
+
+def _run(argv: Sequence[str]) -> int:
+    import importlib
+    import io
+    import os
+    import warnings
+
+    from demucs_tf.cli import options, terminal
+    from demucs_tf.utils.text import printable
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    args = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
         utf8 = sys.stdout.encoding.lower() == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    command: argparse.ArgumentParser = args.parser
-    with _terminable(), warnings.catch_warnings():
-        warnings.showwarning = report_warning
+    parser, parsers = options.parsers()
+    given = parser.parse_args(_with_command(argv, parser))
+    parser, command = parsers[given.command], options.COMMANDS[given.command]
+    with warnings.catch_warnings():
+        warnings.showwarning = terminal.report_warning
         try:
-            status: int = args.run(args)
+            run = importlib.import_module(command.module).run
+            status: int = run(options.made(command.options, given))
             if sys.stdout is not None:  # as it is in a service
                 sys.stdout.flush()
             return status
-        except UsageError as error:
-            command.error(printable(str(error)))
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
+        except terminal.UsageError as error:
+            parser.error(printable(str(error)))
         except BrokenPipeError:
-            mute_stdout()
-            return UNREAD
+            raise
         except Exception as error:
-            report_error(error, command.prog, debug=args.debug)
+            terminal.report_error(error, parser.prog, debug=given.debug)
             return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("demucs-tf", description="Demucs for TensorFlow and Keras.")
-    parser.add_argument("--version", action="version", version=f"demucs-tf {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (separate, convert, listing, info):
-        command.add_command(commands)
-    return parser
+def _with_command(argv: Sequence[str], parser: argparse.ArgumentParser) -> Sequence[str]:
+    """`separate` in front where no command is: `demucs` has none."""
+    import difflib
+    import os
 
+    from demucs_tf.cli.options import COMMANDS
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM an exception, so that files being written are removed on the way out."""
-
-    def terminate(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    if not argv or argv[0] in (*COMMANDS, "-h", "--help", "--version"):
+        return argv
+    word = argv[0]
+    if word.isidentifier() and not os.path.exists(word):
+        close = difflib.get_close_matches(word, COMMANDS, n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        known = ", ".join(COMMANDS)
+        parser.error(f"invalid choice: {word!r} is no file, and no command of {known}.{guess}")
+    return ["separate", *argv]

@@ -1,4 +1,4 @@
-"""The options of `demucs-tf separate`; names, meanings and defaults are the reference's.
+"""The options of every command, as dataclasses; those of `separate` have the reference's names.
 
 Reference: demucs/separate.py::get_parser
 """
@@ -6,182 +6,273 @@ Reference: demucs/separate.py::get_parser
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
-# As in demucs_tf.inference, which --help must not import.
-ENGINES = ("auto", "graph", "xla", "eager")
-OTHER_METHODS = ("add", "minus", "none")
+from demucs_tf import __version__
+from demucs_tf.audio.format import Rounding
+from demucs_tf.cli.terminal import UsageError
+from demucs_tf.inference.settings import Settings, option
+
+DTYPES = ("float32", "float64")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add all of them, in groups."""
-    add = parser.add_argument
-    add(
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """What every command has."""
+
+    debug: bool = option(False, "show the traceback of an error", action="store_true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(CommonOptions):
+    """Tracks, and the model for them."""
+
+    tracks: Sequence[Path] = option(
+        (),
+        "audio file, folder, or pattern in quotes, e.g. 'songs/*.flac'",
         "tracks",
         nargs="*",
         type=Path,
         metavar="TRACK",
-        help="audio file, folder, or pattern in quotes, e.g. 'songs/*.flac'",
     )
-    add("-v", "--verbose", action="store_true", help="say more about each track")
-    add("--debug", action="store_true", help="show the traceback of an error")
-    _add_model(parser.add_argument_group("model"))
-    _add_applying(parser.add_argument_group("separation"))
-    _add_stems(parser.add_argument_group("stems"))
-    _add_files(parser.add_argument_group("files"))
-
-
-def _add_model(group: argparse._ArgumentGroup) -> None:
-    name = group.add_mutually_exclusive_group()
-    name.add_argument(
-        "-n",
-        "--name",
-        default="htdemucs",
-        help="published name or signature, hf://NAMESPACE/NAME, or a checkpoint's path "
+    verbose: bool = option(False, "say more about each track", "-v", action="store_true")
+    name: str = option(
+        "htdemucs",
+        "published name or signature, hf://NAMESPACE/NAME, or a checkpoint's path "
         "(default: htdemucs)",
+        "-n",
+        group="model",
+        either="name",
     )
-    name.add_argument("-s", "--sig", metavar="SIG", help="signature of a single model")
-    add = group.add_argument
-    add("--repo", type=Path, metavar="DIR", help="folder with the models for -n")
-    add(
-        "--allow-legacy",
+    sig: str | None = option(
+        None, "signature of a single model", "-s", metavar="SIG", group="model", either="name"
+    )
+    repo: Path | None = option(
+        None, "folder with the models for -n", type=Path, metavar="DIR", group="model"
+    )
+    allow_legacy: bool = option(
+        False,
+        "fetch .th files from the old server if the hub does not have a model",
         action="store_true",
-        help="fetch .th files from the old server if the hub does not have a model",
+        group="model",
     )
-    add("--list-models", action="store_true", help="list the models and exit")
-    add(
-        "--dtype",
-        choices=("float32", "float64"),
-        default="float32",
-        help="float64 computes everything in double precision, slowly (default: float32)",
+    list_models: bool = option(
+        False, "list the models and exit", action="store_true", group="model"
     )
-    add("-d", "--device", help="cpu, gpu or gpu:1 (default: a GPU if there is one)")
-    add(
-        "--engine",
-        choices=ENGINES,
-        default="auto",
-        help="how TensorFlow runs the model (default: auto, which is graph)",
-    )
-    add(
-        "-j",
-        "--jobs",
-        type=int,
-        default=0,
-        metavar="N",
-        help="work on N chunks at a time, with N times the memory (default: 0, one)",
-    )
-    add(
-        "--batch-size",
-        type=int,
-        default=1,
-        metavar="N",
-        help="give the model N chunks together (default: 1)",
+    dtype: str = option(
+        "float32",
+        "float64 computes everything in double precision, slowly (default: float32)",
+        choices=DTYPES,
+        group="model",
     )
 
 
-def _add_applying(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--shifts",
-        type=int,
-        default=1,
-        metavar="N",
-        help="average over N random shifts: better and N times slower; 0: no shift (default: 1)",
-    )
-    add(
-        "--overlap",
-        type=float,
-        default=0.25,
-        metavar="SHARE",
-        help="overlap of neighbouring chunks, 0 to below 1 (default: 0.25)",
-    )
-    split = group.add_mutually_exclusive_group()
-    split.add_argument(
-        "--segment", type=float, metavar="SECONDS", help="length of a chunk (default: the model's)"
-    )
-    split.add_argument(
-        "--no-split",
-        dest="split",
-        action="store_false",
-        help="take the track as one chunk, which needs much memory",
-    )
-    add("--seed", type=int, metavar="N", help="draw the same shifts each time")
+@dataclass(frozen=True, kw_only=True)
+class SeparateOptions(Settings, ModelOptions):
+    """`demucs-tf separate`."""
 
-
-def _add_stems(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--two-stems", metavar="STEM", help="write only STEM and what is not STEM")
-    add(
-        "--other-method",
-        choices=OTHER_METHODS,
-        default="add",
-        help="what is not STEM: the sum of the other stems (add), the track minus STEM (minus), "
-        "or nothing (none); with the last two, models of a bag that STEM does not need are left "
-        "out (default: add)",
-    )
-    add(
-        "--clip-mode",
+    clip_mode: Literal["rescale", "clamp", "none"] = option(
+        "rescale",
+        "a stem above full scale is made quieter (rescale), cut at 0.99 (clamp), or cut at full "
+        "scale, with --float32 not at all (none) (default: rescale)",
         choices=("rescale", "clamp", "none"),
-        default="rescale",
-        help="a stem above full scale is made quieter (rescale), cut at 0.99 (clamp), or cut at "
-        "full scale, with --float32 not at all (none) (default: rescale)",
+        group="stems",
     )
-    add(
-        "--rounding",
-        choices=("truncate", "round"),
-        default="truncate",
-        help="from floats to integers: towards zero as demucs, or to the nearest "
-        "(default: truncate)",
+    rounding: Rounding = option(
+        "truncate",
+        "from floats to integers: towards zero as demucs, or to the nearest (default: truncate)",
+        choices=get_args(Rounding),
+        group="stems",
     )
-    add(
-        "--rate",
+    rate: Literal["model", "keep"] = option(
+        "model",
+        "sample rate of the stems: the model's, or the track's (default: model)",
         choices=("model", "keep"),
-        default="model",
-        help="sample rate of the stems: the model's, or the track's (default: model)",
+        group="stems",
     )
-
-
-def _add_files(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
+    out: Path = option(
+        Path("separated"),
+        "where to put the stems, in a subfolder with the model's name (default: separated)",
         "-o",
-        "--out",
         type=Path,
-        default=Path("separated"),
         metavar="DIR",
-        help="where to put the stems, in a subfolder with the model's name (default: separated)",
+        group="files",
     )
-    add(
-        "--filename",
-        default="{track}/{stem}.{ext}",
-        metavar="TEMPLATE",
-        help="path of a stem in there, of {track}, {trackext}, {stem} and {ext} "
+    filename: str = option(
+        "{track}/{stem}.{ext}",
+        "path of a stem in there, of {track}, {trackext}, {stem} and {ext} "
         "(default: {track}/{stem}.{ext})",
+        metavar="TEMPLATE",
+        group="files",
     )
-    add("--resume", action="store_true", help="skip tracks whose stems are all there")
-    kind = group.add_mutually_exclusive_group()
-    kind.add_argument("--flac", action="store_true", help="write FLAC, not WAV")
-    kind.add_argument("--mp3", action="store_true", help="write MP3, not WAV")
-    depth = group.add_mutually_exclusive_group()
-    depth.add_argument("--int24", action="store_true", help="write 24 bits, not 16")
-    depth.add_argument("--float32", action="store_true", help="write float32 samples")
-    add(
-        "--mp3-bitrate",
-        type=int,
-        default=320,
-        metavar="KBPS",
-        help="bit rate of MP3 in kbit/s (default: 320)",
+    resume: bool = option(
+        False, "skip tracks whose stems are all there", action="store_true", group="files"
     )
-    add(
-        "--mp3-preset",
+    flac: bool = option(
+        False, "write FLAC, not WAV", action="store_true", group="files", either="kind"
+    )
+    mp3: bool = option(
+        False, "write MP3, not WAV", action="store_true", group="files", either="kind"
+    )
+    int24: bool = option(
+        False, "write 24 bits, not 16", action="store_true", group="files", either="depth"
+    )
+    float32: bool = option(
+        False, "write float32 samples", action="store_true", group="files", either="depth"
+    )
+    mp3_bitrate: int = option(
+        320, "bit rate of MP3 in kbit/s (default: 320)", type=int, metavar="KBPS", group="files"
+    )
+    mp3_preset: int = option(
+        2,
+        "2: best quality of MP3, 7: quickest (default: 2)",
         type=int,
         choices=range(2, 8),
-        default=2,
-        help="2: best quality of MP3, 7: quickest (default: 2)",
+        group="files",
     )
-    add(
-        "--report",
+    report: Path | None = option(
+        None,
+        "write the settings, and what became of each track, to a JSON file",
         type=Path,
         metavar="FILE",
-        help="write the settings, and what became of each track, to a JSON file",
+        group="files",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(CommonOptions):
+    """`demucs-tf convert`."""
+
+    source: str = option(
+        MISSING,
+        "a .th, .safetensors, .keras or .yaml file, a published name or signature, or "
+        "hf://NAMESPACE/NAME",
+        "source",
+        metavar="IN",
+    )
+    target: Path = option(
+        MISSING,
+        "a .safetensors file (which demucs 4.1 loads, too), a .keras file, or for a bag a .yaml "
+        "file, with a .safetensors file for each model beside it",
+        "target",
+        type=Path,
+        metavar="OUT",
+    )
+    repo: Path | None = option(None, "folder to look for the name IN in", type=Path, metavar="DIR")
+    dtype: str | None = option(None, "of the weights (default: as in IN)", choices=DTYPES)
+    allow_legacy: bool = option(False, "allow .th packages of the legacy host", action="store_true")
+    force: bool = option(False, "replace OUT if it is there", action="store_true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(CommonOptions):
+    """`demucs-tf list`."""
+
+    repo: Path | None = option(None, "list the models of this folder", type=Path, metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions(CommonOptions):
+    """`demucs-tf info`."""
+
+    file: Path = option(
+        MISSING, ".th, .safetensors, .keras or .yaml file", "file", type=Path, metavar="FILE"
+    )
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its options, the module whose `run` takes them, and what --help says."""
+
+    options: type[Any]
+    module: str
+    help: str
+    description: str
+    usage: str | None = None
+
+
+COMMANDS = {
+    "separate": Command(
+        SeparateOptions,
+        "demucs_tf.cli.separate",
+        "split tracks into stems; what is done without a command",
+        "Split tracks into stems. The paths of the stems go to stdout, everything else to stderr.",
+        "%(prog)s TRACK [TRACK ...] [-n NAME] [options]   (all options: --help)",
+    ),
+    "convert": Command(
+        ConvertOptions,
+        "demucs_tf.cli.convert",
+        "write a model into a file of another format",
+        "Write a model into a file, with the same weights. The paths of the files written go to "
+        "stdout.",
+    ),
+    "list": Command(
+        ListOptions,
+        "demucs_tf.cli.listing",
+        "list the published models, or those of a folder",
+        "List the published models and which of them are on this machine already, or the models "
+        "of a folder.",
+    ),
+    "info": Command(
+        InfoOptions,
+        "demucs_tf.cli.info",
+        "say what a checkpoint holds",
+        "Say what a checkpoint holds: class, arguments, weights, checksum.",
+    ),
+}
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and by name those of the commands."""
+    parser = argparse.ArgumentParser("demucs-tf", description="Demucs for TensorFlow and Keras.")
+    parser.add_argument("--version", action="version", version=f"demucs-tf {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", dest="command"
+    )
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(
+            name, help=command.help, description=command.description, usage=command.usage
+        )
+        _add_options(own, command.options)
+    return parser, dict(commands.choices)
+
+
+def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
+    """An option for each field of a dataclass that says how."""
+    groups: dict[str | None, Any] = {None: parser}
+    for each in fields(options):
+        if not each.metadata.get("help"):
+            continue
+        how = dict(each.metadata["how"])
+        group, either = how.pop("group", None), how.pop("either", None)
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        if either and either not in groups:
+            groups[either] = groups[group].add_mutually_exclusive_group()
+        flags = list(each.metadata["flags"])
+        if all(flag.startswith("-") and not flag.startswith("--") for flag in flags):
+            flags.append(f"--{each.name.replace('_', '-')}")
+        if flags[0].startswith("-"):
+            how["dest"] = each.name
+        if each.default is not MISSING:
+            how["default"] = each.default
+        groups[either or group].add_argument(*flags, help=each.metadata["help"], **how)
+
+
+T = TypeVar("T")
+
+
+def made(options: type[T], given: argparse.Namespace) -> T:
+    """The options out of what argparse gives.
+
+    Raises:
+        UsageError: a value out of its range.
+    """
+    names = {each.name for each in fields(options)}  # type: ignore[arg-type]
+    try:
+        return options(**{name: value for name, value in vars(given).items() if name in names})
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from demucs_tf.audio.checks import not_written
-from demucs_tf.cli.errors import UsageError
-from demucs_tf.cli.work_folder import make_folder, remove_empty
+from demucs_tf.cli.terminal import UsageError
 from demucs_tf.errors import AudioError
+from demucs_tf.utils.work_folder import make_folder, remove_empty
 
 FIELDS = ("track", "trackext", "stem", "ext")
 _AWAY = "Move it away, or choose another folder with -o."

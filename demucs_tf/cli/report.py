@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from demucs_tf import __version__
-from demucs_tf.cli.errors import report_error
+from demucs_tf.cli.options import SeparateOptions
+from demucs_tf.cli.terminal import report_error
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.
-_NOT_SETTINGS = ("run", "parser", "tracks", "report", "verbose", "debug", "list_models", "resume")
+_NOT_SETTINGS = ("tracks", "report", "verbose", "debug", "list_models", "resume")
 
 
 class Report:
@@ -29,13 +30,14 @@ class Report:
     seconds, if done; `error`, if failed. It is written anew after each track.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._path: Path | None = args.report
-        self._debug: bool = args.debug
+    def __init__(self, options: SeparateOptions) -> None:
+        self._path: Path | None = options.report
+        self._debug: bool = options.debug
         self._settings = {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(args).items()
-            if name not in _NOT_SETTINGS
+            each.name: str(value) if isinstance(value, Path) else value
+            for each in fields(options)
+            if each.metadata.get("help") and each.name not in _NOT_SETTINGS
+            for value in [getattr(options, each.name)]
         }
         self._tracks: list[dict[str, Any]] = []
         self._start = time.monotonic()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from demucs_tf.utils.closing import Closing
+from demucs_tf.utils.atomic import Closing
 from demucs_tf.utils.quiet import quiet
 
 if TYPE_CHECKING:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from demucs_tf.inference.arrays import Allocate, Array, Samples, in_memory
+from demucs_tf.inference.arrays import Allocate, Array, Samples, as_array, in_memory
 from demucs_tf.inference.engine import forward_function
-from demucs_tf.inference.settings import ApplySettings
-from demucs_tf.inference.single import Callback, Job, Model
+from demucs_tf.inference.settings import Callback, Engine, Settings
+from demucs_tf.inference.single import Job, Model
 from demucs_tf.inference.streams import summed
 from demucs_tf.models.bag import BagOfModels
 
@@ -32,7 +32,7 @@ def apply_model(
     seed: int | None = None,
     batch_size: int = 1,
     num_workers: int = 0,
-    engine: str = "auto",
+    engine: Engine = "auto",
     device: str | None = None,
     stems: Sequence[str] | None = None,
 ) -> Array:
@@ -76,21 +76,23 @@ def apply_model(
 
     Reference: demucs/apply.py::apply_model
     """
-    settings = ApplySettings(
+    settings = Settings(
         shifts=shifts,
         split=split,
         overlap=overlap,
         transition_power=transition_power,
         segment=segment,
         progress=progress,
+        callback=callback,
+        callback_arg=callback_arg,
         seed=seed,
         batch_size=batch_size,
-        num_workers=num_workers,
+        jobs=num_workers,
         engine=engine,
         device=device,
     )
     mix = checked_mix(mix, model)
-    wanted = Application(model, settings, callback, callback_arg, stems)
+    wanted = Application(model, settings, stems)
     out = np.empty((mix.shape[0], wanted.count, *mix.shape[1:]), mix.dtype)
     stop = 0
     for block in wanted.blocks(mix):
@@ -108,9 +110,7 @@ class Application:
     """
 
     model: Model | BagOfModels
-    settings: ApplySettings
-    callback: Callback | None = None
-    callback_arg: dict[str, Any] | None = None
+    settings: Settings
     stems: Sequence[str] | None = None
     allocate: Allocate = in_memory
 
@@ -135,7 +135,7 @@ class Application:
             return self._bag(self.model, mix, generator)
         # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
         # "models" of the caller's stays.
-        info = {"models": 1, **(self.callback_arg or {}), "model_idx_in_bag": 0}
+        info = {"models": 1, **self._info, "model_idx_in_bag": 0}
         blocks = self._job(self.model, generator, info).blocks(mix)
         return (block[:, self._indices] for block in blocks)
 
@@ -144,10 +144,11 @@ class Application:
         weights = np.array(bag.weights, mix.dtype)[:, self._indices, None, None]  # (M, S, 1, 1)
         members = needed_members(bag, self.stems)
 
-        def weighted() -> Iterator[Iterator[Array]]:
+        def weighted() -> Iterator[Generator[Array, None, None]]:
             for index, model in enumerate(bag.models):
-                info = {**(self.callback_arg or {}), "models": len(bag.models)}
-                job = self._job(model, generator, {**info, "model_idx_in_bag": index})
+                info = {**self._info, "models": len(bag.models), "model_idx_in_bag": index}
+                title = f"model {index + 1} of {len(bag.models)}"
+                job = self._job(model, generator, info, title)
                 if index not in members:
                     job.pass_over(mix.shape[-1])
                     continue
@@ -159,9 +160,13 @@ class Application:
         for block in summed(weighted(), len(members), room):
             yield block / totals[self._indices, None, None]
 
-    def _job(self, model: Model, generator: Any, info: dict[str, Any]) -> Job:
+    def _job(self, model: Model, generator: Any, info: dict[str, Any], title: str = "") -> Job:
         forward = forward_function(model, self.settings.engine, self.settings.device)
-        return Job(model, self.settings, generator, forward, self.callback, info, self.allocate)
+        return Job(model, self.settings, generator, forward, info, self.allocate, title)
+
+    @property
+    def _info(self) -> dict[str, Any]:
+        return dict(self.settings.callback_arg or {})
 
     @property
     def _indices(self) -> list[int]:
@@ -183,7 +188,7 @@ def _indices(model: Model | BagOfModels, stems: Sequence[str] | None) -> list[in
 
 def checked_mix(mix: Array, model: Model | BagOfModels) -> Array:
     """`mix` in the model's dtype; ValueError if it does not fit the model."""
-    mix = np.asarray(mix)
+    mix = as_array(mix)
     shape = f"(batch, {model.audio_channels} audio channels, samples)"
     if mix.ndim != 3 or mix.shape[1] != model.audio_channels:
         raise ValueError(f"mix must be {shape}, got {mix.shape}.")

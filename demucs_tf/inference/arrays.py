@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from demucs_tf.audio.samples import Array, Range, Samples
-from demucs_tf.utils.closing import Closing
+from demucs_tf.utils.atomic import Closing
 
 
 class Store(Samples, Protocol):
@@ -35,6 +35,13 @@ Allocate = Callable[[tuple[int, ...], np.dtype[Any]], AbstractContextManager[Sto
 def in_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AbstractContextManager[Store]:
     """An `Allocate` for tracks that are held in memory anyway."""
     return nullcontext(np.empty(shape, dtype))
+
+
+def as_array(samples: Any) -> Array:
+    """An array of what is one already, or of a tensor: of torch's wherever and whatever for."""
+    if hasattr(samples, "detach"):
+        samples = samples.detach().cpu()
+    return np.asarray(samples)
 
 
 class ZeroPadded:

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from demucs_tf.utils.quiet import import_tensorflow
 
-ENGINES = ("auto", "graph", "xla", "eager")
+Array = npt.NDArray[Any]
 
 
 def forward_function(
@@ -30,8 +30,7 @@ def forward_function(
     A graph is traced once for all models that are there with the same arguments, as the members of
     many bags are.
     """
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     place = device_name(device)
     function = model if engine == "eager" else _graph(model, engine == "xla")
 
@@ -67,8 +66,8 @@ def _arguments(model: Any) -> str:
 
 def _traced(model: Any, jit: bool) -> Any:
     """A `tf.function` of the weights' values and the inputs, so that it fits any weights."""
+    tf = import_tensorflow()
     import keras
-    import tensorflow as tf
 
     variables = getattr(model, "variables", [])
 
@@ -95,12 +94,11 @@ def device_name(name: str | None) -> str | None:
     Raises:
         ValueError: no such device here.
     """
-    import tensorflow as tf
-
     if name is None:
         return None
     kind, _, index = name.lower().replace("cuda", "gpu").partition(":")
     wanted = f"{kind.upper()}:{index or 0}"
+    tf = import_tensorflow()
     found = [d.name.partition("device:")[2] for d in tf.config.list_logical_devices()]
     if wanted not in found:
         raise ValueError(f"device {name!r} is not there; TensorFlow has {', '.join(found)}.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,15 +15,24 @@ from demucs_tf.audio.checks import check_rate, check_samples
 from demucs_tf.audio.convert import convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
 from demucs_tf.audio.samples import blocks_of
-from demucs_tf.errors import AudioError
+from demucs_tf.checkpoints.load import load_model
+from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
-from demucs_tf.inference.arrays import Allocate, Array, DiskArray, Levelled, Samples, in_memory
+from demucs_tf.inference.arrays import (
+    Allocate,
+    Array,
+    DiskArray,
+    Levelled,
+    Samples,
+    as_array,
+    in_memory,
+)
 from demucs_tf.inference.engine import device_name
-from demucs_tf.inference.settings import ApplySettings
-from demucs_tf.inference.single import Callback, Model
+from demucs_tf.inference.settings import Settings, named, takes_settings
+from demucs_tf.inference.single import Model
 from demucs_tf.models.bag import BagOfModels, longest_segment
+from demucs_tf.utils.quiet import import_tensorflow
 
-OtherMethod = Literal["add", "minus", "none"]
 # What the rest is called, in front of the name of the stem.
 REST = {"add": "no_", "minus": "minus_"}
 
@@ -35,47 +44,6 @@ class Audio(Protocol):
 
     def blocks(self) -> Iterator[Array]:
         """Yield all samples, in order, as float32 (channels, n)."""
-
-
-@dataclass(frozen=True)
-class SeparatorSettings:
-    """How a Separator applies its model; `update_parameter` takes these names."""
-
-    device: str | None = None
-    shifts: int = 1
-    overlap: float = 0.25
-    split: bool = True
-    segment: float | None = None
-    jobs: int = 0
-    progress: bool = False
-    callback: Callback | None = None
-    callback_arg: dict[str, Any] | None = None
-    seed: int | None = None
-    batch_size: int = 1
-    engine: str = "auto"
-    two_stems: str | None = None
-    other_method: OtherMethod = "add"
-
-    def __post_init__(self) -> None:
-        self.applied()
-        if self.other_method not in get_args(OtherMethod):
-            wanted = ", ".join(get_args(OtherMethod))
-            raise ValueError(f"other_method must be one of {wanted}, got {self.other_method!r}.")
-
-    def applied(self) -> ApplySettings:
-        """What of it concerns `apply_model`."""
-        return ApplySettings(
-            shifts=self.shifts,
-            split=self.split,
-            overlap=self.overlap,
-            segment=self.segment,
-            progress=self.progress,
-            seed=self.seed,
-            batch_size=self.batch_size,
-            num_workers=self.jobs,
-            engine=self.engine,
-            device=self.device,
-        )
 
 
 class Separator:
@@ -107,66 +75,40 @@ class Separator:
     Reference: demucs/api.py::Separator
     """
 
+    @takes_settings
     def __init__(
         self,
         model: Model | BagOfModels | str | PathLike[str] = "htdemucs",
         repo: str | PathLike[str] | None = None,
-        device: str | None = None,
-        shifts: int = 1,
-        overlap: float = 0.25,
-        split: bool = True,
-        segment: float | None = None,
-        jobs: int = 0,
-        progress: bool = False,
-        callback: Callback | None = None,
-        callback_arg: dict[str, Any] | None = None,
-        seed: int | None = None,
-        batch_size: int = 1,
-        engine: str = "auto",
-        two_stems: str | None = None,
-        other_method: OtherMethod = "add",
+        *settings: Any,
         dtype: str = "float32",
         allow_legacy: bool = False,
+        **more: Any,
     ) -> None:
-        self._settings = SeparatorSettings(
-            device=device,
-            shifts=shifts,
-            overlap=overlap,
-            split=split,
-            segment=segment,
-            jobs=jobs,
-            progress=progress,
-            callback=callback,
-            callback_arg=callback_arg,
-            seed=seed,
-            batch_size=batch_size,
-            engine=engine,
-            two_stems=two_stems,
-            other_method=other_method,
-        )
+        self._settings = Settings(**named("Separator", settings, more))
         self._model = (
-            _load(model, repo, device, dtype, allow_legacy)
+            _load(model, repo, self._settings.device, dtype, allow_legacy)
             if isinstance(model, (str, PathLike))
             else model
         )
         self._check(self._settings)
 
-    def update_parameter(self, **changes: Any) -> None:
-        """Change settings by name, e.g. `update_parameter(shifts=0)`; the others stay.
+    def update_parameter(self, *settings: Any, **more: Any) -> None:
+        """Change settings, e.g. `update_parameter(shifts=0)`; the others stay.
+
+        By position they are device, shifts, overlap, split, segment, jobs, and so on, in the order
+        of `demucs_tf.inference.settings.Settings`.
 
         Raises:
-            TypeError: no such setting (see `SeparatorSettings`).
+            TypeError: no such setting.
             ValueError: a value out of range, or one that does not fit the model. Nothing is
                 changed then.
 
         Reference: demucs/api.py::Separator.update_parameter
         """
-        if unknown := changes.keys() - vars(self._settings).keys():
-            known = ", ".join(vars(self._settings))
-            raise TypeError(f"update_parameter: {sorted(unknown)[0]!r} is none of {known}.")
-        settings = replace(self._settings, **changes)
-        self._check(settings)
-        self._settings = settings
+        changed = replace(self._settings, **named("update_parameter", settings, more))
+        self._check(changed)
+        self._settings = changed
 
     def separate_file(self, path: str | PathLike[str]) -> tuple[Array, dict[str, Array]]:
         """Read an audio file and separate it; see `separate_tensor`.
@@ -200,7 +142,7 @@ class Separator:
 
         Reference: demucs/api.py::Separator.separate_tensor
         """
-        wav = np.asarray(wav)
+        wav = as_array(wav)
         rate = self.samplerate if sr is None else sr
         check_rate(rate)
         if wav.ndim != 2 or not np.issubdtype(wav.dtype, np.floating):
@@ -267,19 +209,18 @@ class Separator:
                 "(split=False)."
             )
         mean, std = _track_statistics(wav)
+        info = {**(settings.callback_arg or {}), "audio_length": length}
         application = Application(
-            self._model,
-            settings.applied(),
-            settings.callback,
-            {**(settings.callback_arg or {}), "audio_length": length},
-            self._computed(),
-            allocate,
+            self._model, replace(settings, callback_arg=info), self._computed(), allocate
         )
         stop = 0
         for block in application.blocks(Levelled(wav, mean, std)):
             start, stop = stop, stop + block.shape[-1]
             origin = wav[..., start:stop]
-            yield origin, self._named(origin, block[0] * std + mean)
+            with np.errstate(over="ignore", invalid="ignore"):  # told as an error
+                stems = self._named(origin, block[0] * std + mean)
+            _check_finite(stems, start)
+            yield origin, stems
 
     def _computed(self) -> list[str] | None:
         """The sources that are needed; None: all."""
@@ -339,7 +280,7 @@ class Separator:
         bag = self._model
         return longest_segment(bag.models if isinstance(bag, BagOfModels) else [bag])
 
-    def _check(self, settings: SeparatorSettings) -> None:
+    def _check(self, settings: Settings) -> None:
         """ValueError for what does not fit the model or this machine."""
         device_name(settings.device)
         longest = self.max_allowed_segment
@@ -355,17 +296,39 @@ class Separator:
             )
 
 
+def _check_finite(stems: dict[str, Array], start: int) -> None:
+    """CheckpointError if there is more in the stems than numbers: the mixture has been checked."""
+    for name, stem in stems.items():
+        finite = np.isfinite(stem).all(axis=0)
+        if not finite.all():
+            raise CheckpointError(
+                f"the model gives NaN or infinite samples for {name!r}, the first at sample "
+                f"{start + int(np.argmin(finite))}, where its input is finite. Its weights are "
+                'damaged, or too large for float32: try --dtype float64 (dtype="float64"), or '
+                "another checkpoint."
+            )
+
+
 def _track_statistics(wav: Samples) -> tuple[Any, Any]:
     """Mean and deviation of the mono mix, as scalars of wav's dtype, added up in float64.
 
     The deviation is unbiased and the epsilon is added outside the root: demucs/api.py:269-271.
+
+    Raises:
+        AudioError: they overflow.
     """
     count = wav.shape[-1]
-    mean = sum(block.mean(0).sum(dtype=np.float64) for block in blocks_of(wav)) / count
-    squares = sum(np.square(block.mean(0) - mean).sum() for block in blocks_of(wav))
-    std = np.sqrt(squares / (count - 1))
-    scalar = wav.dtype.type
-    return scalar(mean), scalar(std) + scalar(1e-8)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(block.mean(0).sum(dtype=np.float64) for block in blocks_of(wav)) / count
+        squares = sum(np.square(block.mean(0) - mean).sum() for block in blocks_of(wav))
+        std = np.sqrt(squares / (count - 1))
+        scalar = wav.dtype.type
+        level = scalar(mean), scalar(std) + scalar(1e-8)
+    if not np.isfinite(level).all():
+        raise AudioError(
+            f"wav has samples that are too large to work with in {wav.dtype}: full scale is 1."
+        )
+    return level
 
 
 def _load(
@@ -375,9 +338,7 @@ def _load(
     dtype: str,
     allow_legacy: bool,
 ) -> Model | BagOfModels:
-    import tensorflow as tf
-
-    from demucs_tf import load_model
-
+    tf = import_tensorflow()
     with tf.device(device_name(device)):
-        return load_model(source, repo=repo, dtype=dtype, allow_legacy=allow_legacy)
+        model: Model | BagOfModels = load_model(source, repo, dtype, allow_legacy)
+    return model

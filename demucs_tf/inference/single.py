@@ -15,14 +15,12 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from demucs_tf.inference.arrays import Allocate, Array, Samples, ZeroPadded
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
-from demucs_tf.inference.settings import ApplySettings
+from demucs_tf.inference.progress import Bar
+from demucs_tf.inference.settings import Settings
 from demucs_tf.inference.streams import in_threads, summed, without_first
-
-Callback = Callable[[dict[str, Any]], None]
 
 
 class Model(Protocol):
@@ -53,12 +51,12 @@ class Job:
     """One model, to be applied with fixed settings."""
 
     model: Model
-    settings: ApplySettings
+    settings: Settings
     generator: Any  # a random.Random, or the module
     forward: Callable[..., Array]
-    callback: Callback | None
     info: dict[str, Any]
     allocate: Allocate
+    title: str = ""  # on the progress bar
     _lock: Lock = field(default_factory=Lock)
 
     def blocks(self, mix: Samples) -> Iterator[Array]:
@@ -68,7 +66,7 @@ class Job:
             return self._one_shift(TensorChunk(mix), 0)
         padded = ZeroPadded(mix, self._max_shift)
 
-        def shifted() -> Iterator[Iterator[Array]]:
+        def shifted() -> Iterator[Generator[Array, None, None]]:
             for shift_idx in range(shifts):
                 offset = self._draw_offset()
                 after = self._max_shift - offset
@@ -114,24 +112,25 @@ class Job:
         # What the chunks so far have given from the current offset on.
         out = np.zeros(self._out_shape(mix.tensor, segment_length), dtype)
         sum_weight = np.zeros(segment_length, dtype)
-        seconds = float(format(stride / self.model.samplerate, ".2f"))
-        bar = tqdm(
-            total=len(offsets),
-            unit_scale=seconds,
-            ncols=120,
-            unit="seconds",
-            disable=not settings.progress,
-        )
-        with bar, closing(self._outputs(chunks, offsets, shift_idx)) as outputs:
+        with (
+            self._bar(mix.length, shift_idx) as bar,
+            closing(self._outputs(chunks, offsets, shift_idx)) as outputs,
+        ):
             for offset, chunk_out in zip(offsets, outputs, strict=True):
                 length = chunk_out.shape[-1]
                 out[..., :length] += weight[:length] * chunk_out
                 sum_weight[:length] += weight[:length]
                 final = min(stride, mix.length - offset)
-                bar.update()
+                bar.update(final / self.model.samplerate)
                 yield out[..., :final] / sum_weight[:final]
                 _move_on(out, stride)
                 _move_on(sum_weight, stride)
+
+    def _bar(self, length: int, shift_idx: int) -> Bar:
+        shifts = self.settings.shifts
+        shift = f"shift {shift_idx + 1} of {shifts}" if shifts > 1 else ""
+        title = ", ".join(filter(None, (self.title, shift)))
+        return Bar(length / self.model.samplerate, title, disable=not self.settings.progress)
 
     def _offsets(self, length: int) -> range:
         return range(0, length, self._segment_and_stride()[1])
@@ -154,7 +153,7 @@ class Job:
     ) -> Generator[Array, None, None]:
         """The model's output for each chunk, (B, S, A, T of the chunk), in order."""
         batches = self._batches(chunks, offsets, shift_idx)
-        for outputs in in_threads(batches, self.settings.num_workers):
+        for outputs in in_threads(batches, self.settings.jobs):
             yield from outputs
 
     def _batches(
@@ -215,10 +214,10 @@ class Job:
             ) from error
 
     def _notify(self, state: str, offset: int, shift_idx: int) -> None:
-        if self.callback is not None:
+        if self.settings.callback is not None:
             place = {"shift_idx": shift_idx, "segment_offset": offset, "state": state}
             with self._lock:
-                self.callback({**self.info, **place})
+                self.settings.callback({**self.info, **place})
 
     def _out_shape(self, mix: Samples, length: int) -> tuple[int, int, int, int]:
         return (mix.shape[0], len(self.model.sources), mix.shape[1], length)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def summed(
-    streams: Iterable[Iterator[Array]],
+    streams: Iterable[Generator[Array, None, None]],
     count: int,
     make_room: Callable[[], AbstractContextManager[Store]],
 ) -> Iterator[Array]:
@@ -29,17 +29,18 @@ def summed(
     with make_room() if count > 1 else nullcontext() as room:
         for index, blocks in enumerate(streams):
             stop = 0
-            for block in blocks:
-                start, stop = stop, stop + block.shape[-1]
-                # Zero plus the first, as the reference's `0. + out`: it makes 0. of -0.
-                total = block + (0 if room is None or index == 0 else room[..., start:stop])
-                if room is None or index == count - 1:
-                    yield total
-                else:
-                    room[..., start:stop] = total
+            with closing(blocks):  # before an error is told that comes from the room
+                for block in blocks:
+                    start, stop = stop, stop + block.shape[-1]
+                    # Zero plus the first, as the reference's `0. + out`: it makes 0. of -0.
+                    total = block + (0 if room is None or index == 0 else room[..., start:stop])
+                    if room is None or index == count - 1:
+                        yield total
+                    else:
+                        room[..., start:stop] = total
 
 
-def without_first(count: int, blocks: Iterator[Array]) -> Iterator[Array]:
+def without_first(count: int, blocks: Iterator[Array]) -> Generator[Array, None, None]:
     """The same stream less its first `count` samples."""
     for block in blocks:
         cut = min(count, block.shape[-1])

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are finished at the end of a `with` block, or after an exception not there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T", bound="Closing")
 
 
 @contextmanager
@@ -20,10 +24,36 @@ def write_whole(path: Path) -> Iterator[Path]:
         OSError: the folder does not exist or is not writable, or the disk is full.
     """
     temporary = path.with_name(f".{path.stem[:32]}-{secrets.token_hex(8)}.part{path.suffix}")
-    temporary.open("xb").close()  # with the mode that the process gives to new files
     try:
+        temporary.open("xb").close()  # with the mode that the process gives to new files
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class Closing:
+    """Base of what is closed at the end of a `with` block."""
+
+    def close(self) -> None:
+        """Finish, and let go of everything."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Let go after an exception; for what is only read that is the same."""
+        self.close()
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()

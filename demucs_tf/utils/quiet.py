@@ -1,4 +1,4 @@
-"""Silence for native libraries that print past Python."""
+"""Keep libraries from printing past Python, and from drawing from the caller's generators."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -27,6 +28,35 @@ def quiet(*, unless: bool = False) -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave Python's and NumPy's global random generators as they were.
+
+    Libraries draw from them when they are imported (rich, through Keras), and who has seeded them
+    counts on what comes next.
+    """
+    import random
+
+    numpy = sys.modules.get("numpy")  # if it is not there yet, nobody has seeded it
+    state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if numpy is not None:
+            numpy.random.set_state(numpy_state)
+
+
+def import_tensorflow(*, silent: bool = False) -> Any:
+    """TensorFlow, imported without a trace in the random generators and, if `silent`, on stderr."""
+    if "tensorflow" not in sys.modules:
+        with undisturbed(), quiet(unless=not silent):
+            import tensorflow
+    import tensorflow
+
+    return tensorflow
 
 
 def mute_stdout() -> None:

@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from demucs_tf import load_model, save_model
+from demucs_tf import Separator, load_model, save_model
 from demucs_tf.audio.reader import read_audio
+from demucs_tf.cli import options
 from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
-from demucs_tf.cli.work_folder import PREFIX, work_folder
+from demucs_tf.inference.settings import Engine, Settings
+from demucs_tf.utils.work_folder import PREFIX, work_folder
 from tests.cli.test_separate import RATE, SOURCES, checkpoint, files, folder, refused, run, stems
-from tests.support.fakes import noise
+from tests.support.fakes import FakeTF, noise
 
 __all__ = ["checkpoint", "folder"]  # fixtures
 
@@ -280,10 +282,14 @@ def test_a_bag_runs_the_models_that_are_needed(
     assert len(ended) == needed
 
 
-def test_the_choices_are_those_of_the_library() -> None:
-    from demucs_tf.cli import options
-    from demucs_tf.inference.engine import ENGINES
-    from demucs_tf.inference.separator import OtherMethod
-
-    assert options.ENGINES == ENGINES
-    assert get_args(OtherMethod) == options.OTHER_METHODS
+def test_the_settings_are_those_of_the_library() -> None:
+    """What the command and a Separator do if nothing is said, and the engines, by their names."""
+    given = vars(options.parsers()[0].parse_args(["separate", "song.wav"]))
+    defaults = {name: value for name, value in vars(Settings()).items() if name in given}
+    assert {name: given[name] for name in defaults} == defaults
+    assert set(vars(Settings())) - set(given) == {
+        *("progress", "callback", "callback_arg"),  # the command has its own
+        "transition_power",  # as the reference's command, it has none
+    }
+    for engine in get_args(Engine):
+        assert Separator(FakeTF(), engine=engine, shifts=0).separate_tensor(noise(2, 300))

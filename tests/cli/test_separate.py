@@ -17,8 +17,8 @@ import soundfile
 from demucs_tf.audio.reader import read_audio
 from demucs_tf.audio.writer import prevent_clip
 from demucs_tf.cli import outputs
-from demucs_tf.cli.errors import UsageError
 from demucs_tf.cli.main import main
+from demucs_tf.cli.terminal import UsageError
 from parity.core.compare import snr_db
 from tests.audio.test_reader_writer import largest_file
 from tests.support.fakes import noise

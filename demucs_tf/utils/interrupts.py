@@ -1,0 +1,85 @@
+"""Ctrl-C and SIGTERM as exceptions, which wait where they would leave something half done.
+
+Imports next to nothing: it has to be there before anything else is.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+TYPE_CHECKING = False  # `typing` takes a while
+if TYPE_CHECKING:
+    from typing import Any
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _State:
+    """What has arrived, whether it was raised, and how many blocks hold it back."""
+
+    arrived: int | None = None
+    raised = False
+    held = 0
+
+
+def _arrive(number: int, _: Any) -> None:
+    if _State.arrived is None:  # later ones would only disturb the way out
+        _State.arrived = number
+        if not _State.held:
+            check()
+
+
+def check() -> None:
+    """Raise what has arrived: an exception may have got lost in `__del__`, or in a library.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        SystemExit: SIGTERM; its code is 128 more than the number of the signal, as in a shell.
+    """
+    if _State.arrived is not None:
+        _State.raised = True
+        if _State.arrived == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + _State.arrived)
+
+
+class held_back:
+    """Let a block come to its end; what arrived meanwhile is raised then."""
+
+    def __enter__(self) -> None:
+        _State.held += 1
+
+    def __exit__(self, *_: object) -> None:
+        _State.held -= 1
+        if not _State.held and not _State.raised:
+            check()
+
+
+class raising_signals:
+    """Turn the signals that arrive in a block into exceptions; see `check`.
+
+    Args:
+        last: the process ends with the block, where a signal is to end it without a word.
+    """
+
+    def __init__(self, *, last: bool) -> None:
+        self.last = last
+
+    def __enter__(self) -> None:
+        _State.arrived, _State.raised, _State.held = None, False, 0
+        self.unraisable, sys.unraisablehook = sys.unraisablehook, self.told_later
+        try:
+            self.before = [signal.signal(number, _arrive) for number in _NUMBERS]
+        except ValueError:  # not the main thread, where none arrive
+            self.before = []
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in zip(_NUMBERS, self.before):  # noqa: B905 -- there may be none
+            signal.signal(number, signal.SIG_DFL if self.last else before)
+        sys.unraisablehook = self.unraisable
+
+    def told_later(self, found: Any) -> None:
+        """Say nothing of an interrupt that got lost: the next `check` raises it again."""
+        if not (_State.raised and isinstance(found.exc_value, (KeyboardInterrupt, SystemExit))):
+            self.unraisable(found)
