@@ -5,9 +5,6 @@ Importing this package imports neither TensorFlow nor NumPy: a name below does w
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from demucs_tf.errors import (
     AudioError,
     CheckpointError,
@@ -15,7 +12,10 @@ from demucs_tf.errors import (
     ModelNotFoundError,
 )
 
+TYPE_CHECKING = False  # importing `typing` takes a while, in which no signal is dealt with
 if TYPE_CHECKING:
+    from typing import Any
+
     from demucs_tf.audio.writer import save_audio
     from demucs_tf.checkpoints.from_torch import from_torch
     from demucs_tf.checkpoints.load import load_model
@@ -67,6 +67,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     from demucs_tf.utils.quiet import undisturbed
 
     with undisturbed():

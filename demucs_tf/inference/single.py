@@ -121,7 +121,7 @@ class Job:
                 out[..., :length] += weight[:length] * chunk_out
                 sum_weight[:length] += weight[:length]
                 final = min(stride, mix.length - offset)
-                bar.update(final / self.model.samplerate)
+                bar.update(final)
                 yield out[..., :final] / sum_weight[:final]
                 _move_on(out, stride)
                 _move_on(sum_weight, stride)
@@ -130,7 +130,8 @@ class Job:
         shifts = self.settings.shifts
         shift = f"shift {shift_idx + 1} of {shifts}" if shifts > 1 else ""
         title = ", ".join(filter(None, (self.title, shift)))
-        return Bar(length / self.model.samplerate, title, disable=not self.settings.progress)
+        rate, quiet = self.model.samplerate, not self.settings.progress
+        return Bar(length, rate, title, disable=quiet)
 
     def _offsets(self, length: int) -> range:
         return range(0, length, self._segment_and_stride()[1])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,19 @@ def test_a_full_disk_leaves_nothing(
     assert not Path("new").exists()
 
 
+def test_no_error_is_glued_to_a_bar(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The track fits on the disk, the sum of its stems over the shifts does not."""
+    with largest_file(200_000):
+        run("song.wav", "-n", checkpoint, "--shifts", "2", status=1)
+    *bars, last = capsys.readouterr().err.splitlines()
+    assert any("shift 1 of 2" in line for line in bars)
+    assert last.startswith("error: song.wav: ")
+    assert "File too large" in last
+    assert files(".") == ["song.wav"]
+
+
 def test_finished_stems_are_moved_all_or_none(folder: Path) -> None:
     Path("0.wav").write_bytes(b"x")
     Path("file").touch()
@@ -335,19 +349,37 @@ def test_nobody_reads_what_is_printed(folder: Path, checkpoint: Path) -> None:
     assert (done.stdout, done.stderr) == ("141\n", "")
 
 
+def out_of_memory() -> Exception:
+    import tensorflow as tf
+
+    return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [Op:Mul] name: ")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RuntimeError("one\ntwo"), "RuntimeError: one two (--debug shows where)"),
+        (MemoryError, "not enough memory (the system gives no more): choose a shorter --segment,"),
+        (lambda: MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate"),
+        (out_of_memory, "not enough memory (OOM when allocating): choose a shorter --segment,"),
+    ],
+)
 def test_unforeseen_errors_are_one_line(
     folder: Path,
     checkpoint: Path,
+    make: Callable[[], Exception],
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object) -> None:
-        raise RuntimeError("one\ntwo")
+        raise make()
 
     monkeypatch.setattr(outputs, "place", fail)
     run("song.wav", "-n", checkpoint, status=1)
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "error: song.wav: RuntimeError: one two (--debug shows where)"
+    assert last.startswith(f"error: song.wav: {message}")
+    assert files(".") == ["song.wav"]
 
 
 # --- what goes wrong before a track ---------------------------------------------------------
@@ -446,6 +478,47 @@ def test_model_folder_is_the_references(tmp_path: Path) -> None:
         outputs.model_folder("")
 
 
+def test_without_a_command_it_separates(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("song.wav").rename("song")
+    for arguments in (["song", "-n", checkpoint], ["-n", checkpoint, "-o", "other", "song"]):
+        assert main(list(map(str, arguments))) == 0
+    assert len(files("separated/tiny/song")) == len(files("other/tiny/song")) == 4
+    assert main(["none.wav"]) == 1
+    assert "error: none.wav: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sepparate", "song.wav"], "'sepparate' is no file, and no command of separate, convert"),
+        (["sepparate", "song.wav"], "Did you mean separate?"),
+        (["sing"], "'sing' is no file, and no command"),
+        (["convert"], "the following arguments are required: IN, OUT"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_is_no_command(
+    folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert message in capsys.readouterr().err
+
+
+def test_names_can_not_write_to_the_terminal(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("song.wav").rename("a\x1b[31m\nb.wav")
+    run("a\x1b[31m\nb.wav", "-n", checkpoint, "-v")
+    run("a\x1b[31m\nb.wav", "-n", checkpoint, "--resume")
+    err = capsys.readouterr().err
+    assert "\x1b" not in err.replace("\x1b[A", "")  # which moves the bar
+    for text in ("Separating", "Done already:"):
+        assert rf"{text} a\x1b[31m\nb.wav" in err
+
+
 # --- the process ------------------------------------------------------------------------------
 
 
@@ -475,10 +548,52 @@ def start(checkpoint: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize(
+TELLS = """
+import sys
+from demucs_tf.cli.main import main
+from demucs_tf.utils.interrupts import raising_signals
+
+def enter(self):
+    entered(self)
+    print("now", flush=True)
+
+entered, raising_signals.__enter__ = raising_signals.__enter__, enter
+sys.exit(main())
+"""
+SIGNALS = pytest.mark.parametrize(
     ("number", "status", "last"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, None)],
 )
+
+
+@SIGNALS
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.3, 1.0, 2.5])
+def test_signals_at_any_time(
+    folder: Path,
+    checkpoint: Path,
+    number: signal.Signals,
+    status: int,
+    last: str | None,
+    after: float,
+) -> None:
+    """Seconds after `main` has put its handlers up: while it imports, loads, or separates."""
+    command = [sys.executable, "-c", TELLS, "separate", "song.wav", "-n", str(checkpoint)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, "--shifts", "100000"], stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        time.sleep(after)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in err
+    assert last is None or err.splitlines()[-1] == last
+    assert files(".") == ["song.wav"]
+
+
+@SIGNALS
 def test_signals_stop_without_leftovers(
     folder: Path, checkpoint: Path, number: signal.Signals, status: int, last: str | None
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demucs_tf import BagOfModels
 from demucs_tf.inference.apply import apply_model
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
 from tests.support.fakes import FakeTF, PaddedFakeTF, fake_torch, noise
@@ -165,7 +167,18 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert not out
     assert "100%" in err
-    assert "seconds" in err
+    assert "3.0/3.0 seconds" in err
+    assert re.search(r"\d\.\d times real time", err)
+
+
+def test_the_bar_says_which_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    bag = BagOfModels([FakeTF(), FakeTF()])
+    apply_model(bag, noise(1, 2, 351), shifts=2, overlap=0.3, progress=True)
+    shown = re.findall(r"(model [^:]*): +(\d+)%\|[^|]*\| ([\d.]+)/", capsys.readouterr().err)
+    assert list(dict.fromkeys(title for title, _, _ in shown)) == [
+        f"model {model} of 2, shift {shift} of 2" for model in (1, 2) for shift in (1, 2)
+    ]
+    assert all(re.fullmatch(r"\d+\.\d", seconds) for _, _, seconds in shown)
 
 
 def test_the_model_is_traced_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import random
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from demucs_tf import AudioError, BagOfModels, Separator
+from demucs_tf import AudioError, BagOfModels, CheckpointError, Separator
 from parity.core.compare import snr_db
 from tests.support.fakes import Array, FakeTF, PaddedFakeTF, fake_torch, noise
 
@@ -162,6 +163,84 @@ def test_three_channels_do_not_become_six() -> None:
         Separator(FakeTF(audio_channels=6)).separate_tensor(noise(3, 300))
 
 
+class Tensor:
+    """A tensor of PyTorch's that is to be trained, or lies on a GPU."""
+
+    def __init__(self, samples: Array, steps: tuple[str, ...] = ("detach", "cpu")) -> None:
+        self.samples, self.steps = samples, steps
+
+    def detach(self) -> Tensor:
+        return Tensor(self.samples, self.steps[1:])
+
+    def cpu(self) -> Array:
+        assert self.steps == ("cpu",)
+        return self.samples
+
+    def __array__(self, *_: Any) -> Array:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
+class Device:
+    """As torch.device: no text, but it says its name."""
+
+    def __str__(self) -> str:
+        return "cpu"
+
+
+def test_what_comes_from_torch_is_taken_as_the_reference_takes_it() -> None:
+    wav: Any = noise(2, 300)
+    separator = Separator(FakeTF(), device=Device(), seed=np.int64(1))
+    origin, found = separator.separate_tensor(Tensor(wav))  # type: ignore[arg-type]
+    _, wanted = Separator(FakeTF(), device="cpu", seed=1).separate_tensor(wav)
+    assert np.array_equal(origin, wav)
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.live
+def test_tensors_and_devices_of_torch() -> None:
+    import torch
+
+    wav = torch.from_numpy(noise(2, 300)).requires_grad_()
+    separator = Separator(FakeTF(), device=torch.device("cpu"), seed=1)
+    origin, _ = separator.separate_tensor(wav)
+    assert np.array_equal(origin, noise(2, 300))
+
+
+def test_settings_by_position_are_the_references() -> None:
+    """In demucs.api both begin with these, in this order."""
+    theirs = ["device", "shifts", "overlap", "split", "segment", "jobs", "progress"]
+    theirs += ["callback", "callback_arg"]
+    assert list(inspect.signature(Separator).parameters)[:11] == ["model", "repo", *theirs]
+    seen: list[dict[str, Any]] = []
+    given = ("cpu", 0, 0.5, True, 0.5, 0, False, seen.append, {"song": 1})
+    Separator(FakeTF(), None, *given).separate_tensor(noise(2, 300))
+    separator = Separator(FakeTF())
+    separator.update_parameter(*given)
+    separator.separate_tensor(noise(2, 300))
+    first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert first == second
+    assert [each["segment_offset"] for each in first[::2]] == list(range(0, 300, 25))
+    with pytest.raises(TypeError, match="update_parameter: multiple values for argument 'device'"):
+        separator.update_parameter("cpu", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("gain", "wav", "error", "message"),
+    [
+        (np.nan, noise(2, 300), CheckpointError, "gives NaN .* for 'level', the first at sample 0"),
+        (3e38, noise(2, 300), CheckpointError, "the model gives NaN or infinite samples"),
+        (1, np.full((2, 300), 3e38, "float32"), AudioError, "too large to work with in float32"),
+    ],
+    ids=["NaN", "overflow", "loud"],
+)
+def test_it_says_whose_fault_it_is(
+    gain: float, wav: Array, error: type[Exception], message: str
+) -> None:
+    """And NumPy warns of nothing."""
+    with pytest.raises(error, match=message):
+        Separator(FakeTF(gain=gain)).separate_tensor(wav)
+
+
 # --- two stems, devices -----------------------------------------------------------------------
 
 
@@ -203,6 +282,14 @@ def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None
         ({"other_method": "sum"}, "other_method must be one of add, minus, none, got 'sum'"),
         ({"engine": "turbo"}, "engine must be one of auto, graph, xla, eager, got 'turbo'"),
         ({"jobs": -1}, "num_workers must be 0 or more"),
+        ({"overlap": "x"}, "overlap must be at least 0 and below 1, got 'x'"),
+        ({"shifts": "many"}, "shifts must be 0 or more, got 'many'"),
+        ({"segment": [1]}, r"segment must be more than 0 seconds, got \[1\]"),
+        ({"transition_power": None}, "transition_power must be 1 or more, got None"),
+        ({"callback": 3}, "callback must be a function or None, got 3"),
+        ({"callback_arg": 3}, "callback_arg must be a dictionary or None, got 3"),
+        ({"seed": [1]}, "seed must be a number, a text or None"),
+        ({"engine": ["auto"]}, "engine must be one of auto"),
     ],
 )
 def test_settings_that_can_not_be(options: dict[str, Any], message: str) -> None:

@@ -1,0 +1,89 @@
+"""Ctrl-C and SIGTERM: raised at once, after a block that holds them back, or again if lost."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demucs_tf.utils import work_folder as module
+from demucs_tf.utils.interrupts import check, held_back, raising_signals
+from demucs_tf.utils.work_folder import work_folder
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+
+
+@SIGNALS
+def test_a_block_comes_to_its_end(number: int, error: type[BaseException]) -> None:
+    done = []
+
+    def work() -> None:
+        with held_back():
+            with held_back():
+                signal.raise_signal(number)
+            done.append("inside")
+        done.append("behind")
+
+    with pytest.raises(error), raising_signals(last=False):
+        work()
+    assert done == ["inside"]
+
+
+@SIGNALS
+def test_what_gets_lost_is_raised_again(
+    number: int, error: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Deaf:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    with raising_signals(last=False):
+        Deaf()  # Python ignores what is raised in there
+        with pytest.raises(error):
+            check()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_signal_does_not_disturb_the_way_out() -> None:
+    def leave() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(SystemExit) as exit_, raising_signals(last=False):
+        leave()
+    assert exit_.value.code == 143
+
+
+def test_the_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with raising_signals(last=False):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("at", ["mkdtemp", "make_folder", "rmtree"])
+def test_no_moment_leaves_a_work_folder(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes when a folder has just been made, or is about to be removed."""
+    owner: Any = {"mkdtemp": tempfile, "make_folder": module, "rmtree": module.shutil}[at]
+    call = getattr(owner, at)
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if at == "rmtree":
+            signal.raise_signal(signal.SIGTERM)
+        result = call(*arguments, **named)
+        signal.raise_signal(signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(owner, at, interrupted)
+    with pytest.raises(SystemExit), raising_signals(last=False), work_folder(tmp_path / "new"):
+        pass
+    assert list(tmp_path.iterdir()) == []
