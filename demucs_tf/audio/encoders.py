@@ -21,7 +21,13 @@ Array = npt.NDArray[Any]
 
 # RIFF counts in 32 bits what comes after its first 8 bytes: 50 bytes of header, perhaps a pad.
 WAV_BYTES = (1 << 32) - 1 - 51
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+# Which bit rates in kbit/s MP3 has at which sample rates: MPEG-2.5, MPEG-2 and MPEG-1.
+_BITRATES = (
+    ((8000, 11025, 12000), (8, 16, 24, 32, 40, 48, 56, 64)),
+    ((16000, 22050, 24000), (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)),
+    ((32000, 44100, 48000), (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)),
+)
+MP3_BITRATES = {rate: bitrates for rates, bitrates in _BITRATES for rate in rates}
 
 
 class Encoder(Protocol):
@@ -180,9 +186,14 @@ class _Mp3:
     """
 
     def __init__(self, file: BinaryIO, form: Format, rate: int, channels: int) -> None:
-        if rate not in _MP3_RATES:  # LAME would resample
-            rates = ", ".join(map(str, _MP3_RATES))
+        # LAME would take another rate of either kind without a word.
+        if rate not in MP3_BITRATES:
+            rates = ", ".join(map(str, MP3_BITRATES))
             raise AudioError(f"MP3 has {rates} Hz, not {rate}. Write WAV or FLAC.")
+        if min(form.bitrate, MP3_BITRATES[rate][-1]) not in MP3_BITRATES[rate]:
+            bitrates = ", ".join(map(str, MP3_BITRATES[rate]))
+            wanted = f"{bitrates} kbit/s, not {form.bitrate}"
+            raise AudioError(f"an MP3 of {rate} Hz has {wanted}: choose one of them.")
         if channels > 2:
             raise AudioError(f"MP3 has 1 or 2 channels, not {channels}. Write WAV or FLAC.")
         self._file = file
@@ -190,6 +201,7 @@ class _Mp3:
         self._encoder = _lame()
         self._encoder.set_bit_rate(form.bitrate)
         self._encoder.set_in_sample_rate(rate)
+        self._encoder.set_out_sample_rate(rate)
         self._encoder.set_channels(channels)
         self._encoder.set_quality(form.preset)
         self._encoder.silence()

@@ -20,7 +20,8 @@ class Format:
         bits: 16 or 24, of integer samples; MP3 takes 16.
         as_float: float32 samples, WAV only. With clip "none" they are written as they are;
             the reference clamps them (demucs/audio.py:240).
-        bitrate: of an MP3, in kbit/s.
+        bitrate: of an MP3, in kbit/s; above the highest that MP3 has at the file's sample rate,
+            that one is taken.
         preset: of an MP3, from 2, the best, to 7, the fastest.
         rounding: "truncate" cuts integer samples off towards zero, as the reference; "round"
             takes the nearest.

@@ -233,6 +233,36 @@ def test_formats_with_limits(
     assert not os.listdir(tmp_path)
 
 
+# ISO 11172-3 and 13818-3: kbit/s by index, of MPEG-1 and of the lower rates; Hz by version.
+_KBITS = ((32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+          (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))  # fmt: skip
+_HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+
+def mp3_header(data: bytes) -> tuple[int, int]:
+    """Sample rate and kbit/s of the first frame."""
+    assert int.from_bytes(data[:2], "big") & 0xFFE0 == 0xFFE0
+    version = data[1] >> 3 & 3
+    kbits = _KBITS[0 if version == 3 else 1][(data[2] >> 4) - 1]
+    return _HERTZ[version][data[2] >> 2 & 3], kbits
+
+
+@pytest.mark.parametrize("rate", sorted(rate for rates in _HERTZ.values() for rate in rates))
+def test_an_mp3_keeps_its_rates_or_is_refused(rate: int) -> None:
+    wav = noise(2, 4 * rate // 10)
+    for bitrate in (8, 16, 32, 33, 64, 96, 100, 128, 144, 160, 320):
+        highest = 320 if rate >= 32000 else 160 if rate >= 16000 else 64
+        known = [kbits for kbits in _KBITS[0 if rate >= 32000 else 1] if kbits <= highest]
+        form = Format(".mp3", bitrate=bitrate)
+        if min(bitrate, highest) in known:
+            assert mp3_header(bytes(encode_audio(wav, rate, form))) == (rate, min(bitrate, highest))
+        else:
+            with pytest.raises(
+                AudioError, match=f"{rate} Hz has .*, {highest} kbit/s, not {bitrate}: "
+            ):
+                encode_audio(wav, rate, form)
+
+
 @pytest.mark.parametrize("clip", ["rescale", "none"])
 def test_a_wav_ends_at_four_gigabytes(
     tmp_path: Path, clip: Any, monkeypatch: pytest.MonkeyPatch
