@@ -6,12 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from demucs_tf.blocks.blstm import BLSTM
+from demucs_tf.blocks.layer_scale import LayerScale
+from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.attention import LocalState
 from demucs_tf.layers.base import Layer, Sequential
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.norm import LayerScale, norm_or_identity
-from demucs_tf.layers.recurrent import BLSTM
+from demucs_tf.layers.norm import norm_or_identity
 
 
 class DConv(Layer):

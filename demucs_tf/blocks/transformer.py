@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from demucs_tf.blocks.embedding import ScaledEmbedding, sin_embedding, sin_embedding_2d
+from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.layers.activation import gelu
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import Dropout, Identity, Layer
-from demucs_tf.layers.embedding import ScaledEmbedding, sin_embedding, sin_embedding_2d
 from demucs_tf.layers.linear import Linear
-from demucs_tf.layers.norm import GroupNorm, LayerNorm, LayerScale, norm_or_identity
+from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
 from demucs_tf.layers.shape import size
 
 

@@ -43,7 +43,7 @@ def wiener(
         mixture: (T, F, A, 2), without silent bins: see `mark_silence`.
         iterations: of expectation maximization, may be 0.
         residual: add what is left of the mixture as one more source.
-        step: runs `step(name, function, *tensors)`, see `demucs_tf.layers.observe`.
+        step: runs `step(name, function, *tensors)`, see `demucs_tf.layers.base`.
 
     Returns:
         (T, F, A, 2, S), with `residual` S + 1.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import keras
-
-from demucs_tf.layers.observe import Observable
 
 _blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
 
@@ -28,6 +26,58 @@ def blank_weights() -> Iterator[None]:
 def weights_are_blank() -> bool:
     """Whether the code runs inside `blank_weights`."""
     return _blank.get()
+
+
+# Every layer call and each functional step of a forward pass can be seen from outside. Without an
+# observer that adds one context lookup to a call and changes nothing else.
+
+
+class Observer(Protocol):
+    """What the harness implements."""
+
+    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """Run a layer's `function(*inputs)` and return what the pass goes on with."""
+
+    def step(
+        self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
+    ) -> Any:
+        """The same for one named functional step inside `layer`."""
+
+
+_observer: ContextVar[Observer | None] = ContextVar("demucs_tf_observer", default=None)
+
+
+@contextmanager
+def observe(observer: Observer | None) -> Iterator[None]:
+    """Send every layer call and step inside the block to `observer` (None: to nobody)."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+class Observable:
+    """Mixin in front of a Keras class: its calls and named steps can be observed."""
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """What Keras does, seen by the observer if there is one."""
+        run = super().__call__  # type: ignore[misc]
+        observer = _observer.get()
+        if observer is None:
+            return run(*inputs, **kwargs)
+        return observer.call(self, lambda *tensors: run(*tensors, **kwargs), inputs)
+
+    def step(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
+        """Run `function(*inputs)`, a step that the reference does without a module.
+
+        `name` is the tap's in `parity/demucs/taps_*.py`; `inputs` are the tensors that the step
+        depends on, in the order in which the reference first uses them.
+        """
+        observer = _observer.get()
+        if observer is None:
+            return function(*inputs)
+        return observer.step(self, name, function, inputs)
 
 
 class Layer(Observable, keras.layers.Layer):

@@ -1,9 +1,10 @@
-"""The affine map over the last axis."""
+"""Linear, the affine map over the last axis, and Embedding, which picks rows of a matrix."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
@@ -27,6 +28,25 @@ class Linear(Layer):
     def call(self, x: Any) -> Any:
         """(..., C) -> (..., C')."""
         return product(x, self.weight) + self.bias
+
+
+class Embedding(Layer):
+    """A learnt vector for each index.
+
+    Variables: weight (N, D).
+    Shape: integers (...) -> (..., D).
+
+    Reference: torch.nn.Embedding
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        normal = keras.initializers.RandomNormal(0.0, 1.0)
+        self.weight = self.variable("weight", (num_embeddings, embedding_dim), normal)
+
+    def call(self, index: Any) -> Any:
+        """(...) -> (..., D)."""
+        return tf.gather(self.weight, index)
 
 
 def product(x: Any, weight: Any) -> Any:

@@ -1,4 +1,4 @@
-"""GroupNorm, LayerNorm and LayerScale."""
+"""Means and deviations that keep their digits, and the norms that are made of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,49 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Identity, Layer
-from demucs_tf.layers.reduce import mean_float64
 from demucs_tf.layers.shape import lengths
+
+
+def mean_float64(x: Any) -> Any:
+    """The mean over all axes but the first and the last, in float64.
+
+    TensorFlow adds up the innermost axis in blocks, but any other one number after the other: over
+    the positions of one song that costs float32 four of its seven digits, and float64 a few of the
+    last. So the last axis, which is short, changes places.
+
+    Shape: (B, ..., G) -> (B, G), float64.
+    """
+    last = len(x.shape) - 1
+    positions = range(1, last)
+    turned = tf.transpose(tf.cast(x, tf.float64), [0, last, *positions])
+    return tf.reduce_mean(turned, [axis + 1 for axis in positions])
+
+
+# Both statistics in float64: the mean of music is next to zero, and what float32 loses there to
+# cancellation would be all of its digits.
+
+
+def mean(x: Any) -> Any:
+    """The mean of each batch item, (B, ...) -> (B, 1, ...)."""
+    return tf.cast(_wide_mean(x), x.dtype)
+
+
+def unbiased_std(x: Any) -> Any:
+    """The standard deviation of each batch item, n - 1 in the denominator: (B, ...) -> (B, 1, ...).
+
+    Reference: torch.std
+    """
+    deviation = tf.square(tf.cast(x, tf.float64) - _wide_mean(x))
+    count = _items(x)
+    return tf.cast(tf.sqrt(_wide_mean(deviation) * (count / (count - 1))), x.dtype)
+
+
+def _wide_mean(x: Any) -> Any:
+    return tf.reshape(mean_float64(x[..., None]), [-1, *[1] * (len(x.shape) - 1)])
+
+
+def _items(x: Any) -> Any:
+    return tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float64)
 
 
 class GroupNorm(Layer):
@@ -97,21 +138,3 @@ class LayerNorm(Layer):
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
         scale = tf.math.rsqrt(variance + tf.constant(self.epsilon, x.dtype))
         return centred * scale * self.weight + self.bias
-
-
-class LayerScale(Layer):
-    """A learnt factor for each channel, small at the start of training.
-
-    Variables: scale (C).
-    Shape: (..., C) -> (..., C).
-
-    Reference: demucs/transformer.py::LayerScale
-    """
-
-    def __init__(self, channels: int, init: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = self.variable("scale", (channels,), init)
-
-    def call(self, x: Any) -> Any:
-        """(..., C) -> (..., C)."""
-        return self.scale * x

@@ -1,4 +1,4 @@
-"""Bidirectional LSTM, and its application to long inputs in overlapping frames."""
+"""The bidirectional LSTM."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, uniform
-from demucs_tf.layers.linear import Linear, product
-from demucs_tf.layers.shape import frame, size, unframe
+from demucs_tf.layers.linear import product
 
 
 class LSTM(Layer):
@@ -102,73 +101,3 @@ def _sigmoid(x: Any) -> Any:
     Below -80 it is zero for float32; the bound keeps its gradient from becoming infinity by zero.
     """
     return 1 / (1 + tf.exp(-tf.maximum(x, tf.constant(-80, x.dtype))))
-
-
-class BLSTM(Layer):
-    """Bidirectional LSTM, a linear map back to C channels, and optionally a skip.
-
-    Args:
-        dim: C, of the input, the hidden state and the output.
-        layers: how many LSTM layers.
-        max_steps: longer inputs are cut into half-overlapping frames of this many steps, which
-            the LSTM sees apart; None: never.
-        skip: add the input to the output.
-
-    Shape: (B, T, C) -> (B, T, C).
-
-    Raises:
-        ValueError: `max_steps` is not a multiple of 4.
-
-    Reference: demucs/demucs.py::BLSTM
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        layers: int = 1,
-        max_steps: int | None = None,
-        skip: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if max_steps is not None and max_steps % 4:
-            raise ValueError(f"BLSTM needs max_steps divisible by 4, got {max_steps}.")
-        self.dim = dim
-        self.max_steps = max_steps
-        self.skip = skip
-        self.lstm = LSTM(dim, dim, layers, dtype=self.dtype)
-        self.linear = Linear(2 * dim, dim, dtype=self.dtype)
-
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, T, C)."""
-        length = size(x, 1)
-        if self.max_steps is None:
-            y = self._whole(x)
-        elif isinstance(length, int):
-            y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
-        else:
-            width = self.max_steps
-            y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
-        if self.skip:
-            y = self.step("skip", tf.add, y, x)
-        return y
-
-    def _recurrent(self, x: Any) -> Any:
-        return self.linear(self.lstm(x)[0])
-
-    def _whole(self, x: Any) -> Any:
-        # The reference goes time-first here and back; channels-last has nothing to move.
-        x = self.step("frame", tf.identity, x)
-        return self.step("unframe", tf.identity, self._recurrent(x))
-
-    def _framed(self, x: Any, width: int) -> Any:
-        length = size(x, 1)
-
-        def cut(x: Any) -> Any:
-            return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
-
-        def join(y: Any) -> Any:
-            frames = tf.reshape(y, [tf.shape(x)[0], -1, width, self.dim])
-            return tf.ensure_shape(unframe(frames, length), x.shape)
-
-        return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))

@@ -1,4 +1,4 @@
-"""Functions that only move samples: lengths, padding, trimming, framing.
+"""Functions that only move samples: lengths, padding, trimming.
 
 They take a static length where the shape is known (plain Python integers, errors at once) and a
 tensor where a `tf.function` was traced with an unknown one.
@@ -51,38 +51,3 @@ def center_trim(x: Any, length: Any, axis: int) -> Any:
     extent: list[Any] = [-1 for _ in x.shape]
     begin[axis], extent[axis] = delta // 2, length
     return tf.slice(x, begin, extent)
-
-
-def frame(x: Any, width: int) -> Any:
-    """Cut time into frames of `width` every `width // 2` samples, zeros on the right.
-
-    Shape: (B, T, C) -> (B, N, width, C), N = ceil(T / (width // 2)).
-
-    Reference: demucs/utils.py::unfold
-    """
-    stride = width // 2
-    shape = tf.shape(x)
-    count = -(-shape[1] // stride)
-    x = pad_axis(x, 0, (count + 1) * stride - shape[1], axis=1)
-    # With half-overlapping frames, frame n is block n followed by block n + 1.
-    blocks = tf.reshape(x, [shape[0], count + 1, stride, x.shape[2]])
-    return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
-
-
-def unframe(frames: Any, length: Any) -> Any:
-    """Put frames of `frame` back into a row, each giving its middle half, the ends all of theirs.
-
-    Not an overlap-add: samples near a frame's border are dropped in favour of its neighbour's.
-
-    Shape: (B, N, width, C) -> (B, length, C); N >= 2.
-
-    Reference: demucs/demucs.py::BLSTM.forward
-    """
-    shape = tf.shape(frames)
-    width = frames.shape[2]
-    limit = width // 4
-    middle = tf.reshape(
-        frames[:, :, limit:-limit], [shape[0], shape[1] * (width // 2), frames.shape[3]]
-    )
-    row = tf.concat([frames[:, 0, :limit], middle, frames[:, -1, -limit:]], axis=1)
-    return row[:, :length]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from demucs_tf.layers.observe import Observable
+from demucs_tf.layers.base import Observable
 
 
 class Model(Observable, keras.Model):

@@ -8,14 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import GELU, GLU, ReLU
 from demucs_tf.layers.base import Layer, Sequential, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
-from demucs_tf.layers.norm import norm_or_identity
-from demucs_tf.layers.recurrent import BLSTM
-from demucs_tf.layers.reduce import mean as mean_of
-from demucs_tf.layers.reduce import unbiased_std
+from demucs_tf.layers.norm import mean as mean_of
+from demucs_tf.layers.norm import norm_or_identity, unbiased_std
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.layers.shape import center_trim, pad_axis, size
 from demucs_tf.models.base import Model

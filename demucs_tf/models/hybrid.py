@@ -8,13 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks.decoder import HDecLayer
+from demucs_tf.blocks.embedding import ScaledEmbedding
 from demucs_tf.blocks.encoder import HEncLayer
 from demucs_tf.blocks.multiwrap import MultiWrap
 from demucs_tf.blocks.wiener import mark_silence, wiener
 from demucs_tf.layers.base import weights_are_blank
-from demucs_tf.layers.embedding import ScaledEmbedding
-from demucs_tf.layers.reduce import mean as mean_of
-from demucs_tf.layers.reduce import unbiased_std
+from demucs_tf.layers.norm import mean as mean_of
+from demucs_tf.layers.norm import unbiased_std
 from demucs_tf.layers.shape import pad_axis, size
 from demucs_tf.layers.spectral import TRANSFORMS, ispectro, pad1d, spectro
 from demucs_tf.models.base import Model

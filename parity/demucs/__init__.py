@@ -19,7 +19,7 @@ def _layers(port: Any) -> dict[str, Any]:
 
 
 def _observe(port: Any, observer: Observer) -> AbstractContextManager[None]:
-    from demucs_tf.layers.observe import observe
+    from demucs_tf.layers.base import observe
 
     return observe(observer)
 

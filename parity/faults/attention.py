@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.attention import LocalState, MultiheadAttention
+from demucs_tf.blocks.local_state import LocalState
+from demucs_tf.layers.attention import MultiheadAttention
 from parity.core.mutate import Faults
 from parity.faults.change import in_step, without_step
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.observe import Observable
+from demucs_tf.layers.base import Observable
 
 Function = Callable[..., Any]
 _step = Observable.step

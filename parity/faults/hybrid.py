@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from demucs_tf.blocks import decoder, encoder, multiwrap
 from demucs_tf.blocks.decoder import HDecLayer
+from demucs_tf.blocks.embedding import ScaledEmbedding
 from demucs_tf.blocks.encoder import HEncLayer
-from demucs_tf.layers.embedding import ScaledEmbedding
 from demucs_tf.models import hybrid
 from demucs_tf.models.hdemucs import HDemucsTF
 from demucs_tf.models.hybrid import HybridModel

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks import dconv
+from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.layers import activation, conv, norm, shape
 from parity.core.mutate import Faults
 from parity.faults.change import swapped_glu, with_attributes, without_step
@@ -140,7 +141,7 @@ def transposed2d_unflipped(self: Any, x: Any) -> Any:
 
 # Residual branches
 
-fault("layerscale-dropped", _BRANCHES, " LayerScale$", replaces=(norm.LayerScale, "call"))(
+fault("layerscale-dropped", _BRANCHES, " LayerScale$", replaces=(LayerScale, "call"))(
     lambda self, x: x
 )
 fault(

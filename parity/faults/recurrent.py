@@ -9,6 +9,7 @@ from unittest import mock
 
 import tensorflow as tf
 
+from demucs_tf.blocks import blstm
 from demucs_tf.layers import recurrent
 from parity.core.mutate import Faults
 from parity.faults.change import without_step
@@ -72,18 +73,18 @@ def with_double_bias(self: Any, x: Any, n: int) -> Any:
             bias.assign(bias / 2)
 
 
-fault("blstm-skip-dropped", _LSTM, ":skip BLSTM$", replaces=(recurrent.BLSTM, "step"))(
+fault("blstm-skip-dropped", _LSTM, ":skip BLSTM$", replaces=(blstm.BLSTM, "step"))(
     without_step("skip")
 )
 fault(
     "blstm-unframed",
     _FRAMED,
     r"3\.layers\.0\.3:frame BLSTM$",
-    replaces=(recurrent.BLSTM, "_framed"),
+    replaces=(blstm.BLSTM, "_framed"),
 )(lambda self, x, width: self._whole(x))
 
 
-@fault("blstm-overlap-add", _FRAMED, ":unframe BLSTM$", replaces=(recurrent, "unframe"))
+@fault("blstm-overlap-add", _FRAMED, ":unframe BLSTM$", replaces=(blstm, "unframe"))
 def unframe_by_overlap_add(frames: Any, length: Any) -> Any:
     width = frames.shape[2]
     left = tf.pad(frames[:, :, : width // 2], [[0, 0], [0, 1], [0, 0], [0, 0]])

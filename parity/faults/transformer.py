@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.blocks import transformer
+from demucs_tf.blocks import embedding, transformer
+from demucs_tf.blocks.embedding import ScaledEmbedding
 from demucs_tf.blocks.transformer import CrossTransformerEncoder, CrossTransformerEncoderLayer
-from demucs_tf.layers import embedding, shape
-from demucs_tf.layers.embedding import ScaledEmbedding
+from demucs_tf.layers import shape
 from demucs_tf.models import htdemucs
 from parity.core.mutate import Faults
 from parity.faults.change import no_shift, tanh_gelu, with_attributes

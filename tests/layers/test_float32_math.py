@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from demucs_tf.layers import embedding, float32_math
+from demucs_tf.blocks import embedding
+from demucs_tf.layers import float32_math
 from demucs_tf.layers.resample import sinc_kernel
 from demucs_tf.layers.spectral import hann_window
 from tests.support.fakes import Array

@@ -70,7 +70,7 @@ def test_gradients_of_a_framed_lstm() -> None:
     """An input longer than `max_steps`, which goes through overlapping frames."""
     import tensorflow as tf
 
-    from demucs_tf.layers.recurrent import BLSTM
+    from demucs_tf.blocks.blstm import BLSTM
 
     layer = BLSTM(2, layers=1, max_steps=8, skip=True, dtype="float64")
     x = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 21, 2)))

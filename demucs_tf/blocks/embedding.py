@@ -6,13 +6,13 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from demucs_tf.layers import float32_math
 from demucs_tf.layers.base import Layer, weights_are_blank
+from demucs_tf.layers.linear import Embedding
 
 Float32 = npt.NDArray[np.float32]
 
@@ -53,25 +53,6 @@ _LAST_PLACES: dict[int, dict[int, int]] = {
     1056: {15: -1, 74: -1},
     1088: {116: 1, 179: 1},
 }
-
-
-class Embedding(Layer):
-    """A learnt vector for each index.
-
-    Variables: weight (N, D).
-    Shape: integers (...) -> (..., D).
-
-    Reference: torch.nn.Embedding
-    """
-
-    def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        normal = keras.initializers.RandomNormal(0.0, 1.0)
-        self.weight = self.variable("weight", (num_embeddings, embedding_dim), normal)
-
-    def call(self, index: Any) -> Any:
-        """(...) -> (..., D)."""
-        return tf.gather(self.weight, index)
 
 
 class ScaledEmbedding(Layer):

@@ -1,0 +1,117 @@
+"""An LSTM that sees long inputs in overlapping frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from demucs_tf.layers.base import Layer
+from demucs_tf.layers.linear import Linear
+from demucs_tf.layers.recurrent import LSTM
+from demucs_tf.layers.shape import pad_axis, size
+
+
+class BLSTM(Layer):
+    """Bidirectional LSTM, a linear map back to C channels, and optionally a skip.
+
+    Args:
+        dim: C, of the input, the hidden state and the output.
+        layers: how many LSTM layers.
+        max_steps: longer inputs are cut into half-overlapping frames of this many steps, which
+            the LSTM sees apart; None: never.
+        skip: add the input to the output.
+
+    Shape: (B, T, C) -> (B, T, C).
+
+    Raises:
+        ValueError: `max_steps` is not a multiple of 4.
+
+    Reference: demucs/demucs.py::BLSTM
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int = 1,
+        max_steps: int | None = None,
+        skip: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if max_steps is not None and max_steps % 4:
+            raise ValueError(f"BLSTM needs max_steps divisible by 4, got {max_steps}.")
+        self.dim = dim
+        self.max_steps = max_steps
+        self.skip = skip
+        self.lstm = LSTM(dim, dim, layers, dtype=self.dtype)
+        self.linear = Linear(2 * dim, dim, dtype=self.dtype)
+
+    def call(self, x: Any) -> Any:
+        """(B, T, C) -> (B, T, C)."""
+        length = size(x, 1)
+        if self.max_steps is None:
+            y = self._whole(x)
+        elif isinstance(length, int):
+            y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
+        else:
+            width = self.max_steps
+            y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
+        if self.skip:
+            y = self.step("skip", tf.add, y, x)
+        return y
+
+    def _recurrent(self, x: Any) -> Any:
+        return self.linear(self.lstm(x)[0])
+
+    def _whole(self, x: Any) -> Any:
+        # The reference goes time-first here and back; channels-last has nothing to move.
+        x = self.step("frame", tf.identity, x)
+        return self.step("unframe", tf.identity, self._recurrent(x))
+
+    def _framed(self, x: Any, width: int) -> Any:
+        length = size(x, 1)
+
+        def cut(x: Any) -> Any:
+            return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
+
+        def join(y: Any) -> Any:
+            frames = tf.reshape(y, [tf.shape(x)[0], -1, width, self.dim])
+            return tf.ensure_shape(unframe(frames, length), x.shape)
+
+        return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
+
+
+def frame(x: Any, width: int) -> Any:
+    """Cut time into frames of `width` every `width // 2` samples, zeros on the right.
+
+    Shape: (B, T, C) -> (B, N, width, C), N = ceil(T / (width // 2)).
+
+    Reference: demucs/utils.py::unfold
+    """
+    stride = width // 2
+    shape = tf.shape(x)
+    count = -(-shape[1] // stride)
+    x = pad_axis(x, 0, (count + 1) * stride - shape[1], axis=1)
+    # With half-overlapping frames, frame n is block n followed by block n + 1.
+    blocks = tf.reshape(x, [shape[0], count + 1, stride, x.shape[2]])
+    return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
+
+
+def unframe(frames: Any, length: Any) -> Any:
+    """Put frames of `frame` back into a row, each giving its middle half, the ends all of theirs.
+
+    Not an overlap-add: samples near a frame's border are dropped in favour of its neighbour's.
+
+    Shape: (B, N, width, C) -> (B, length, C); N >= 2.
+
+    Reference: demucs/demucs.py::BLSTM.forward
+    """
+    shape = tf.shape(frames)
+    width = frames.shape[2]
+    limit = width // 4
+    middle = tf.reshape(
+        frames[:, :, limit:-limit], [shape[0], shape[1] * (width // 2), frames.shape[3]]
+    )
+    row = tf.concat([frames[:, 0, :limit], middle, frames[:, -1, -limit:]], axis=1)
+    return row[:, :length]
