@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -86,4 +87,6 @@ def damaged(path: Path, reason: str) -> str:
 
 def not_written(path: Path, error: OSError) -> str:
     """What to say when `path` could not be written."""
-    return f"{path}: can't write it: {reason_of(error)}. Free some space, or choose another folder."
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "Free some space, or choose" if full else "Choose"
+    return f"{path}: can't write it: {reason_of(error)}. {advice} another folder."

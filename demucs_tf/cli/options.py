@@ -102,9 +102,9 @@ class SeparateOptions(Settings, ModelOptions):
         group="files",
     )
     filename: str = option(
-        "{track}/{stem}.{ext}",
-        "path of a stem in there, of {track}, {trackext}, {stem} and {ext} "
-        "(default: {track}/{stem}.{ext})",
+        "{folder}/{track}/{stem}.{ext}",
+        "path of a stem in there, of {folder} (where the track lies below the folder that was "
+        "given), {track}, {trackext}, {stem} and {ext} (default: {folder}/{track}/{stem}.{ext})",
         metavar="TEMPLATE",
         group="files",
     )

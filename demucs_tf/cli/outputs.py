@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import string
 import tempfile
@@ -11,10 +12,11 @@ from pathlib import Path
 
 from demucs_tf.audio.checks import not_written
 from demucs_tf.cli.terminal import UsageError
+from demucs_tf.cli.tracks import Track
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.work_folder import make_folder, remove_empty
 
-FIELDS = ("track", "trackext", "stem", "ext")
+FIELDS = ("folder", "track", "trackext", "stem", "ext")
 _AWAY = "Move it away, or choose another folder with -o."
 
 
@@ -46,7 +48,7 @@ def check_template(template: str, ext: str, *, several: bool = True) -> None:
     if several and "stem" not in names:
         raise UsageError("--filename lacks {stem}: all stems would get the same name.")
     try:
-        sample = _render(template, Path("track.wav"), "stem", ext)
+        sample = _render(template, Track(Path("track.wav")), "stem", ext)
     except (ValueError, KeyError, IndexError) as error:  # formats and conversions, as in {stem:d}
         raise UsageError(f"--filename {template!r} can't be filled in: {error}.") from error
     if Path(sample).suffix != f".{ext}":
@@ -55,7 +57,7 @@ def check_template(template: str, ext: str, *, several: bool = True) -> None:
         raise UsageError(f"--filename {template!r} leads out of the output folder.")
 
 
-def plan(folder: Path, template: str, track: Path, stems: Iterable[str], ext: str) -> list[Path]:
+def plan(folder: Path, template: str, track: Track, stems: Iterable[str], ext: str) -> list[Path]:
     """The files for `track`, one a stem.
 
     Raises:
@@ -66,8 +68,8 @@ def plan(folder: Path, template: str, track: Path, stems: Iterable[str], ext: st
         name = _render(template, track, stem, ext)
         if not _stays_inside(name):
             raise AudioError(
-                f"{track}: its name would put {name!r} outside of {folder}. Rename it, or give "
-                "a --filename without {track}."
+                f"{track.path}: its name would put {name!r} outside of {folder}. Rename it, or "
+                "give a --filename without {track}."
             )
         path = folder / os.path.normpath(name)
         _check_free(path)
@@ -78,15 +80,16 @@ def plan(folder: Path, template: str, track: Path, stems: Iterable[str], ext: st
 def check_distinct(planned: Mapping[Path, Iterable[Path]]) -> None:
     """UsageError if two outputs have the same path, or one is also an input."""
     owners: dict[Path, Path] = {}
-    tracks = {track.resolve() for track in planned}
+    tracks = {os.path.realpath(track) for track in planned}
     for track, paths in planned.items():
         for path in paths:
             if path in owners:
                 raise UsageError(
-                    f"{owners[path]} and {track} would both be written to {path}. Separate them "
-                    "into different folders (-o), or change --filename."
+                    f"{owners[path]} and {track} would both be written to {path}. Tell them apart "
+                    "by --filename '{track}.{trackext}/{stem}.{ext}', or separate them into "
+                    "different folders (-o)."
                 )
-            if path.resolve() in tracks:
+            if os.path.realpath(path) in tracks:
                 raise UsageError(f"{path} is a track to separate and would be overwritten.")
             owners[path] = track
 
@@ -94,11 +97,16 @@ def check_distinct(planned: Mapping[Path, Iterable[Path]]) -> None:
 def check_writable(folder: Path) -> None:
     """AudioError if nothing can be written where `folder` is or will be."""
     existing = folder
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir():
-        raise AudioError(f"{existing}: expected a folder to write to, found a file. {_AWAY}")
+    if not os.path.isdir(existing):
+        found = "a link that leads nowhere" if existing.is_symlink() else "a file"
+        raise AudioError(f"{existing}: expected a folder to write to, found {found}. {_AWAY}")
     try:
+        missing = folder.relative_to(existing).parts
+        longest = max((len(os.fsencode(name)) for name in missing), default=0)
+        if longest > os.pathconf(existing, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -137,21 +145,26 @@ def place(files: Mapping[Path, Path]) -> None:
 
 
 def _check_free(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise AudioError(f"{path}: expected a file to write, found a folder. {_AWAY}")
     for folder in path.parents:
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not os.path.isdir(folder):
             raise AudioError(f"{folder}: expected a folder, found a file. {_AWAY}")
 
 
-def _render(template: str, track: Path, stem: str, ext: str) -> str:
+def _render(template: str, track: Track, stem: str, ext: str) -> str:
     # Reference: demucs/separate.py:187-192. A name without a dot is its own extension there.
-    name = track.name
+    name, _, trackext = track.path.name.rpartition(".")
     return template.format(
-        track=name.rsplit(".", 1)[0], trackext=name.rsplit(".", 1)[-1], stem=stem, ext=ext
+        folder=track.folder.as_posix(),  # "." where there is none
+        track=name if "." in track.path.name else trackext,
+        trackext=trackext,
+        stem=stem,
+        ext=ext,
     )
 
 
 def _stays_inside(name: str) -> bool:
     first = Path(os.path.normpath(name)).parts[:1]
-    return not os.path.isabs(name) and first != ("..",)
+    # An empty name between two slashes: the track is called ".wav".
+    return not os.path.isabs(name) and first != ("..",) and "//" not in name

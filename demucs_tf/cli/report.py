@@ -12,12 +12,13 @@ from typing import Any
 
 from demucs_tf import __version__
 from demucs_tf.cli.options import SeparateOptions
-from demucs_tf.cli.terminal import report_error
+from demucs_tf.cli.terminal import report_error, say
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.
+STATES = ("done", "skipped", "failed")
 _NOT_SETTINGS = ("tracks", "report", "verbose", "debug", "list_models", "resume")
 
 
@@ -75,7 +76,19 @@ class Report:
             raise AudioError(
                 f"{self._path}: can't write the report: {reason_of(error)}."
             ) from error
+        self._summarise()
         return 1 if any(track["status"] == "failed" for track in self._tracks) else 0
+
+    def _summarise(self) -> None:
+        """Say how many tracks became what, and once more which failed and why."""
+        if len(self._tracks) < 2:
+            return
+        states = [track["status"] for track in self._tracks]
+        counts = [f"{states.count(each)} {each}" for each in STATES if each in states]
+        say(f"{len(states)} tracks: {', '.join(counts)}")
+        for track in self._tracks:
+            if track["status"] == "failed":
+                say(f"  failed: {track['error']}")
 
     def _add(self, track: Path, status: str, **more: Any) -> None:
         took = round(time.monotonic() - self._start, 3)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.report import Report
     from demucs_tf.cli.track import KeptRate, Source
+    from demucs_tf.cli.tracks import Track
     from demucs_tf.inference.separator import Separator
 
 Plan = dict[Path, list[Path]]
@@ -48,12 +49,13 @@ def run(options: SeparateOptions) -> int:
     report = Report(options)
     # With a stand-in for the stems, which are known only when the model is there.
     tracks = find_tracks(options.tracks, skip=[options.out, folder], failed=report.failed)
-    planned = _plan(options, folder, tracks, [options.two_stems or "stem"], report)
+    planned = _plan(options, folder, tracks, ["{stem}"], report)
     if not planned:
         return report.finish()
     outputs.check_writable(folder)
     separator = _separator(options)
-    planned = _plan(options, folder, list(planned), separator.stems, report)
+    tracks = [track for track in tracks if track.path in planned]
+    planned = _plan(options, folder, tracks, separator.stems, report)
     try:
         with work_folder(folder) as work:
             _separate_all(separator, planned, options, work, report)
@@ -111,7 +113,7 @@ def _extension(options: SeparateOptions) -> str:
 
 
 def _plan(
-    options: SeparateOptions, folder: Path, tracks: list[Path], names: list[str], report: Report
+    options: SeparateOptions, folder: Path, tracks: list[Track], names: list[str], report: Report
 ) -> Plan:
     """The output files of every track that can be separated; the others are reported."""
     from demucs_tf.audio.checks import check_file
@@ -121,12 +123,12 @@ def _plan(
     for track in tracks:
         report.start()
         try:
-            check_file(track)
+            check_file(track.path)
             paths = outputs.plan(folder, options.filename, track, names, _extension(options))
         except AudioError as error:
-            report.failed(track, error)
+            report.failed(track.path, error)
             continue
-        planned[track] = paths
+        planned[track.path] = paths
     outputs.check_distinct(planned)
     return planned
 
@@ -141,7 +143,8 @@ def _separator(options: SeparateOptions) -> Separator:
     from demucs_tf.inference.separator import Separator
 
     settings = settings_of(options)
-    stem, other = settings.pop("two_stems"), settings.pop("other_method")
+    # These are known to fit only when the model is there.
+    stem, other, stems = (settings.pop(each) for each in ("two_stems", "other_method", "stems"))
     own = {"progress": True, "callback": lambda _: interrupts.check()}
     try:
         with logs_on_stderr():
@@ -157,7 +160,10 @@ def _separator(options: SeparateOptions) -> Separator:
     interrupts.check()
     if stem is not None and stem not in separator.model.sources:
         raise UsageError(f"--two-stems {stem}: the model has {', '.join(separator.model.sources)}.")
-    separator.update_parameter(two_stems=stem, other_method=other)
+    try:
+        separator.update_parameter(two_stems=stem, other_method=other, stems=stems)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
     _tell_members(separator, options)
     return separator
 
@@ -183,13 +189,15 @@ def _separate_all(
 ) -> None:
     from demucs_tf.audio.checks import not_written
 
-    for track, paths in planned.items():
+    for number, (track, paths) in enumerate(planned.items(), 1):
+        count = f"[{number}/{len(planned)}] " if len(planned) > 1 else ""
         report.start()
         if options.resume and all(path.is_file() for path in paths):
-            say(f"Done already: {track}")
+            say(f"{count}Done already: {track}")
             report.skipped(track, paths)
             continue
         try:
+            say(f"{count}Separating {track}")
             seconds = _separate(separator, track, paths, options, work)
         except OSError as error:  # of the temporary files; all others are told by their names
             report.failed(track, AudioError(not_written(work, error)))
@@ -219,7 +227,6 @@ def _separate(
     from demucs_tf.cli.outputs import place
     from demucs_tf.cli.track import Source
 
-    say(f"Separating {track}")
     start = time.monotonic()
     temporary = {path: work / f"{number}{path.suffix}" for number, path in enumerate(paths)}
     with ExitStack() as stack:

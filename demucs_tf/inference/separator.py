@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -64,6 +64,8 @@ class Separator:
         other_method: the rest is the sum of the other stems ("add", "no_vocals"), the mixture less
             the stem ("minus", "minus_vocals"), or left out ("none"). With the last two, only those
             members of a bag run that have a weight for the stem.
+        stems: only these, in this order: sources of the model, and "no_" with a source, the sum of
+            all others. Members of a bag that have no weight for what is needed do not run.
         dtype: "float32" or "float64", for a model that is loaded here. A loaded one keeps its own.
         allow_legacy: passed on to `demucs_tf.load_model`.
 
@@ -224,23 +226,38 @@ class Separator:
 
     def _computed(self) -> list[str] | None:
         """The sources that are needed; None: all."""
-        alone = self._settings.two_stems is not None and self._settings.other_method != "add"
-        return [str(self._settings.two_stems)] if alone else None
+        settings, sources = self._settings, self._model.sources
+        if settings.stems is not None:
+            needed = {name for stem in settings.stems for name in _summands(stem, sources)}
+            return [name for name in sources if name in needed]
+        alone = settings.two_stems is not None and settings.other_method != "add"
+        return [str(settings.two_stems)] if alone else None
 
     def _named(self, origin: Array, out: Array) -> dict[str, Array]:
         """The stems by name; the rest is made as in demucs/separate.py:185-225."""
         settings = self._settings
         sources = self._computed() or self._model.sources
+
+        def added(names: Iterable[str]) -> Array:
+            total = np.zeros_like(origin)
+            for name in names:
+                total = total + stems[name]
+            return total
+
         stems = dict(zip(sources, out, strict=True))
+        if settings.stems is not None:
+            parts = {name: _summands(name, self._model.sources) for name in settings.stems}
+            return {
+                name: stems[name] if names == [name] else added(names)
+                for name, names in parts.items()
+            }
         if settings.two_stems is None:
             return stems
         stem = stems.pop(settings.two_stems)
         if settings.other_method == "none":
             return {settings.two_stems: stem}
-        if settings.other_method == "minus":
-            rest = origin - stem
-        else:
-            rest = sum(stems.values(), start=np.zeros_like(origin))  # in order, from zero
+        minus = settings.other_method == "minus"
+        rest = origin - stem if minus else added(stems)
         return dict(zip(self.stems, (stem, rest), strict=True))
 
     @property
@@ -248,7 +265,7 @@ class Separator:
         """The names of what comes out, in order."""
         settings = self._settings
         if settings.two_stems is None:
-            return list(self._model.sources)
+            return list(settings.stems or self._model.sources)
         rest = REST.get(settings.other_method)
         return [settings.two_stems] + ([rest + settings.two_stems] if rest else [])
 
@@ -294,6 +311,22 @@ class Separator:
                 f"two_stems must be of {', '.join(self._model.sources)}, "
                 f"got {settings.two_stems!r}."
             )
+        if settings.stems is not None and settings.two_stems is not None:
+            raise ValueError("stems and two_stems exclude each other.")
+        for stem in settings.stems or ():
+            if not _summands(stem, self._model.sources):
+                raise ValueError(
+                    f"stems must be of {', '.join(self._model.sources)}, each also as no_..., got "
+                    f"{stem!r}."
+                )
+
+
+def _summands(stem: str, sources: list[str]) -> list[str]:
+    """The sources that a stem is made of: itself, or of "no_vocals" all but vocals."""
+    if stem in sources:
+        return [stem]
+    left_out = stem.removeprefix("no_")
+    return [name for name in sources if name != left_out] if left_out in sources else []
 
 
 def _check_finite(stems: dict[str, Array], start: int) -> None:

@@ -108,12 +108,22 @@ class Settings:
         group="stems",
     )
     transition_power: float = 1.0
+    stems: tuple[str, ...] | None = option(
+        None,
+        "write only these, of the model's stems and no_STEM, e.g. drums,no_vocals; models of a bag "
+        "that they do not need are left out",
+        type=lambda names: tuple(names.split(",")),
+        metavar="STEM,...",
+        group="stems",
+    )
 
     def __post_init__(self) -> None:
         if self.device is not None:  # a torch.device, as the reference takes it
             object.__setattr__(self, "device", str(self.device))
         if isinstance(self.seed, SupportsIndex):  # NumPy's, which `random` does not take
             object.__setattr__(self, "seed", operator.index(self.seed))
+        if isinstance(self.stems, list):
+            object.__setattr__(self, "stems", tuple(self.stems))
         for name, (wanted, fits) in _RANGES.items():
             value = getattr(self, name)
             try:
@@ -143,6 +153,12 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": (
         "a number, a text or None",
         lambda seed: isinstance(seed, (int, float, str, bytes, type(None))),
+    ),
+    "stems": (
+        "names of stems, each once, or None; and not with two_stems",
+        lambda names: (
+            names is None or (isinstance(names, tuple) and len(names) == len(set(names)) > 0)
+        ),
     ),
     "callback": ("a function or None", lambda call: call is None or callable(call)),
     "callback_arg": (

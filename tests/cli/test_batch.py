@@ -41,7 +41,7 @@ def album(folder: Path) -> Path:
     return folder
 
 
-TRACKS = ["a", "b", "c"]
+TRACKS = ["a", "b", "two/c"]
 ALL = sorted(f"tiny/{track}/{name}.wav" for track in TRACKS for name in SOURCES)
 
 
@@ -78,9 +78,7 @@ def test_resume_does_what_is_missing(
     run("album", "-n", checkpoint, "--seed", "1", "--resume")
     out, err = capsys.readouterr()
     assert err.count("Done already: ") == 2
-    assert [x for x in err.splitlines() if x.startswith("Separating")] == [
-        "Separating album/b.flac"
-    ]
+    assert [x for x in err.splitlines() if "Separating" in x] == ["[2/3] Separating album/b.flac"]
     assert out.splitlines() == [f"separated/tiny/b/{name}.wav" for name in SOURCES]
     whole["tiny/a/bass.wav"] = b"mine"
     assert {name: Path("separated", name).read_bytes() for name in ALL} == whole
@@ -293,3 +291,28 @@ def test_the_settings_are_those_of_the_library() -> None:
     }
     for engine in get_args(Engine):
         assert Separator(FakeTF(), engine=engine, shifts=0).separate_tensor(noise(2, 300))
+
+
+def test_the_end_says_what_became_of_all(
+    album: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("album/loop.wav").symlink_to("loop.wav")
+    run("album", "-n", checkpoint, "--shifts", "0", status=1)
+    Path("separated/tiny/b/bass.wav").unlink()
+    err = capsys.readouterr().err.splitlines()
+    counted = [line for line in err if line.startswith("[")]
+    names = ("a.wav", "b.flac", "two/c.wav")
+    assert counted == [f"[{n}/3] Separating album/{name}" for n, name in enumerate(names, 1)]
+    end = err.index("4 tracks: 3 done, 1 failed")
+    [failed] = err[end + 1 :]
+    assert failed.startswith("  failed: album/loop.wav: it can't be opened: ")
+    run("album", "-n", checkpoint, "--shifts", "0", "--resume", status=1)
+    assert "4 tracks: 1 done, 2 skipped, 1 failed" in capsys.readouterr().err
+
+
+def test_two_albums_with_the_same_names(folder: Path, checkpoint: Path) -> None:
+    for album in ("A", "B"):
+        Path("lib", album).mkdir(parents=True)
+        Path("lib", album, "01.wav").write_bytes(Path("song.wav").read_bytes())
+    run("lib", "-n", checkpoint, "--shifts", "0")
+    assert files("separated") == sorted(f"tiny/{a}/01/{n}.wav" for a in "AB" for n in SOURCES)

@@ -385,10 +385,11 @@ def test_unforeseen_errors_are_one_line(
 # --- what goes wrong before a track ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("out", ["song.wav", "song.wav/deep", "/proc/none"])
+@pytest.mark.parametrize("out", ["song.wav", "song.wav/deep", "/proc/none", "n" * 256, "loop"])
 def test_output_folder_that_can_not_be(
     folder: Path, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("loop").symlink_to("loop")
     run("song.wav", "-n", "never looked at.th", "-o", out, status=1)
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
@@ -419,7 +420,7 @@ def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         (("-s", "x", "-n", "x"), "not allowed with"),
         (("--jobs", "-1"), "num_workers must be 0 or more, got -1"),
         (("--filename", "{track}.{ext}"), "lacks {stem}"),
-        (("--filename", "{stem}{0}.{ext}"), "has {0}; expected only {track}, {trackext}"),
+        (("--filename", "{stem}{0}.{ext}"), "has {0}; expected only {folder}, {track}, {trackext}"),
         (("--filename", "{stem.x}.{ext}"), "has {stem.x}"),
         (("--filename", "{stem"), "--filename '{stem': "),
         (("--filename", "{stem}.mp3"), "must end in .wav"),
@@ -448,7 +449,10 @@ def test_tracks_of_the_same_name(folder: Path, capsys: pytest.CaptureFixture[str
     Path("sub").mkdir()
     Path("sub/song.wav").write_bytes(Path("song.wav").read_bytes())
     err = refused(capsys, "song.wav", "./song.wav", "sub/song.wav", "-n", "x")
-    assert "song.wav and sub/song.wav would both be written to separated/x/song/" in err
+    assert (
+        "song.wav and sub/song.wav would both be written to separated/x/song/{stem}.wav. Tell them "
+        "apart by --filename '{track}.{trackext}/{stem}.{ext}', or"
+    ) in err
     assert files(".") == ["song.wav", "sub/song.wav"]
 
 

@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(*arguments: str, skip: tuple[str, ...] = ()) -> list[str]:
-    return [path.as_posix() for path in find_tracks(arguments, map(Path, skip))]
+    return [track.path.as_posix() for track in find_tracks(arguments, map(Path, skip))]
 
 
 def test_files_are_taken_as_they_are(folder: Path) -> None:
@@ -57,6 +57,44 @@ def test_a_folder_gives_its_audio_in_order(folder: Path) -> None:
 )
 def test_patterns(folder: Path, pattern: str, wanted: list[str]) -> None:
     assert found(pattern, skip=("in/separated",)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("argument", "wanted"),
+    [
+        ("in/b.wav", ["."]),
+        ("in/cd1", [".", "."]),
+        ("in", [".", ".", "cd1", "cd1", "cd2"]),
+        ("./in/../in", [".", ".", "cd1", "cd1", "cd2"]),
+        ("in/*", [".", ".", "cd1", "cd1", "cd2"]),
+        ("in/**/*.flac", ["cd1"]),
+        ("*/cd1", ["in/cd1", "in/cd1"]),
+    ],
+)
+def test_where_tracks_lie_below_what_was_given(
+    folder: Path, argument: str, wanted: list[str]
+) -> None:
+    tracks = find_tracks([argument], [Path("in/separated")])
+    assert [track.folder.as_posix() for track in tracks] == wanted
+
+
+def test_stems_that_lie_with_the_tracks_are_left_out(folder: Path) -> None:
+    stems = ("m/b/drums.wav", "m/b/bass.wav", "n/b/no_vocals.mp3", "n/b/vocals.mp3")
+    for name in (*stems, "vocals.wav"):
+        path = folder / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert found("in", skip=("in",))[:2] == ["in/a.MP3", "in/b.wav"]
+    assert found("in", skip=("in",))[2:] == [
+        "in/vocals.wav", "in/cd1/01.m4a", "in/cd1/02.flac", "in/cd2/x.ogg",
+        "in/separated/m/b/vocals.wav",
+    ], "one alone may be a track"  # fmt: skip
+    assert "in/m/b/drums.wav" in found("in"), "elsewhere they are tracks as any others"
+
+
+def test_a_link_to_itself_is_a_track_that_can_not_be_opened(folder: Path) -> None:
+    (folder / "in/loop.wav").symlink_to("loop.wav")
+    assert "in/loop.wav" in found("in")
 
 
 @pytest.mark.parametrize(

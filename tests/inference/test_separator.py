@@ -310,3 +310,44 @@ def test_engines_agree(engine: str) -> None:
     _, found = Separator(FakeTF(), seed=2, engine=engine).separate_tensor(wav)
     for name, stem in wanted.items():
         assert snr_db(found[name], stem) > 120
+
+
+@pytest.mark.parametrize(
+    ("stems", "runs"),
+    [
+        (["place"], 1),
+        (["before", "level"], 2),
+        (["no_level"], 2),
+        (["place", "no_place"], 3),
+    ],
+)
+def test_some_stems(stems: list[str], runs: int) -> None:
+    """The stems that were asked for, in that order, by the models that they need."""
+    sources = FakeTF.sources
+    weights = [[float(i == j) for j in range(3)] for i in range(3)]
+    bag = BagOfModels([FakeTF(), FakeTF(), FakeTF()], weights)
+    wav = noise(2, 300)
+    _, whole = Separator(bag, shifts=0).separate_tensor(wav)
+    separator = Separator(bag, shifts=0, stems=stems)
+    _, found = separator.separate_tensor(wav)
+    assert list(found) == separator.stems == stems
+    assert separator.members == (runs, 3)
+    for name, stem in found.items():
+        others = [whole[each] for each in sources if f"no_{each}" != name]
+        wanted = whole[name] if name in sources else sum(others, start=np.zeros_like(wav))
+        assert stem.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stems": ["piano"]}, "stems must be of level, place, before, .*'piano'"),
+        ({"stems": ["no_piano"]}, "'no_piano'"),
+        ({"stems": []}, "names of stems, each once"),
+        ({"stems": ["place", "place"]}, "names of stems, each once"),
+        ({"stems": ["place"], "two_stems": "place"}, "exclude each other"),
+    ],
+)
+def test_stems_that_there_are_not(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Separator(FakeTF(), **settings)
