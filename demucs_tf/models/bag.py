@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+# Sizes of weights: beyond these, sums in float32 overflow, or lose all that there is.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
+
 
 class BagOfModels:
     """Models for the same stems, with a weight for each model and stem.
@@ -22,7 +25,8 @@ class BagOfModels:
 
     Raises:
         ValueError: no members, members that do not agree, or weights that do not fit: another
-            number of them, some that are not finite, or a sum of zero for some source.
+            number of them, some that are not finite, very small or very large, or a sum of zero
+            for some source.
 
     Reference: demucs/apply.py::BagOfModels
     """
@@ -92,7 +96,13 @@ def _table(
             raise ValueError(f"Each row of weights needs {len(sources)} numbers, got {row}.")
         if not all(map(math.isfinite, row)):
             raise ValueError(f"The weights of a bag must be finite, got {row}.")
+        if any(weight and not LEAST_WEIGHT <= abs(weight) <= MOST_WEIGHT for weight in row):
+            raise ValueError(
+                f"The weights of a bag must be 0 or from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, got "
+                f"{row}."
+            )
     for source, column in zip(sources, zip(*table, strict=True), strict=True):
-        if not sum(column):
+        # What cancels to less is an error of rounding.
+        if abs(sum(column)) < LEAST_WEIGHT * max(1, *map(abs, column)):
             raise ValueError(f"The weights of a bag add up to 0 for {source!r}.")
     return table

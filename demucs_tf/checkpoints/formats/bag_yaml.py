@@ -18,6 +18,7 @@ from demucs_tf.checkpoints.formats.untrusted import reading
 from demucs_tf.checkpoints.limits import MAX_SEGMENT
 from demucs_tf.checkpoints.sources.names import is_plain_name
 from demucs_tf.errors import CheckpointError
+from demucs_tf.models.bag import LEAST_WEIGHT, MOST_WEIGHT
 from demucs_tf.utils.text import shown
 
 if TYPE_CHECKING:
@@ -108,7 +109,25 @@ def _plain_yaml(data: bytes) -> object:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
             raise CheckpointError(f"wanted {_WANTED}, found something nested more deeply")
+    _check_keys(yaml.compose(text, Loader=yaml.SafeLoader))
     return yaml.safe_load(text)
+
+
+def _check_keys(node: yaml.Node | None) -> None:
+    """Refuse mappings of which readers may make different things: a key twice, or a merge."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item)
+    elif isinstance(node, yaml.MappingNode):
+        names = set()
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise CheckpointError("wanted a bag without YAML merges (`<<`), found one")
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    raise CheckpointError(f"wanted each key once, found `{shown(key.value)}` twice")
+                names.add(key.value)
+            _check_keys(value)
 
 
 def _bag(content: object) -> Bag:
@@ -152,6 +171,12 @@ def _weights(weights: object, members: int) -> tuple[tuple[float, ...], ...] | N
             raise CheckpointError(
                 "wanted rows of finite numbers as `weights`, found something else"
             )
+        for weight in row:
+            if weight and not LEAST_WEIGHT <= abs(weight) <= MOST_WEIGHT:
+                raise CheckpointError(
+                    f"wanted `weights` of 0 or from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, found "
+                    f"{shown(weight)}"
+                )
         if len(row) != len(weights[0]):
             raise CheckpointError("wanted rows of `weights` of one length, found several lengths")
     return tuple(tuple(map(float, row)) for row in weights)

@@ -185,6 +185,8 @@ class _Machine:
                 raise CheckpointError(f"a dictionary in its pickle has a {type(key).__name__} key")
             if isinstance(key, int) and abs(key) > _MAX_KEY:
                 raise CheckpointError(f"a dictionary in its pickle has the key {shown(key)}")
+            if key in target:
+                raise CheckpointError(f"a dictionary in its pickle has {shown(key)} twice")
             target[key] = value
 
     def look_up(self, argument: str) -> None:

@@ -190,9 +190,16 @@ def open_storage(archive: Archive, identity: object) -> Storage:
 
 
 def rebuild_tensor(
-    storage: object, offset: object, shape: object, stride: object, *_: object
+    storage: object,
+    offset: object,
+    shape: object,
+    stride: object,
+    _requires_grad: object,
+    hooks: object,
+    metadata: object = None,
 ) -> Tensor:
     """Stands for torch._utils._rebuild_tensor_v2."""
+    _check_plain(hooks, metadata)
     if not isinstance(storage, Storage) or storage.element is None:
         raise CheckpointError("a tensor in its pickle has no typed storage")
     return _tensor(storage, storage.element, offset, shape, stride)
@@ -203,22 +210,35 @@ def rebuild_untyped_tensor(
     offset: object,
     shape: object,
     stride: object,
-    _gradient: object,
-    _hooks: object,
+    _requires_grad: object,
+    hooks: object,
     dtype: object,
-    *_: object,
+    metadata: object = None,
 ) -> Tensor:
     """Stands for torch._utils._rebuild_tensor_v3, which gives the element type by itself."""
+    _check_plain(hooks, metadata)
     if not isinstance(storage, Storage) or not isinstance(dtype, Name) or dtype.name not in SCALARS:
         raise CheckpointError("a tensor in its pickle has no storage or no element type")
     return _tensor(storage, SCALARS[dtype.name], offset, shape, stride)
 
 
-def rebuild_parameter(data: object, *_: object) -> Tensor:
+def rebuild_parameter(data: object, _requires_grad: object, hooks: object) -> Tensor:
     """Stands for torch._utils._rebuild_parameter."""
+    _check_plain(hooks)
     if not isinstance(data, Tensor):
         raise CheckpointError("a parameter in its pickle holds no tensor")
     return data
+
+
+def _check_plain(hooks: object, metadata: object = None) -> None:
+    """Refuse what makes other numbers of a tensor's: metadata negate or conjugate them."""
+    if hooks:
+        raise CheckpointError("a tensor in its pickle has hooks, which weights never need")
+    if metadata:
+        raise CheckpointError(
+            f"a tensor in its pickle has metadata ({shown(metadata)}), as lazily negated or "
+            "conjugated ones have. Save `tensor.resolve_neg().resolve_conj()` instead"
+        )
 
 
 def _tensor(

@@ -1,13 +1,14 @@
 """A folder of models, laid out as the reference's.
 
 `SIGNATURE.th` or `SIGNATURE-CHECKSUM.th` for each model, `NAME.yaml` for each bag. Models may be
-`.safetensors` under the same names.
+`.safetensors` under the same names, which go before `.th` of the same signature.
 
 Reference: demucs/repo.py::LocalRepo, BagOnlyRepo
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from demucs_tf.checkpoints.sources.names import not_there
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from demucs_tf.utils.text import reason_of
 
-SUFFIXES = (".th", ".safetensors")
+SUFFIXES = (".th", ".safetensors")  # the last one that there is is used
+_log = logging.getLogger("demucs_tf")
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ class Folder:
 
     Attributes:
         models: signature -> file.
-        checksums: signature -> checksum in the file's name, where there is one.
         bags: name -> file.
+        passed_over: signature -> file of another format, which is not used.
     """
 
     root: Path
     models: dict[str, Path]
-    checksums: dict[str, str]
     bags: dict[str, Path]
+    passed_over: dict[str, Path]
 
     def model(self, signature: str) -> Path:
         """The file of a model, checked against the checksum in its name.
@@ -43,9 +45,12 @@ class Folder:
         """
         if signature not in self.models:
             raise not_there(signature, self.models, f"{self.root} has no model")
-        path = self.models[signature]
-        if signature in self.checksums:
-            check_name(path, self.checksums[signature])
+        path, other = self.models[signature], self.passed_over.get(signature)
+        if other is not None:
+            _log.warning("%s: %s is used, %s is not.", self.root, path.name, other.name)
+        _, dash, checksum = path.stem.rpartition("-")
+        if dash:
+            check_name(path, checksum)
         return path
 
 
@@ -54,7 +59,7 @@ def scan(root: Path) -> Folder:
 
     Raises:
         ModelNotFoundError: there is no such folder.
-        CheckpointError: it has two files for one signature.
+        CheckpointError: it has two files of one format for one signature.
     """
     try:
         files = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_file())
@@ -67,20 +72,22 @@ def scan(root: Path) -> Folder:
     for path in files:
         if path.suffix == ".yaml":
             folder.bags[path.stem] = path
-        elif path.suffix in SUFFIXES:
-            _add_model(folder, path)
+    for suffix in SUFFIXES:
+        _add_models(folder, [path for path in files if path.suffix == suffix])
     return folder
 
 
-def _add_model(folder: Folder, path: Path) -> None:
-    signature, dash, checksum = path.stem.rpartition("-")
-    if not dash:
-        signature = path.stem
-    if signature in folder.models:
-        raise CheckpointError(
-            f"{folder.root}: wanted one file for each signature, found {path.name} and "
-            f"{folder.models[signature].name}. Delete or move all but one."
-        )
-    folder.models[signature] = path
-    if dash:
-        folder.checksums[signature] = checksum
+def _add_models(folder: Folder, files: list[Path]) -> None:
+    """Add the models of one format, which replace those of another."""
+    found: dict[str, Path] = {}
+    for path in files:
+        signature = path.stem.rpartition("-")[0] or path.stem
+        if signature in found:
+            raise CheckpointError(
+                f"{folder.root}: wanted one file for each signature, found {path.name} and "
+                f"{found[signature].name}. Delete or move all but one."
+            )
+        found[signature] = path
+    for signature in found.keys() & folder.models.keys():
+        folder.passed_over[signature] = folder.models[signature]
+    folder.models.update(found)

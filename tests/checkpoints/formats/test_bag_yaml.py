@@ -122,6 +122,13 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "a bomb of merges": (MERGES, "without YAML aliases"),
     "depth": ("models: " + "[" * 5000, "nested more deeply"),
     "depth of mappings": ("{a: " * 3000, "nested more deeply"),
+    "models twice": ("models: [a]\nmodels: [b]", "found `models` twice"),
+    "models twice, once in quotes": ('models: [a]\n"models": [b]', "found `models` twice"),
+    "something unknown twice": ("models: [a]\nx: 1\nx: 2", "found `x` twice"),
+    "a key of a mapping twice": ("models: [a]\nx: {y: 1, y: 2}", "found `y` twice"),
+    "a merge": ("models: [a]\n<<: {models: [b]}", "without YAML merges"),
+    "a weight that overflows": ("models: [a]\nweights: [[1.e+60]]", "0 or from 1e-12 to 1e.12"),
+    "a weight that underflows": ("models: [a]\nweights: [[-1.e-60]]", "0 or from 1e-12 to 1e.12"),
     "several documents": ("models: [a]\n---\nmodels: [b]", "no readable YAML"),
     "no YAML": ("models: [a", "no readable YAML"),
     "a tab": ("models:\n\t- a", "no readable YAML"),
@@ -162,6 +169,13 @@ def test_models_that_do_not_fit_their_bag() -> None:
     models = [FakeTF(), FakeTF()]
     for weights in (((1.0, 0.0), (0.0, 1.0)), ((1.0, 0.0, 0.0), (-1.0, 1.0, 1.0))):
         with pytest.raises(CheckpointError, match=r"^mine: the bag does not fit its models\. "):
+            make_bag(Bag(("a", "b"), weights), models, "mine")
+    for weights in (
+        ((1e60,) * 3, (1.0,) * 3),
+        ((1e-60,) * 3,) * 2,
+        ((1.0,) * 3, (-1 - 1e-15,) * 3),
+    ):
+        with pytest.raises(CheckpointError, match=r"0 or from 1e-12 to 1e\+12|add up to 0"):
             make_bag(Bag(("a", "b"), weights), models, "mine")
     with pytest.raises(CheckpointError, match="must agree in audio_channels"):
         make_bag(Bag(("a", "b")), [FakeTF(), FakeTF(audio_channels=1)], "mine")

@@ -159,6 +159,13 @@ def _many_tensors(path: Path, _: Sound) -> None:
     write(path, package(state=dict_of(w=one, **{f"w{i}": b"h\x01" for i in range(20_000)})))
 
 
+def _with(*more: bytes, version: int = 2, requires: bytes = b"\x89", hooks: bytes = b"N") -> Any:
+    """A weight whose call has more than its numbers."""
+    first = storage("0", 6) if version == 2 else storage("0", 24, "UntypedStorage")
+    view = (first, integer(0), tuple_of(integer(6)), tuple_of(integer(1)), requires, hooks)
+    return _state(w=call(named("torch._utils", f"_rebuild_tensor_v{version}"), *view, *more))
+
+
 def _quantised(kind: bytes, **parts: bytes) -> Any:
     meta = dict_of(klass=kind, init_kwargs=b"}", packed=b"\x88", torch_pack=b"\x89")
     whole = {"quantized": b"]", "float16": b"]", "others": b"]", "meta": meta, **parts}
@@ -178,6 +185,9 @@ def _long_text_many_times(path: Path, sound: Sound) -> None:
     write_package(path, sound.state, kwargs=dict_of(sources=sources, channels=text("four")))
 
 
+_W = tensor(storage("0", 6), (6,), (1,))
+_FLOAT = named("torch", "float32")
+_HOOKS = dict_of(hook=text("x"))
 _DIFF = named("diffq.diffq", "DiffQuantizer")
 TH: dict[str, tuple[Callable[[Path, Sound], Any], str]] = {
     "integers as weights": (_of_type("IntStorage", "i4"), "expected floating point, found int32"),
@@ -213,6 +223,39 @@ TH: dict[str, tuple[Callable[[Path, Sound], Any], str]] = {
     "a storage with the count of another type": (
         _state(w=tensor(storage("0", 6, "DoubleStorage"), (3,), (1,))),
         "should hold 6 elements of 8 bytes",
+    ),
+    "negative numbers by metadata": (
+        _with(dict_of(neg=b"\x88")),
+        "a tensor in its pickle has meta",
+    ),
+    "conjugate numbers by metadata": (_with(dict_of(conj=b"\x88")), "in its pickle has metadata"),
+    "metadata that are a list": (_with(list_of(text("neg"))), "in its pickle has metadata"),
+    "negative numbers, untyped": (_with(_FLOAT, dict_of(neg=b"\x88"), version=3), "has metadata"),
+    "hooks of a tensor": (_with(hooks=_HOOKS), "a tensor in its pickle has hooks"),
+    "hooks of a tensor, untyped": (_with(_FLOAT, version=3, hooks=_HOOKS), "has hooks"),
+    "hooks of a parameter": (
+        _state(
+            w=call(
+                named("torch._utils", "_rebuild_parameter"),
+                _W,
+                b"\x88",
+                _HOOKS,
+            )
+        ),
+        "a tensor in its pickle has hooks",
+    ),
+    "more arguments of a tensor": (_with(b"N", b"N"), "damaged"),
+    "a weight twice": (
+        _state(w=b"".join([_W, text("w"), _W])),
+        "a dictionary in its pickle has w twice",
+    ),
+    "the state twice": (
+        lambda path, _: write(path, package()[:-2] + text("state") + b"}u."),
+        "a dictionary in its pickle has state twice",
+    ),
+    "a number twice": (
+        lambda path, _: write(path, package(training_args=b"}(" + b"K\x01N\x88Nu")),
+        "has True twice",
     ),
     "many views of one storage": (_aliased, r"tensors add up to \d+ bytes, more than"),
     "one tensor many times": (_many_tensors, "w10001, w10002.* and 19971 more"),

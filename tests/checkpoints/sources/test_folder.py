@@ -175,12 +175,34 @@ def test_a_name_with_a_dash_and_no_checksum(repo: Path) -> None:
     assert locate(repo / "my-model.th")  # given by its path, its name means nothing
 
 
-@pytest.mark.parametrize("double", ["aaaa-ba.th", "aaaa.safetensors", "dddd.th"])
+@pytest.mark.parametrize("double", ["aaaa-ba.th", "dddd.safetensors", f"bbbb-{ABC}.th"])
 def test_two_files_for_a_signature(repo: Path, double: str) -> None:
     (repo / double).write_bytes(b"abc")
     for source in ("cccc", "pair", repo / "pair.yaml"):
         with pytest.raises(CheckpointError, match=rf"one file for each signature.*{double[:4]}"):
             locate(source, repo)
+
+
+@pytest.mark.parametrize(
+    ("double", "used"),
+    [
+        ("aaaa.safetensors", "aaaa.safetensors"),
+        (f"bbbb-{ABC}.safetensors", f"bbbb-{ABC}.safetensors"),
+        ("cccc.th", "cccc.safetensors"),
+        ("dddd-00.th", f"dddd-{ABC}.safetensors"),
+    ],
+)
+def test_two_formats_for_a_signature(
+    repo: Path, caplog: pytest.LogCaptureFixture, double: str, used: str
+) -> None:
+    """`convert aaaa.th aaaa.safetensors` leaves the folder as usable as it was."""
+    (repo / double).write_bytes(b"abc")
+    assert list_models(repo)["single"][double[:4]] == repo / used
+    assert not caplog.messages
+    assert locate(double[:4], repo).files[double[:4]].path == repo / used
+    (message,) = caplog.messages
+    assert f"{used} is used, " in message
+    assert double in message
 
 
 def test_a_bag_does_not_reach_out_of_its_folder(repo: Path) -> None:
