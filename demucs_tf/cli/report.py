@@ -12,7 +12,7 @@ from typing import Any
 
 from demucs_tf import __version__
 from demucs_tf.cli.options import SeparateOptions
-from demucs_tf.cli.terminal import report_error, say
+from demucs_tf.cli.terminal import explained, report_error, say
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.text import reason_of
@@ -50,7 +50,7 @@ class Report:
             named.__cause__ = error
             error = named
         report_error(error, str(track), debug=self._debug)
-        self._add(track, "failed", error=" ".join(str(error).split()))
+        self._add(track, "failed", error=explained(error, str(track), debug=True))
 
     def start(self) -> None:
         """Begin with a track."""

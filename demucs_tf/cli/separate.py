@@ -223,6 +223,8 @@ def _separate(
     separator: Separator, track: Path, paths: list[Path], options: SeparateOptions, work: Path
 ) -> float:
     """Write the stems of one track; return its length in seconds."""
+    import numpy as np
+
     from demucs_tf.audio.reader import open_audio
     from demucs_tf.cli.outputs import place
     from demucs_tf.cli.track import Source
@@ -230,6 +232,7 @@ def _separate(
     start = time.monotonic()
     temporary = {path: work / f"{number}{path.suffix}" for number, path in enumerate(paths)}
     with ExitStack() as stack:
+        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
         with quiet(unless=options.debug):
             audio = stack.enter_context(open_audio(track))
         source = Source(audio, noisy=options.debug)

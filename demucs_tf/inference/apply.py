@@ -14,7 +14,7 @@ from demucs_tf.inference.arrays import Allocate, Array, Samples, as_array, in_me
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.settings import Callback, Engine, Settings
 from demucs_tf.inference.single import Job, Model
-from demucs_tf.inference.streams import summed
+from demucs_tf.inference.streams import summed, without_warnings
 from demucs_tf.models.bag import BagOfModels
 
 
@@ -132,12 +132,12 @@ class Application:
         seed = self.settings.seed
         generator: Any = random if seed is None else random.Random(seed)
         if isinstance(self.model, BagOfModels):
-            return self._bag(self.model, mix, generator)
+            return without_warnings(self._bag(self.model, mix, generator))
         # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a
         # "models" of the caller's stays.
         info = {"models": 1, **self._info, "model_idx_in_bag": 0}
         blocks = self._job(self.model, generator, info).blocks(mix)
-        return (block[:, self._indices] for block in blocks)
+        return without_warnings(block[:, self._indices] for block in blocks)
 
     def _bag(self, bag: BagOfModels, mix: Samples, generator: Any) -> Iterator[Array]:
         """The average over the members, weighted source by source."""

@@ -30,6 +30,7 @@ from demucs_tf.inference.arrays import (
 from demucs_tf.inference.engine import device_name
 from demucs_tf.inference.settings import Settings, named, takes_settings
 from demucs_tf.inference.single import Model
+from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
 from demucs_tf.utils.quiet import import_tensorflow
 
@@ -120,7 +121,7 @@ class Separator:
 
         Reference: demucs/api.py::Separator.separate_audio_file
         """
-        with open_audio(path) as audio:
+        with open_audio(path) as audio, np.errstate(**SILENT):
             wav = np.concatenate(list(self._converted(audio)), axis=-1)
         return self._whole(wav)
 
@@ -153,7 +154,9 @@ class Separator:
             )
         check_samples(wav, "wav")
         wav = wav.astype(self._model.compute_dtype, copy=False)
-        return self._whole(convert_audio(wav, int(rate), self.samplerate, self.audio_channels))
+        with np.errstate(**SILENT):
+            wav = convert_audio(wav, int(rate), self.samplerate, self.audio_channels)
+        return self._whole(wav)
 
     def stream(
         self, audio: Audio, scratch: Path | None = None
@@ -178,8 +181,9 @@ class Separator:
         """
         on_disk = partial(DiskArray, folder=scratch)
         with on_disk((self.audio_channels, 0), np.dtype(self._model.compute_dtype)) as wav:
-            for block in self._converted(audio):
-                wav.append(block)
+            with np.errstate(**SILENT):
+                for block in self._converted(audio):
+                    wav.append(block)
             yield from self._pieces(wav, on_disk)
 
     def _converted(self, audio: Audio) -> Iterator[Array]:
@@ -219,7 +223,7 @@ class Separator:
         for block in application.blocks(Levelled(wav, mean, std)):
             start, stop = stop, stop + block.shape[-1]
             origin = wav[..., start:stop]
-            with np.errstate(over="ignore", invalid="ignore"):  # told as an error
+            with np.errstate(**SILENT):
                 stems = self._named(origin, block[0] * std + mean)
             _check_finite(stems, start)
             yield origin, stems
@@ -351,7 +355,7 @@ def _track_statistics(wav: Samples) -> tuple[Any, Any]:
         AudioError: they overflow.
     """
     count = wav.shape[-1]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(**SILENT):
         mean = sum(block.mean(0).sum(dtype=np.float64) for block in blocks_of(wav)) / count
         squares = sum(np.square(block.mean(0) - mean).sum() for block in blocks_of(wav))
         std = np.sqrt(squares / (count - 1))

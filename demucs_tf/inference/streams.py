@@ -7,7 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from demucs_tf.inference.arrays import Array, Store
 
@@ -38,6 +40,20 @@ def summed(
                         yield total
                     else:
                         room[..., start:stop] = total
+
+
+# For `np.errstate`: infinite samples are dealt with where they come out.
+SILENT: Any = {"over": "ignore", "invalid": "ignore"}
+
+
+def without_warnings(blocks: Iterator[Array]) -> Generator[Array, None, None]:
+    """The same stream; NumPy says nothing of overflows while it is computed."""
+    while True:
+        with np.errstate(**SILENT):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
 def without_first(count: int, blocks: Iterator[Array]) -> Generator[Array, None, None]:

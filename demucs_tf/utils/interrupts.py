@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as exceptions, which wait where they would leave something half done.
+"""Ctrl-C, SIGTERM and SIGHUP as exceptions, which wait where they would leave something half done.
 
 Imports next to nothing: it has to be there before anything else is.
 """
@@ -12,7 +12,8 @@ TYPE_CHECKING = False  # `typing` takes a while
 if TYPE_CHECKING:
     from typing import Any
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# Ctrl-C, the system, and a terminal that is closed.
+_NUMBERS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
 
 
 class _State:
@@ -35,7 +36,7 @@ def check() -> None:
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
-        SystemExit: SIGTERM; its code is 128 more than the number of the signal, as in a shell.
+        SystemExit: another; its code is 128 more than the number of the signal, as in a shell.
     """
     if _State.arrived is not None:
         _State.raised = True
@@ -69,13 +70,17 @@ class raising_signals:
     def __enter__(self) -> None:
         _State.arrived, _State.raised, _State.held = None, False, 0
         self.unraisable, sys.unraisablehook = sys.unraisablehook, self.told_later
-        try:
-            self.before = [signal.signal(number, _arrive) for number in _NUMBERS]
-        except ValueError:  # not the main thread, where none arrive
-            self.before = []
+        self.before: dict[int, Any] = {}
+        for number in _NUMBERS:
+            if signal.getsignal(number) is signal.SIG_IGN:  # nohup, a job in the background
+                continue
+            try:
+                self.before[number] = signal.signal(number, _arrive)
+            except ValueError:  # not the main thread, where none arrive
+                return
 
     def __exit__(self, *_: object) -> None:
-        for number, before in zip(_NUMBERS, self.before):  # noqa: B905 -- there may be none
+        for number, before in self.before.items():
             signal.signal(number, signal.SIG_DFL if self.last else before)
         sys.unraisablehook = self.unraisable
 

@@ -149,6 +149,14 @@ def test_float64_stays_float64() -> None:
     assert np.max(np.abs(out[:, 0] - 0.5 * mix)) <= 1e-15
 
 
+@pytest.mark.parametrize("weight", [1.0, 3e38])
+def test_infinite_samples_come_out_without_warnings(weight: float) -> None:
+    """As in the reference; warnings are errors here."""
+    bag = BagOfModels([FakeTF(gain=3e38), FakeTF(gain=np.nan)], [[weight] * 3, [weight] * 3])
+    for model in (bag, *bag.models):
+        assert not np.isfinite(apply_model(model, 99 * noise(1, 2, 300), seed=0)).all()
+
+
 def test_keyboard_interrupt_in_the_callback_stops() -> None:
     seen: list[int] = []
 

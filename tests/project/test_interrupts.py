@@ -61,6 +61,17 @@ def test_a_second_signal_does_not_disturb_the_way_out() -> None:
     assert exit_.value.code == 143
 
 
+def test_what_is_ignored_stays_ignored() -> None:
+    """As in a job in the background, or under nohup."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with raising_signals(last=False):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_the_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with raising_signals(last=False):
