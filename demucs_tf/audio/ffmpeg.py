@@ -15,11 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.audio.checks import damaged, unreadable
-from demucs_tf.audio.containers import CONTAINERS
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.text import shown
 
 Array = npt.NDArray[Any]
+
+# Names of FFmpeg's demuxers that read one file and nothing else: no playlists, no scripts.
+CONTAINERS = (
+    *("mov", "matroska", "asf", "aac", "ogg", "avi", "flv", "mpegts", "mpeg", "mxf", "nut", "rm"),
+    *("wav", "w64", "aiff", "au", "caf", "flac", "mp3", "ac3", "eac3", "dts", "truehd", "amr"),
+    *("ape", "wv", "tta", "tak", "mpc", "mpc8", "dsf", "iff", "oma", "loas"),
+)
 
 _PART_FRAMES = 1 << 16
 _AU_HEADER = 24  # bytes: ".snd", where the samples start, their size, encoding, rate, channels

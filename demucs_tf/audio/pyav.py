@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.audio.checks import damaged, unreadable
-from demucs_tf.audio.containers import CONTAINERS
+from demucs_tf.audio.ffmpeg import CONTAINERS
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.text import reason_of, shown
 

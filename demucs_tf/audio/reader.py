@@ -13,7 +13,11 @@ import numpy.typing as npt
 import soundfile
 
 from demucs_tf.audio.checks import check_file, check_samples, damaged, unreadable
-from demucs_tf.audio.cut_short import UNKNOWN_LENGTH, reason_for_truncation
+from demucs_tf.audio.cut_short import (
+    UNKNOWN_LENGTH,
+    reason_for_cut_container,
+    reason_for_truncation,
+)
 from demucs_tf.audio.samples import BLOCK
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.atomic import Closing
@@ -147,7 +151,6 @@ def _joined(parts: Iterator[Array]) -> Iterator[Array]:
 
 def _other_decoder(path: Path, error: Exception) -> Decoder:
     """What libsndfile does not know, by PyAV or ffmpeg."""
-    from demucs_tf.audio.containers import reason_for_cut_container
     from demucs_tf.audio.ffmpeg import find_ffmpeg
     from demucs_tf.audio.pyav import find_av
 
