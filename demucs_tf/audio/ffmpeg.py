@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ import numpy.typing as npt
 
 from demucs_tf.audio.checks import damaged, unreadable
 from demucs_tf.errors import AudioError
-from demucs_tf.utils.text import shown
+from demucs_tf.utils.text import reason_of, shown
+
+_log = logging.getLogger("demucs_tf")
 
 Array = npt.NDArray[Any]
 
@@ -30,14 +33,43 @@ CONTAINERS = (
 _PART_FRAMES = 1 << 16
 _AU_HEADER = 24  # bytes: ".snd", where the samples start, their size, encoding, rate, channels
 _AU_FLOAT32 = 6
+# What a program ends with that can't start: by a shell, a loader without its libraries, Windows.
+_NOT_STARTED = (126, 127, 0xC0000135)
 # ffmpeg ends well after these, with what there was.
 _CUT = re.compile(r"ended prematurely|partial file|truncated", re.IGNORECASE)
 
 
+class NotRunError(AudioError):
+    """A program that is there and can't start."""
+
+
 def find_ffmpeg() -> Callable[[Path], FfmpegDecoder] | None:
-    """What decodes with the ffmpeg program; None if that is not on PATH."""
-    program = shutil.which("ffmpeg")
-    return None if program is None else partial(FfmpegDecoder, program)
+    """What decodes with the ffmpeg program of the system, or else of imageio-ffmpeg.
+
+    None if there is neither. One that can't start, for want of its libraries, is passed over.
+    """
+    program = shutil.which("ffmpeg") or _packaged()
+    return None if program is None else partial(_open, program)
+
+
+def _packaged() -> str | None:
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # not installed, or without a program
+        return None
+
+
+def _open(program: str, path: Path) -> FfmpegDecoder:
+    try:
+        return FfmpegDecoder(program, path)
+    except NotRunError as error:
+        other = _packaged()
+        if other is None or other == program:
+            raise
+        _log.warning("%s Here %s decodes in its place.", error, other)
+        return FfmpegDecoder(other, path)
 
 
 def command(program: str, path: Path) -> list[str]:
@@ -59,11 +91,13 @@ class FfmpegDecoder:
     """The first audio track of a file; see `demucs_tf.audio.reader.Decoder`.
 
     Raises:
-        AudioError: ffmpeg can't be run, does not know the file, or finds no audio in it.
+        NotRunError: ffmpeg can't be run.
+        AudioError: it does not know the file, or finds no audio in it.
     """
 
     def __init__(self, program: str, path: Path) -> None:
         self._path = path
+        self._program = program
         self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe could fill up and block
         try:
             self._process = subprocess.Popen(
@@ -74,10 +108,7 @@ class FfmpegDecoder:
             )
         except OSError as error:
             self._notes.close()
-            raise AudioError(
-                f"{path}: {program} can't be run: {error.strerror}. Install ffmpeg anew, or "
-                '`pip install "demucs-tf[av]"`.'
-            ) from error
+            raise self._not_run(reason_of(error)) from error
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
         try:
@@ -89,7 +120,8 @@ class FfmpegDecoder:
     def _read_header(self) -> None:
         header = self._pipe.read(_AU_HEADER)
         if len(header) < _AU_HEADER:
-            self._process.wait()
+            if self._process.wait() in _NOT_STARTED:
+                raise self._not_run(self._reason())
             raise AudioError(unreadable(self._path, self._reason(), "ffmpeg"))
         start, _, encoding, rate, channels = np.frombuffer(header[4:], ">u4").tolist()
         if header[:4] != b".snd" or encoding != _AU_FLOAT32 or not channels:
@@ -117,6 +149,12 @@ class FfmpegDecoder:
         self._process.wait()
         self._pipe.close()
         self._notes.close()
+
+    def _not_run(self, reason: str) -> NotRunError:
+        return NotRunError(
+            f"{self._path}: {self._program} can't be run: {reason}. Install ffmpeg anew, or "
+            '`pip install "demucs-tf[av]"`.'
+        )
 
     def _reason(self) -> str:
         """The first thing that ffmpeg said, without the address of the object that says it."""

@@ -89,7 +89,7 @@ def open_audio(path: str | PathLike[str]) -> AudioStream:
 
     WAV, FLAC, OGG, MP3 and whatever else libsndfile knows are read by it. The rest (M4A, AAC,
     WMA, the first audio track of a video) is read by PyAV if that is there, or else by the
-    ffmpeg program if that is on PATH.
+    ffmpeg program that is on PATH, or comes with imageio-ffmpeg.
 
     Integer samples become floats in [-1, 1). The encoder's delay is trimmed where the file says
     it, so that stems line up with what a player plays: in MP3 with a LAME header (the reference's

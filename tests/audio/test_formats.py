@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import subprocess
 import sys
 import wave
 from collections.abc import Callable
@@ -86,10 +87,11 @@ def lag(wav: Array, found: Array) -> int:
 
 
 def real_ffmpeg() -> str:
+    """The system's, if that starts, or else the one that the extra `dev` brings."""
     found = shutil.which("ffmpeg")
-    if found is None:
+    if found is None or subprocess.run([found, "-version"], capture_output=True).returncode:
         name = "imageio_ffmpeg"
-        found = pytest.importorskip(name, reason="no ffmpeg on PATH").get_ffmpeg_exe()
+        found = pytest.importorskip(name, reason="no ffmpeg that runs").get_ffmpeg_exe()
     return str(found)
 
 
@@ -258,13 +260,15 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         monkeypatch.setitem(sys.modules, "av", None)
     if "ffmpeg" in names:
         monkeypatch.setenv("PATH", "")
+    if "imageio" in names:
+        monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
 
 
 def test_without_both_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = encode(tmp_path / "a.m4a", "ipod", "alac", {}, sound(1, 100))
-    without(monkeypatch, "av", "ffmpeg")
+    without(monkeypatch, "av", "ffmpeg", "imageio")
     with pytest.raises(
         AudioError, match=r'pip install "demucs-tf\[av\]".*ffmpeg program'
     ) as caught:
@@ -275,7 +279,7 @@ def test_without_both_it_says_what_to_install(
 def test_what_libsndfile_reads_needs_neither(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without(monkeypatch, "av", "ffmpeg")
+    without(monkeypatch, "av", "ffmpeg", "imageio")
     for suffix in ("wav", "flac", "ogg", "mp3"):
         soundfile.write(tmp_path / f"a.{suffix}", noise(2, 5000).T, RATE)
         assert read_audio(tmp_path / f"a.{suffix}")[0].shape == (2, 5000)
@@ -344,11 +348,35 @@ def test_what_the_program_may_do(stand_in: Callable[[str], Path], lines: str, me
     assert "\x1b" not in str(caught.value)
 
 
-def test_a_program_that_does_not_run(stand_in: Callable[[str], Path]) -> None:
+LOADER = "error while loading shared libraries: libx.so.1: cannot open shared object file"
+BROKEN = [b"\0no program", f"#!/bin/sh\necho '{LOADER}' >&2\nexit 127\n".encode()]
+
+
+@pytest.mark.parametrize("program", BROKEN, ids=["no program", "no library"])
+def test_a_program_that_does_not_run(
+    stand_in: Callable[[str], Path],
+    program: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     path = stand_in("")
-    (path.parent / "bin" / "ffmpeg").write_bytes(b"\0no program")
+    broken = path.parent / "bin" / "ffmpeg"
+    broken.write_bytes(program)
+    encode(path, "ipod", "alac", {}, sound(2, 5000))
+    assert read_audio(path)[0].shape == (2, 5000)
+    assert f"{broken} can't be run: " in caplog.text
+    assert f"Here {importlib.import_module('imageio_ffmpeg').get_ffmpeg_exe()} " in caplog.text
+    without(monkeypatch, "imageio")
     with pytest.raises(AudioError, match=r"ffmpeg can't be run: .* Install ffmpeg anew"):
         read_audio(path)
+
+
+def test_a_program_of_a_package_needs_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(tmp_path / "a.m4a", "ipod", "alac", {}, sound(2, 5000))
+    without(monkeypatch, "av", "ffmpeg")
+    assert read_audio(path)[0].shape == (2, 5000)
 
 
 @pytest.mark.live
