@@ -133,8 +133,7 @@ def _add_case(parser: argparse.ArgumentParser) -> None:
 
 
 def _capture(options: argparse.Namespace) -> int:
-    from parity.core import golden
-    from parity.run import live_expected
+    from parity.run import SUITE
     from parity.select import select
 
     cases = select(options.cases)
@@ -143,7 +142,7 @@ def _capture(options: argparse.Namespace) -> int:
         raise ParityError(f"{live[0]} has no golden: `run --case {live[0]} --live`.")
     for case in cases:
         if case.stored != "live":
-            print(golden.write(case, live_expected(case), options.golden), flush=True)
+            print(SUITE.golden(case, options.golden).write(SUITE.live_expected(case)), flush=True)
     return 0
 
 

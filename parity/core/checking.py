@@ -85,8 +85,8 @@ def check_outputs(
     engine: port.Engine = "eager",
 ) -> Result:
     """The same with what the port gave, by mode."""
-    parameters = _parameters(subject, expected, port_model, dtype)
-    influence = {record.path: record.path not in expected.idle for record in parameters}
+    state = subject.read_state(port_model)
+    parameters = _parameters(expected, state, dtype)
     errors: Errors = {}
     layers = [
         record
@@ -99,7 +99,7 @@ def check_outputs(
         dtype=dtype,
         reference=expected.reference,
         layers=(*layers, *parameters),
-        coverage=_coverage(expected, list(found.values()), influence),
+        coverage=_coverage(expected, list(found.values()), state),
         environment={**expected.environment, **environment(), "engine": engine},
     )
 
@@ -186,14 +186,16 @@ def _plain(difference: Any) -> dict[str, Any]:
     return {"verdict": "pass" if values.pop("passed") else "fail", **values}
 
 
-def _parameters(subject: Subject, expected: Expected, port_model: Any, dtype: str) -> list[Record]:
+def _parameters(expected: Expected, state: Mapping[str, Array], dtype: str) -> list[Record]:
     owners = {event.path: event for event in expected.events if event.kind == "module"}
     records = []
-    for key, array in subject.read_state(port_model).items():
+    for key, array in state.items():
         wanted = expected.state.get(key)
         if wanted is None:
             continue  # the coverage says so
-        difference = compare(array, wanted.astype(dtype), tolerances.BITWISE)
+        if np.issubdtype(wanted.dtype, np.floating):
+            wanted = wanted.astype(dtype)
+        difference = compare(array, wanted, tolerances.BITWISE)
         records.append(
             Record(
                 path=key,
@@ -212,7 +214,7 @@ def _parameters(subject: Subject, expected: Expected, port_model: Any, dtype: st
 
 
 def _coverage(
-    expected: Expected, found: Sequence[port.Outputs], influence: Mapping[str, bool]
+    expected: Expected, found: Sequence[port.Outputs], state: Mapping[str, Array]
 ) -> Coverage:
     def compared(event: Event) -> bool:
         return all(len(outputs.get(event.key, ())) == len(event.outputs) for outputs in found)
@@ -221,6 +223,7 @@ def _coverage(
     taps = [event for event in expected.events if event.kind == "tap"]
     called = {event.path for event in calls if compared(event)}
     parameters = [key for key in expected.state if key not in expected.buffers]
+    heard = [key for key in parameters if key in state and key not in expected.idle]
     known = {event.key for event in expected.events}
     surplus = sorted({key for outputs in found for key in outputs} - known)
     missing = [
@@ -228,14 +231,15 @@ def _coverage(
         *(f"module never called: {path}" for path in expected.leaves if path not in called),
         *(f"functional step without a tap: {text}" for text in expected.unmapped),
         *(f"only in the port: {path} call {call}" for path, call in surplus),
-        *(f"parameter without influence: {key}" for key in parameters if not influence.get(key)),
-        *(f"parameter only in the port: {key}" for key in influence if key not in parameters),
+        *(f"parameter not in the port: {key}" for key in expected.state if key not in state),
+        *(f"parameter without influence: {key}" for key in expected.idle),
+        *(f"parameter only in the port: {key}" for key in state if key not in expected.state),
     ]
     return Coverage(
         modules=Count(sum(path in called for path in expected.leaves), len(expected.leaves)),
         call_sites=Count(sum(map(compared, calls)), len(calls)),
         taps=Count(sum(map(compared, taps)), len(taps) + len(expected.unmapped)),
-        parameters=Count(sum(bool(influence.get(key)) for key in parameters), len(parameters)),
-        buffers=Count(sum(key in influence for key in expected.buffers), len(expected.buffers)),
+        parameters=Count(len(heard), len(parameters)),
+        buffers=Count(sum(key in state for key in expected.buffers), len(expected.buffers)),
         missing=tuple(missing),
     )

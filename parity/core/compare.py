@@ -69,7 +69,7 @@ def compare(
         passed = actual.tobytes() == rounded.tobytes()
         reason = "" if passed else "must be bitwise equal, as no arithmetic is done"
     else:
-        passed = not ~(np.float64(rel_l2) <= tolerance)  # a NaN does not pass
+        passed = bool(rel_l2 <= tolerance)  # a NaN does not pass
         reason = "" if passed else f"relative L2 {rel_l2:.3g} exceeds {tolerance:.3g}"
     return Difference(passed, reason, **difference)
 

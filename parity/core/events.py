@@ -19,8 +19,9 @@ class Event:
     """One call. Arrays are in the reference's layout, float64 or whole numbers.
 
     `owner` is the module's class, or for a tap the class whose `forward` has the step.
-    `arguments` are those of a module that takes more than tensors: None or a number where one
-    stands, TENSOR for each of `inputs`; None where there are only tensors. `isolated_floors` and
+    `inputs` are the tensors by position, then those by keyword. `arguments` are the positional
+    ones of a module that takes more than tensors: None or a number where one stands, TENSOR for
+    a tensor; None where there are only tensors. `isolated_floors` and
     `cumulative_floors` are, output by output, the relative L2 error of the reference's own float32
     against `outputs`: fed with `inputs`, and in a whole float32 pass.
     """
@@ -46,9 +47,9 @@ class Event:
 class Expected:
     """Everything that one case expects of the port.
 
-    `state` is the reference's `state_dict` as arrays; `buffers` names those of its keys that are
-    buffers. `events` are in the order in which the calls ended. `leaves` are the paths of modules
-    without children. `idle` lists parameters
+    `mix` is the model's first, mostly only, input. `state` is the reference's `state_dict` as
+    arrays; `buffers` names those of its keys that are buffers. `events` are in the order in which
+    the calls ended. `leaves` are the paths of modules without children. `idle` lists parameters
     that change nothing, `unmapped` functional steps that no tap covers.
     """
 

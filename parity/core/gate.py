@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.utils.atomic import write_whole
-from parity.core.result import ParityError, Result
-from parity.report.text import worst_noise_ratio
+from parity.core.files.atomic import write_whole
+from parity.core.result import ParityError, Result, worst_noise_ratio
 
 # Machines round differently; a case's worst noise ratio may grow by this factor, and by this much
 # in any case.
@@ -44,9 +43,7 @@ def _kept(result: Result) -> dict[str, Any]:
 
 def write_baseline(path: Path, results: Sequence[Result]) -> None:
     """Write the baseline, whole or not at all."""
-    with write_whole(path) as temporary:
-        text = json.dumps(baseline_of(results), indent=1, sort_keys=True)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(baseline_of(results), indent=1, sort_keys=True) + "\n")
 
 
 def read_baseline(path: Path) -> dict[str, Any]:

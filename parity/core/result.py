@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -111,29 +112,36 @@ class Result:
         return "pass" if ok else "fail"
 
     @property
-    def first_divergence(self) -> str | None:
-        """The path at which the error first exceeds its tolerance; isolated counts first.
+    def first_failure(self) -> Record | None:
+        """The first record that failed, an isolated one if there is one.
 
         A cumulative failure downstream of a fault says only that the fault exists; an isolated
-        one says where. So the first isolated failure is named if there is one.
+        one says where.
         """
-        isolated = [r for r in self.failures if r.mode == "isolated"]
-        for record in isolated or self.failures:
-            return record.path
-        return None
+        return min(self.failures, key=lambda record: record.mode != "isolated", default=None)
+
+    @property
+    def first_divergence(self) -> str | None:
+        """The path at which the error first exceeds its tolerance: that of `first_failure`."""
+        return None if self.first_failure is None else self.first_failure.path
+
+
+def worst_noise_ratio(records: Iterable[Record]) -> float:
+    """The largest noise ratio, 0 where there is none; one that is NaN counts as infinite."""
+    ratios = [r.noise_ratio for r in records if r.noise_ratio is not None]
+    return max((math.inf if math.isnan(ratio) else ratio for ratio in ratios), default=0.0)
 
 
 def write_json(path: Path, results: Iterable[Result]) -> None:
     """Write results as JSON, whole or not at all."""
-    from demucs_tf.utils.atomic import write_whole
+    from parity.core.files.atomic import write_whole
 
     def plain(result: Result) -> dict[str, Any]:
         derived = {"verdict": result.verdict, "first_divergence": result.first_divergence}
         return {**derived, **asdict(result)}
 
     content = {"schema": SCHEMA, "results": [plain(result) for result in results]}
-    with write_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=True), encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1, allow_nan=True))
 
 
 def read_json(path: Path) -> list[Result]:

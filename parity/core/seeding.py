@@ -32,7 +32,7 @@ def _draw(key: str, shape: tuple[int, ...], seed: int) -> Array:
     random = np.random.RandomState((zlib.crc32(key.encode()) + 7919 * seed) % 2**32)
     if key.endswith(".scale"):  # LayerScale
         values = random.uniform(0.2, 1.0, shape)
-    elif len(shape) == 1 and key.endswith("weight"):  # a norm
+    elif len(shape) == 1 and key.endswith(("weight", "running_var")):  # a norm
         values = random.uniform(0.5, 1.5, shape)
     elif len(shape) == 1:
         values = random.uniform(-0.5, 0.5, shape)
@@ -42,12 +42,18 @@ def _draw(key: str, shape: tuple[int, ...], seed: int) -> Array:
 
 
 def seed_module(module: Any, seed: int) -> None:
-    """Give a live reference module the weights that `seeded_state` draws."""
+    """Give a live reference module the weights that `seeded_state` draws.
+
+    Whole numbers among its buffers stay as they are: they count or measure something.
+    """
     import torch
 
-    shapes = [(key, tuple(value.shape)) for key, value in module.state_dict().items()]
-    state = seeded_state(shapes, seed)
-    module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    state = module.state_dict()
+    drawn = seeded_state(
+        ((key, value.shape) for key, value in state.items() if value.is_floating_point()), seed
+    )
+    state.update({key: torch.from_numpy(value) for key, value in drawn.items()})
+    module.load_state_dict(state)
 
 
 def state_hash(state: Mapping[str, Array]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,32 +29,58 @@ KEY = ("", 0)
 _OURS = ("track", "bag")
 
 
-def capture_applied(module: Any, mix: Array, case: Case) -> Expected:
-    """What the reference's `apply_model` or Separator gives, in float64, with its float32 floor."""
-    import torch
+@dataclass(frozen=True)
+class WholeTrack:
+    """A case of `apply_model` or of the Separator."""
 
-    from parity.core.capture.statements import environment
+    case: Case
 
-    mix = mix.astype(np.float32).astype(np.float64)
-    state = {key: value.numpy().copy() for key, value in module.state_dict().items()}
-    wide, narrow = (
-        _apply_reference(module.to(dtype), torch.from_numpy(mix).to(dtype), case.apply)
-        for dtype in (torch.float64, torch.float32)
-    )
-    floor = relative_l2(narrow, wide)
-    owner = "Separator" if case.apply.get("track") else "apply_model"
-    source = "demucs/api.py" if case.apply.get("track") else "demucs/apply.py"
-    return Expected(
-        reference=case.reference,
-        mix=mix,
-        events=[
-            Event("", 0, "module", owner, source, [mix], [wide], None, [floor], [floor]),
-        ],
-        state=state,
-        buffers=tuple(name for name, _ in module.named_buffers()),
-        leaves=("",),
-        environment=environment(("demucs",)),
-    )
+    def capture(self, module: Any, mix: Array) -> Expected:
+        """What the reference's gives, in float64, with its float32 floor."""
+        import torch
+
+        from parity.core.capture.statements import environment
+
+        mix = mix.astype(np.float32).astype(np.float64)
+        state = {key: value.numpy().copy() for key, value in module.state_dict().items()}
+        wide, narrow = (
+            _apply_reference(module.to(dtype), torch.from_numpy(mix).to(dtype), self.case.apply)
+            for dtype in (torch.float64, torch.float32)
+        )
+        floor = relative_l2(narrow, wide)
+        owner = "Separator" if self.case.apply.get("track") else "apply_model"
+        source = "demucs/api.py" if self.case.apply.get("track") else "demucs/apply.py"
+        return Expected(
+            reference=self.case.reference,
+            mix=mix,
+            events=[
+                Event("", 0, "module", owner, source, [mix], [wide], None, [floor], [floor]),
+            ],
+            state=state,
+            buffers=tuple(name for name, _ in module.named_buffers()),
+            leaves=("",),
+            environment=environment(("demucs",)),
+        )
+
+    def outputs(self, port: Any, mix: Array) -> Outputs:
+        """What the port's gives."""
+        from demucs_tf.inference import apply
+        from demucs_tf.inference.separator import Separator
+
+        options = self.case.apply
+        given = {key: value for key, value in options.items() if key not in _OURS}
+        if "bag" in options:
+            port = _bag_of_ports(port, options["bag"])
+        mix = mix.astype(port.compute_dtype)
+        if not options.get("track"):
+            return {KEY: [apply.apply_model(port, mix, **given, seed=SEED)]}
+        _, stems = Separator(port, **given, seed=SEED).separate_tensor(mix[0])
+        return {KEY: [np.stack(list(stems.values()))[None]]}
+
+
+def of(case: Case) -> WholeTrack | None:
+    """What captures and runs a case of a whole track; None for any other."""
+    return WholeTrack(case) if case.apply else None
 
 
 def _apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array:
@@ -76,21 +103,6 @@ def _apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array
 
         _, stems = Loaded(device="cpu", **given).separate_tensor(mix[0])
         return np.stack([stems[name].numpy() for name in module.sources])[None]
-
-
-def apply_port(model: Any, mix: Array, options: Mapping[str, Any]) -> Outputs:
-    """The same of the port."""
-    from demucs_tf.inference import apply
-    from demucs_tf.inference.separator import Separator
-
-    given = {key: value for key, value in options.items() if key not in _OURS}
-    if "bag" in options:
-        model = _bag_of_ports(model, options["bag"])
-    mix = mix.astype(model.compute_dtype)
-    if not options.get("track"):
-        return {KEY: [apply.apply_model(model, mix, **given, seed=SEED)]}
-    _, stems = Separator(model, **given, seed=SEED).separate_tensor(mix[0])
-    return {KEY: [np.stack(list(stems.values()))[None]]}
 
 
 def _factor(member: int) -> float:

@@ -123,7 +123,7 @@ class _Case:
 
 
 def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
-    divergence = _divergence(result)
+    divergence = result.first_failure
     return _Case(
         anchor=f"case-{index}",
         result=result,
@@ -139,13 +139,6 @@ def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
 def _counts(coverage: Coverage) -> list[tuple[str, int, int]]:
     counts = [(name, getattr(coverage, name)) for name in COVERED]
     return [(name.replace("_", " "), count.compared, count.total) for name, count in counts]
-
-
-def _divergence(result: Result) -> Record | None:
-    """The record that `Result.first_divergence` names: isolated counts first."""
-    named = [record for record in result.failures if record.path == result.first_divergence]
-    isolated = [record for record in named if record.mode == "isolated"]
-    return next(iter(isolated or named), None)
 
 
 def _around(layers: Sequence[Record], centre: Record | None) -> list[tuple[_Tensor, bool]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from parity.core.result import Record, Result
+from parity.core.result import Record, Result, worst_noise_ratio
 
 AROUND = 3
 
@@ -24,18 +23,11 @@ def summary(result: Result) -> str:
     )
 
 
-def worst_noise_ratio(records: Iterable[Record]) -> float:
-    """The largest noise ratio, 0 where there is none; one that is NaN counts as infinite."""
-    ratios = [r.noise_ratio for r in records if r.noise_ratio is not None]
-    return max((math.inf if math.isnan(ratio) else ratio for ratio in ratios), default=0.0)
-
-
 def details(result: Result) -> str:
     """What a failure needs: the first divergence, its place in the reference, its surroundings."""
     lines = [summary(result)]
-    if result.failures:
-        # The first isolated one, else the first: that of `Result.first_divergence`.
-        first = min(result.failures, key=lambda record: record.mode != "isolated")
+    first = result.first_failure
+    if first:
         lines += [
             f"first divergence: {first.path or '(model)'} ({first.module_class or first.kind}), "
             f"{first.source or 'no source line'}",

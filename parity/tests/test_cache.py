@@ -10,7 +10,6 @@ import pytest
 
 from parity import run
 from parity.cases import BY_NAME
-from parity.core import golden
 from parity.core.events import Expected
 from parity.core.result import ParityError
 
@@ -42,7 +41,7 @@ def test_made_on_demand_and_read_afterwards(
     def fail(_: object) -> None:
         pytest.fail("the reference was run again")
 
-    monkeypatch.setattr(run, "live_expected", fail)
+    monkeypatch.setitem(vars(run.SUITE), "live_expected", fail)
     run.stored_expected.cache_clear()
     read = run.stored_expected(CASE, tmp_path)
     assert read is not made
@@ -56,7 +55,7 @@ def test_made_on_demand_and_read_afterwards(
 
 
 def test_lies_in_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(golden.platformdirs, "user_cache_path", lambda name: tmp_path / name)
-    assert golden.folder_of(CASE) == tmp_path / "demucs_tf" / "golden"
+    monkeypatch.setattr(run.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    assert run.SUITE.golden(CASE).folder == tmp_path / "demucs_tf" / "golden"
     run.stored_expected(CASE)
     assert (tmp_path / "demucs_tf" / "golden" / "demucs-cached.json").exists()

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME, Case
-from parity.core import golden
+from parity.core.files import golden
 from parity.core.result import ParityError
+from parity.run import SUITE, golden_folder
 from parity.tests.conftest import stored_cases
 
 CASE = BY_NAME["demucs-dconv0"]
@@ -21,18 +22,18 @@ LIMIT_BYTES = 20 * 2**20
 
 def test_every_golden_belongs_to_a_case() -> None:
     wanted = {f"{case.name}{suffix}" for case in stored_cases() for suffix in (".json", ".npz")}
-    found = {path.name for path in golden.default_folder().iterdir() if path.suffix != ".md"}
+    found = {path.name for path in golden_folder().iterdir() if path.suffix != ".md"}
     assert found == wanted
 
 
 def test_goldens_stay_small() -> None:
-    size = sum(path.stat().st_size for path in golden.default_folder().iterdir())
+    size = sum(path.stat().st_size for path in golden_folder().iterdir())
     assert size <= LIMIT_BYTES
 
 
 @pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
 def test_manifest_says_how_it_was_made(case: Case) -> None:
-    manifest = golden.read_manifest(golden.folder_of(case) / f"{case.name}.json", case)
+    manifest = SUITE.golden(case).manifest()
     assert manifest["command"] == f"python -m parity capture --case {case.name}"
     assert manifest["environment"]["demucs"] == "4.1.0"
     assert manifest["environment"]["torch"]
@@ -46,12 +47,12 @@ def test_manifest_says_how_it_was_made(case: Case) -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for suffix in (".json", ".npz"):
-        shutil.copy(golden.default_folder() / f"{CASE.name}{suffix}", tmp_path)
+        shutil.copy(golden_folder() / f"{CASE.name}{suffix}", tmp_path)
     return tmp_path
 
 
 def _read(folder: Path) -> None:
-    golden.read(CASE, folder)
+    SUITE.golden(CASE, folder).read()
 
 
 def test_an_intact_copy_is_read(copy: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from parity.cases import BY_NAME
-from parity.core import golden
 from parity.core.result import Result
 from parity.report import text
+from parity.run import SUITE
 from parity.select import label
 from parity.tests.conftest import DTYPES, stored_cases
 from parity.tests.jobs import Job, case_result
@@ -23,7 +23,7 @@ from parity.tests.jobs import Job, case_result
 def _rows() -> list[Any]:
     rows = []
     for case in stored_cases():
-        manifest = golden.read_manifest(golden.folder_of(case) / f"{case.name}.json", case)
+        manifest = SUITE.golden(case).manifest()
         outputs: Counter[str] = Counter()
         for event in manifest["events"]:
             outputs[event["path"]] += len(event["outputs"])

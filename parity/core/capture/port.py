@@ -95,7 +95,7 @@ def cumulative(
     def forward(*tensors: Any) -> dict[str, list[Any]]:
         recorder = Recorder(layers)
         with _observed(subject, port, recorder), seeded_random():
-            port(*tensors)
+            _run(port, tensors)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
 
@@ -117,7 +117,7 @@ def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
     forcer = Forcer(layers, forced)
     with _observed(subject, port, forcer), seeded_random():
-        port(*tensors_of(subject, expected.root, dtype))
+        _run(port, tensors_of(subject, expected.root, dtype))
     outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
     for event in expected.events:
         if event.kind == "module":
@@ -138,7 +138,14 @@ def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[A
         if value is not None and value != TENSOR
     }
     with seeded_random():
-        return [np.asarray(tensor) for tensor in _tensors(layer(*tensors, **numbers))]
+        return [np.asarray(tensor) for tensor in _tensors(_run(layer, tensors, **numbers))]
+
+
+def _run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
+    """Call a layer; a functional model of several inputs takes them as one list."""
+    if len(getattr(layer, "inputs", None) or ()) > 1:
+        return layer(list(tensors), **numbers)
+    return layer(*tensors, **numbers)
 
 
 def _tensors(output: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from parity.core.capture.influence import without_influence
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import TENSOR, Event, Expected, Key, content
+from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Fused, Subject, Tap
 
@@ -31,21 +32,26 @@ Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
 
 
-def capture(subject: Subject, module: torch.nn.Module, mix: Array) -> Expected:
+def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array, ...]) -> Expected:
     """Run a reference module on `mix` in float64 and capture everything, floors included.
 
     Args:
-        module: a model of the reference; neither it nor its mode is changed.
-        mix: what it is called with, rounded to float32 beforehand so that both precisions hear
-            the same.
+        subject: what is known of the reference.
+        module: any module; neither it nor its mode is changed.
+        mix: what it is called with: a tensor of any shape, of numbers or whole numbers, or a tuple
+            of several. Rounded to float32 beforehand, so that both precisions hear the same.
+
+    Raises:
+        ParityError: the module returns no tensor, or one inside of it takes a list of them.
 
     Reference runs: one whole pass in float64, one in float32, and one call of every module and
     every functional step in float32 on its own float64 input, rounded.
     """
-    mix = mix.astype(np.float32).astype(np.float64)
+    narrow_mix = [_rounded(array) for array in (mix if isinstance(mix, tuple) else (mix,))]
+    wide_mix = [_widened(array) for array in narrow_mix]
     wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
     tracer = Tracer(subject, wide)
-    events = tracer.run(mix)
+    events = tracer.run(*wide_mix)
     by_key = {event.key: event for event in events}
 
     def note_whole(event: Event) -> None:
@@ -55,10 +61,11 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array) -> Expected:
         if event.kind == "tap":
             by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
 
-    Tracer(subject, narrow, sink=note_whole).run(mix.astype(np.float32))
+    Tracer(subject, narrow, sink=note_whole).run(*narrow_mix)
     forced = {event.key: event.inputs for event in events if event.kind == "tap"}
-    Tracer(subject, narrow, forced, note_tap).run(mix.astype(np.float32))
+    Tracer(subject, narrow, forced, note_tap).run(*narrow_mix)
     called = {event.path for event in events}
+    state = {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
 
     def call(layer: torch.nn.Module, event: Event) -> list[Array]:
         return _call_alone(layer, event, tracer.keywords.get(event.key, {}))
@@ -69,10 +76,10 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array) -> Expected:
             event.isolated_floors = _floors(alone, event.outputs)
     return Expected(
         reference=f"{type(module).__module__}.{type(module).__qualname__}",
-        mix=mix,
+        mix=wide_mix[0],
         events=events,
-        state={key: value.detach().cpu().numpy() for key, value in module.state_dict().items()},
-        buffers=tuple(name for name, _ in module.named_buffers()),
+        state=state,
+        buffers=tuple(name for name, _ in module.named_buffers() if name in state),
         leaves=tuple(
             name
             for name, sub in module.named_modules()
@@ -111,17 +118,20 @@ class Tracer(TorchFunctionMode):
         self._known: dict[bytes, Array] = {}
         self.unmapped: set[str] = set()
         self.keywords: dict[Key, dict[str, Any]] = {}
-        self._dtype = next(module.parameters()).dtype
+        self._dtype = torch.float32
         self._stack: list[tuple[Call, list[Array]]] = []
         self._calls: Counter[str] = Counter()
         self._group: _Group | None = None
 
-    def run(self, mix: Array) -> list[Event]:
+    def run(self, *mix: Array) -> list[Event]:
         """One forward pass on `mix` without gradients; the calls, in the order they ended."""
+        tensors = [torch.from_numpy(array.copy()) for array in mix]
+        numbers = [t for t in (*self.module.parameters(), *tensors) if t.is_floating_point()]
+        self._dtype = numbers[0].dtype if numbers else self._dtype
         with ExitStack() as stack:
             for path, module in self.module.named_modules():
                 handles = (
-                    module.register_forward_pre_hook(self._enter(path)),
+                    module.register_forward_pre_hook(self._enter(path), with_kwargs=True),
                     module.register_forward_hook(
                         self._leave(path), always_call=False, with_kwargs=True
                     ),
@@ -130,15 +140,20 @@ class Tracer(TorchFunctionMode):
                     stack.callback(handle.remove)
             stack.enter_context(torch.no_grad())
             stack.enter_context(seeded_random())
-            tensor = torch.from_numpy(mix.copy())
             with self:
-                self.module(tensor)
+                self.module(*tensors)
         return self.events
 
     def _enter(self, path: str) -> Any:
-        def hook(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._close_group()
-            self._stack.append(((path, type(module).__qualname__), self._copies(inputs)))
+            for value in (*args, *kwargs.values()):
+                if not isinstance(value, torch.Tensor) and _tensors(value):
+                    raise ParityError(
+                        f"{path or '(model)'}: a {type(value).__name__} of tensors is an argument; "
+                        "only modules that take each tensor as an argument of its own can be fed."
+                    )
+            self._stack.append(((path, type(module).__qualname__), self._copies((args, kwargs))))
 
         return hook
 
@@ -149,8 +164,10 @@ class Tracer(TorchFunctionMode):
             self._close_group()
             (_, owner), inputs = self._stack.pop()
             if kwargs:
-                self.keywords[path, self._calls[path]] = kwargs
+                self.keywords[path, self._calls[path]] = {k: _marked(v) for k, v in kwargs.items()}
             outputs = self._copies(output)
+            if not (path or outputs):
+                raise ParityError(f"{owner} returns {type(output).__name__}, without a tensor.")
             self._add(path, "module", owner, source_of(module), inputs, outputs, _arguments(args))
 
         return hook
@@ -351,7 +368,8 @@ def _is_query(func: Any, args: tuple[Any, ...]) -> bool:
 
 def _is_leaf(module: torch.nn.Module) -> bool:
     """Whether a module is compared as a whole; an empty list is not even called."""
-    return not any(True for _ in module.children()) and not isinstance(module, torch.nn.ModuleList)
+    containers = (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList)
+    return not any(True for _ in module.children()) and not isinstance(module, containers)
 
 
 def _is_never_called(subject: Subject, root: torch.nn.Module, name: str) -> bool:
@@ -363,20 +381,35 @@ def _arguments(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """See `Event.arguments`."""
     if all(isinstance(value, torch.Tensor) for value in args):
         return None
-    return tuple(TENSOR if isinstance(value, torch.Tensor) else value for value in args)
+    return tuple(map(_marked, args))
+
+
+def _marked(value: Any) -> Any:
+    return TENSOR if isinstance(value, torch.Tensor) else value
 
 
 def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
     tensors = (torch.from_numpy(_rounded(array)) for array in event.inputs)
-    arguments = event.arguments or (TENSOR,) * len(event.inputs)
-    values = [next(tensors) if value == TENSOR else value for value in arguments]
+
+    def filled(value: Any) -> Any:
+        return next(tensors) if isinstance(value, str) and value == TENSOR else value
+
+    by_keyword = list(keywords.values()).count(TENSOR)
+    arguments = event.arguments or (TENSOR,) * (len(event.inputs) - by_keyword)
+    values = [filled(value) for value in arguments]
+    named = {key: filled(value) for key, value in keywords.items()}
     with torch.no_grad(), seeded_random():
-        return [_copy(tensor) for tensor in _tensors(module(*values, **keywords))]
+        return [_copy(tensor) for tensor in _tensors(module(*values, **named))]
 
 
 def _rounded(array: Array) -> Array:
-    """A copy, in float32 if it is in float64."""
-    return array.astype(np.float32) if array.dtype == np.float64 else array.copy()
+    """A copy, in float32 unless these are whole numbers."""
+    return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else array.dtype)
+
+
+def _widened(array: Array) -> Array:
+    """A copy, in float64 if it is in float32."""
+    return array.astype(np.float64) if array.dtype == np.float32 else array.copy()
 
 
 def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:

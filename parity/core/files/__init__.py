@@ -1,0 +1,1 @@
+"""What is kept on disk: goldens, and how files are written and read."""

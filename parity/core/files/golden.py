@@ -1,0 +1,240 @@
+"""Goldens: what the reference gave, kept as one NPZ and one manifest a case.
+
+All numbers lie in one row, each array once, whatever the number of calls that share it; the
+manifest says where, and has a hash of the row. Reading needs no pickles, and what does not match is
+refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.core.events import Event, Expected
+from parity.core.files.atomic import write_whole
+from parity.core.result import ParityError
+from parity.core.seeding import seeded_state, state_hash
+
+Array = npt.NDArray[Any]
+FORMAT = 2
+Stored = Literal["repository", "cache", "live"]
+
+
+class AnyCase(Protocol):
+    """What is asked of a case: a frozen dataclass, whose fields its golden has to be made for.
+
+    `stored`: "repository" keeps the golden in the repository; "cache" makes it on demand in a
+    folder of the user's; "live" is compared with the running reference only, because its input may
+    not be distributed or its activations are too large. `seed` draws the weights. `full`: of full
+    size, so that it runs on all cores.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def stored(self) -> Stored: ...
+    @property
+    def full(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The golden of a case: in which folder it lies, and which command makes it."""
+
+    case: AnyCase
+    folder: Path
+    command: str
+
+    @property
+    def path(self) -> Path:
+        """The manifest. The numbers are beside it."""
+        return self.folder / f"{self.case.name}.json"
+
+    def write(self, expected: Expected) -> Path:
+        """Write what the reference gave; returns the manifest's path."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        row = _Row()
+        whole = {  # no weights, so no seed draws them
+            key: [array.dtype.char, array.tolist()]
+            for key, array in expected.state.items()
+            if not np.issubdtype(array.dtype, np.floating)
+        }
+        manifest = {
+            "format": FORMAT,
+            "case": _case_as_json(self.case),
+            "command": self.command,
+            "reference": expected.reference,
+            "environment": expected.environment,
+            "weights_sha256": state_hash(expected.state),
+            "state": {key: list(array.shape) for key, array in expected.state.items()},
+            **({"whole_numbers": whole} if whole else {}),
+            "buffers": list(expected.buffers),
+            "leaves": list(expected.leaves),
+            "idle": list(expected.idle),
+            "unmapped": list(expected.unmapped),
+            "mix": row.store(expected.mix),
+            "events": [
+                {
+                    **{k: getattr(event, k) for k in ("path", "call", "kind", "owner", "source")},
+                    **({} if event.arguments is None else {"arguments": list(event.arguments)}),
+                    "inputs": [row.store(array) for array in event.inputs],
+                    "outputs": [row.store(array) for array in event.outputs],
+                    "isolated_floors": event.isolated_floors,
+                    "cumulative_floors": event.cumulative_floors,
+                }
+                for event in expected.events
+            ],
+        }
+        numbers = row.numbers()
+        manifest["numbers_sha256"] = _hash(numbers)
+        manifest["manifest_sha256"] = _manifest_hash(manifest)
+        archive = io.BytesIO()
+        np.savez_compressed(archive, numbers=numbers)
+        write_whole(self.path.with_suffix(".npz"), archive.getvalue())
+        write_whole(self.path, _lines(manifest))
+        return self.path
+
+    def read(self) -> Expected:
+        """Read and verify. The weights are drawn again from the case's seed.
+
+        Raises:
+            ParityError: missing, of another format, made for another version of the case or for
+                other weights, truncated or altered. The message names the file and the command
+                that renews it.
+        """
+        manifest = self.manifest()
+        if manifest["case"] != _case_as_json(self.case):
+            raise self._error(f"{self.path} was made for another version of this row")
+        state = _state(manifest, self.case.seed)
+        if manifest["weights_sha256"] != state_hash(state):
+            raise self._error(f"{self.path} belongs to other weights")
+        numbers = self._numbers()
+        if manifest["numbers_sha256"] != _hash(numbers):
+            raise self._error(f"{self.path}: the numbers in its NPZ were altered")
+        used = np.zeros(len(numbers), bool)
+
+        def restore(entry: Any) -> Array:
+            start, dtype, *shape = entry
+            stop = start + math.prod(shape)
+            used[start:stop] = True
+            return numbers[start:stop].reshape(shape).astype(dtype)
+
+        try:
+            events = [Event(**event) for event in manifest["events"]]
+            for event in events:
+                event.arguments = None if event.arguments is None else tuple(event.arguments)
+                event.inputs = [restore(entry) for entry in event.inputs]
+                event.outputs = [restore(entry) for entry in event.outputs]
+            mix = restore(manifest["mix"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._error(f"{self.path} is damaged ({error})") from error
+        if not used.all():
+            raise self._error(f"{self.path}: its NPZ has numbers that nothing uses")
+        return Expected(
+            reference=manifest["reference"],
+            mix=mix,
+            events=events,
+            state=state,
+            buffers=tuple(manifest["buffers"]),
+            leaves=tuple(manifest["leaves"]),
+            idle=tuple(manifest["idle"]),
+            unmapped=tuple(manifest["unmapped"]),
+            environment=manifest["environment"],
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest alone; ParityError unless it is as it was written."""
+        try:
+            manifest = json.loads(self.path.read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT:
+                raise ValueError(f"format {manifest['format']}, expected {FORMAT}")
+            if manifest["manifest_sha256"] != _manifest_hash(manifest):
+                raise ValueError("it was altered")
+        except FileNotFoundError as error:
+            raise self._error(f"{self.path} is missing") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._error(f"{self.path} is damaged ({error})") from error
+        return dict(manifest)
+
+    def _numbers(self) -> Array:
+        path = self.path.with_suffix(".npz")
+        try:
+            # Opened here, because np.load leaves the file open when it is damaged.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                numbers: Array = archive["numbers"]
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise self._error(f"{path} is missing, truncated or altered ({error})") from error
+        return numbers
+
+    def _error(self, text: str) -> ParityError:
+        return ParityError(f"{text}: {self.command}")
+
+
+def _state(manifest: dict[str, Any], seed: int) -> dict[str, Array]:
+    """The weights, drawn again, and the whole numbers beside them, in the reference's order."""
+    kept = manifest.get("whole_numbers", {})
+    whole = {key: np.array(value, dtype) for key, (dtype, value) in kept.items()}
+    drawn = seeded_state(((k, s) for k, s in manifest["state"].items() if k not in whole), seed)
+    return {key: whole[key] if key in whole else drawn[key] for key in manifest["state"]}
+
+
+class _Row:
+    """Puts arrays one behind the other."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._arrays: list[Array] = []
+        self._length = 0
+
+    def store(self, array: Array) -> list[Any]:
+        """Where the array lies: its first number, its type, its shape."""
+        # Found by content alone: a reshaped view is the same numbers.
+        content = np.ascontiguousarray(array).tobytes()
+        if content not in self._places:
+            self._places[content] = self._length
+            self._arrays.append(array.astype(np.float64).ravel())
+            self._length += array.size
+        return [self._places[content], array.dtype.char, *array.shape]
+
+    def numbers(self) -> Array:
+        """All of them."""
+        return np.concatenate(self._arrays)
+
+
+def _lines(manifest: dict[str, Any]) -> str:
+    """JSON with a line for each entry and each event, so that a change can be read."""
+    entries = []
+    for key, value in manifest.items():
+        text = json.dumps(value, separators=(",", ":"), default=str)
+        if key == "events":
+            text = "[\n" + ",\n".join(json.dumps(e, separators=(",", ":")) for e in value) + "\n]"
+        entries.append(f"{json.dumps(key)}:{text}")
+    return "{\n" + ",\n".join(entries) + "\n}\n"
+
+
+def _case_as_json(case: Any) -> Any:
+    """The case as JSON has it, fractions as text; `port` and `apply` only where there are any."""
+    row = json.loads(json.dumps(asdict(case), default=str))
+    return {key: value for key, value in row.items() if value != {}}
+
+
+def _manifest_hash(manifest: dict[str, Any]) -> str:
+    """Over everything else in the manifest: floors are tolerances, and leaves are coverage."""
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash(numbers: Array) -> str:
+    return hashlib.sha256(numbers.tobytes()).hexdigest()

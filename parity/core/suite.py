@@ -1,0 +1,183 @@
+"""Runs the cases of a subject: from a row of its table to a `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from parity.core.capture.port import Engine, Outputs
+from parity.core.checking import Modes, check_expected, check_outputs
+from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
+from parity.core.events import Event, Expected
+from parity.core.files.golden import AnyCase, Golden, Stored
+from parity.core.result import Mode, ParityError, Result
+from parity.core.subject import Subject
+
+Array = npt.NDArray[Any]
+Inputs = Array | tuple[Array, ...]
+
+# Two runs of the reference agree this well in float64, whatever the number of threads and the
+# instruction set; a golden further off is stale. Bits differ, because sums are ordered otherwise.
+SAME_REFERENCE = 1e-13
+SAME_FLOOR = 10.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case of a module that is made from a configuration and takes tensors of these shapes.
+
+    For a subject whose cases need other fields, any class will do that is an `AnyCase`.
+    """
+
+    name: str
+    reference: str
+    config: dict[str, Any] = field(hash=False)
+    shapes: tuple[tuple[int, ...], ...]
+    seed: int = 0
+    stored: Stored = "repository"
+    full: bool = False
+    note: str = ""
+
+
+class Whole(Protocol):
+    """A case that looks at what surrounds a model: one output, in the real pass only."""
+
+    def capture(self, module: Any, mix: Any) -> Expected:
+        """What the reference gives."""
+
+    def outputs(self, port: Any, mix: Array) -> Outputs:
+        """What the port gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """What a subject's cases are made of.
+
+    subject: what the cases compare.
+    reference: (case) -> the module with its weights: `seeding.seed_module` with the case's seed.
+    port: (case, dtype) -> the port with the same weights.
+    inputs: (case) -> what both hear: an array of any shape, or a tuple of several.
+    goldens: (case) -> the folder of its golden.
+    command: what makes the golden of the case whose name follows.
+    whole: (case) -> what captures and runs a case that is not about a model's layers, else None.
+    """
+
+    subject: Subject
+    reference: Callable[[Any], Any]
+    port: Callable[[Any, str], Any]
+    inputs: Callable[[Any], Inputs]
+    goldens: Callable[[Any], Path]
+    command: str
+    whole: Callable[[Any], Whole | None] = lambda case: None
+
+    def golden(self, case: AnyCase, folder: Path | None = None) -> Golden:
+        """The golden of a case, at its usual place or in `folder`."""
+        return Golden(case, folder or self.goldens(case), f"{self.command} {case.name}")
+
+    def run_case(
+        self,
+        case: AnyCase,
+        dtype: str,
+        mode: Modes = "both",
+        live: bool = False,
+        folder: Path | None = None,
+        engine: Engine = "eager",
+    ) -> Result:
+        """Compare the port with a case's golden, or, with `live`, with the running reference."""
+        port = self.port(case, dtype)
+        expected = self.live_expected(case) if live else self.stored_expected(case, folder)
+        whole = self.whole(case)
+        if whole is None:
+            return check_expected(self.subject, expected, port, dtype, mode, case.name, engine)
+        found: dict[Mode, Outputs] = {"cumulative": whole.outputs(port, expected.mix)}
+        return check_outputs(self.subject, expected, port, dtype, found, case.name)
+
+    @cached_property
+    def live_expected(self) -> Any:
+        """(case) -> what the running reference gives; that of the last case is kept."""
+        return lru_cache(maxsize=1)(self._live_expected)
+
+    def _live_expected(self, case: AnyCase) -> Expected:
+        """Small cases run on one thread, which is faster for them."""
+        import torch
+
+        from parity.core.capture.reference import capture
+
+        module, mix, whole = self.reference(case), self.inputs(case), self.whole(case)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads if case.full else 1)
+        try:
+            expected = whole.capture(module, mix) if whole else capture(self.subject, module, mix)
+        finally:
+            torch.set_num_threads(threads)
+        expected.environment["seed"] = case.seed
+        return expected
+
+    @cached_property
+    def stored_expected(self) -> Any:
+        """(case, folder=None) -> its golden; the last few are kept.
+
+        One that is made on demand is made here if it is not there yet.
+        """
+        return lru_cache(maxsize=4)(self._stored_expected)
+
+    def _stored_expected(self, case: AnyCase, folder: Path | None = None) -> Expected:
+        if case.stored == "live":
+            raise ParityError(f"{case.name} has no golden: run it with --live.")
+        golden = self.golden(case, folder)
+        if case.stored == "cache" and not golden.path.exists():
+            golden.write(self.live_expected(case))
+        return golden.read()
+
+    def stale(self, case: AnyCase, folder: Path | None = None) -> list[str]:
+        """What of a golden no longer equals what the reference gives; empty if all does."""
+        old, new = self.stored_expected(case, folder), self.live_expected(case)
+        problems = [
+            f"{case.name}: {name} differ"
+            for name in ("reference", "leaves", "buffers", "idle", "unmapped")
+            if getattr(old, name) != getattr(new, name)
+        ]
+        if relative_l2(old.mix, new.mix):
+            problems.append(f"{case.name}: the input signal is another one")
+        if list(map(_signature, old.events)) != list(map(_signature, new.events)):
+            return [*problems, f"{case.name}: the reference makes other calls than the golden has"]
+        for before, now in zip(old.events, new.events, strict=True):
+            place = f"{now.path or '(model)'} call {now.call}"
+            problems += [f"{place}: {reason}" for reason in _changes(before, now)]
+        return problems
+
+
+def _changes(before: Event, now: Event) -> list[str]:
+    pairs = zip([*before.inputs, *before.outputs], [*now.inputs, *now.outputs], strict=True)
+    differences = [compare(kept, array, SAME_REFERENCE) for kept, array in pairs]
+    floors = [
+        (name, kept, floor)
+        for name in ("isolated", "cumulative")
+        for kept, floor in zip(
+            getattr(before, f"{name}_floors"), getattr(now, f"{name}_floors"), strict=True
+        )
+    ]
+    return [
+        *(difference.reason for difference in differences if not difference.passed),
+        *(
+            f"the {name} floor was {kept:.3g}, is {floor:.3g}"
+            for name, kept, floor in floors
+            if not _same_floor(kept, floor)
+        ),
+    ]
+
+
+def _signature(event: Event) -> tuple[Any, ...]:
+    sizes = (len(event.inputs), len(event.outputs))
+    return (*event.key, event.kind, event.owner, event.source, *sizes)
+
+
+def _same_floor(kept: float, floor: float) -> bool:
+    """Rounding differs between machines, but not in its order of magnitude."""
+    least = UNIT_ROUNDOFF["float32"]
+    return max(kept, floor, least) <= SAME_FLOOR * max(min(kept, floor), least)

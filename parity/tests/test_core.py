@@ -1,0 +1,274 @@
+"""The core knows nothing of Demucs: it compares what was not written for it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from parity.core import subject as subject_module
+from parity.core.result import ParityError
+from parity.core.seeding import seed_module, seeded_state
+from parity.core.subject import Subject, Tap
+from parity.core.suite import Case, Suite
+
+CORE = Path(subject_module.__file__).parent
+FILES = sorted(CORE.rglob("*.py"))
+FOREIGN = ("demucs", "demucs_tf", "parity.cases", "parity.demucs", "parity.faults", "parity.report")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
+def test_imports_nothing_of_a_subject(path: Path) -> None:
+    """Wherever in the file an import stands."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {name for name in imported if name.startswith("parity.")}
+    assert all(name.startswith("parity.core.") for name in ours)
+    assert not [n for n in imported if f"{n}.".startswith(tuple(f"{f}." for f in FOREIGN))]
+
+
+def test_importing_it_loads_nothing_of_a_subject() -> None:
+    modules = [
+        ".".join(path.relative_to(CORE.parents[1]).with_suffix("").parts)
+        for path in FILES
+        if path.name != "__init__.py"
+    ]
+    without_torch = [name for name in modules if _needs_no_torch(name)]
+    assert len(without_torch) >= 12
+    code = (
+        f"import importlib, sys\nfor name in {without_torch}: importlib.import_module(name)\n"
+        "print([n for n in ('demucs', 'demucs_tf', 'tensorflow', 'torch') if n in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def _needs_no_torch(name: str) -> bool:
+    return name.rpartition(".")[2] not in ("reference", "influence", "statements")
+
+
+# A module and a Keras model from anywhere. The model is a functional one, and what torch adds
+# without a module is a layer in it.
+
+CASE = Case("net", "Net", {"channels": 3, "units": 4}, ((2, 2, 11), (2, 3, 11)), seed=3)
+LAYERS = ("conv", "norm", "relu", "linear")
+
+
+def make_module(case: Case) -> Any:
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self, channels: int, units: int) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(2, channels, 3, padding=1)
+            self.norm = torch.nn.BatchNorm1d(channels)
+            self.relu = torch.nn.ReLU()
+            self.linear = torch.nn.Linear(channels, units)
+
+        def forward(self, x: Any, skip: Any) -> Any:
+            y = self.relu(self.norm(self.conv(x)))
+            y = y + skip
+            y = y.transpose(1, 2)
+            return self.linear(input=y)
+
+    Net.__qualname__ = "Net"
+    module = Net(**case.config).eval()
+    seed_module(module, case.seed)
+    return module
+
+
+def make_port(case: Case, dtype: str) -> Any:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        model = build(**case.config)
+    finally:
+        keras.config.set_dtype_policy(before)
+    shapes = {key: array.shape for key, array in read_state(model).items() if array.ndim}
+    for key, array in seeded_state(shapes.items(), case.seed).items():
+        variables(model)[key].assign(array.T)
+    return model
+
+
+def build(channels: int, units: int) -> Any:
+    x, skip = keras.Input((None, 2)), keras.Input((None, channels))
+    y = keras.layers.Conv1D(channels, 3, padding="same", name="conv")(x)
+    y = keras.layers.BatchNormalization(epsilon=1e-5, name="norm")(y)
+    y = keras.layers.ReLU(name="relu")(y)
+    y = keras.layers.Add(name="skip")([y, skip])
+    return keras.Model([x, skip], keras.layers.Dense(units, name="linear")(y))
+
+
+def variables(model: Any) -> dict[str, Any]:
+    conv, norm, linear = (model.get_layer(name) for name in ("conv", "norm", "linear"))
+    return {
+        "conv.weight": conv.kernel, "conv.bias": conv.bias,
+        "norm.weight": norm.gamma, "norm.bias": norm.beta,
+        "norm.running_mean": norm.moving_mean, "norm.running_var": norm.moving_variance,
+        "linear.weight": linear.kernel, "linear.bias": linear.bias,
+    }  # fmt: skip
+
+
+def read_state(model: Any) -> Mapping[str, Any]:
+    state = {key: np.asarray(variable).T for key, variable in variables(model).items()}
+    return {**state, "norm.num_batches_tracked": np.array(0)}
+
+
+def layers(model: Any) -> dict[str, Any]:
+    return {**{name: model.get_layer(name) for name in LAYERS}, ":skip": model.get_layer("skip")}
+
+
+TURNED = {"y = y.transpose(1, 2)": "the port has time before channels throughout"}
+SUBJECT = Subject(
+    reference=(),
+    layers=layers,
+    read_state=read_state,
+    taps=(Tap("Net", "skip", ("BCT>BTC",) * 2, "BCT>BTC", ("y = y + skip",)),),
+    no_steps=TURNED,
+    modules=(("Net", "", (("BCT>BTC",), ("BTC",))), ("Linear", ".*", (("BTC",), ("BTC",))),
+             (".*", ".*", (("BCT>BTC",), ("BCT>BTC",)))),
+)  # fmt: skip
+SUITE = Suite(
+    SUBJECT,
+    reference=make_module,
+    port=make_port,
+    inputs=lambda case: tuple(map(np.random.RandomState(case.seed).standard_normal, case.shapes)),
+    goldens=lambda case: Path("nowhere"),
+    command="make golden of",
+)
+live = pytest.mark.live
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@live
+@dtypes
+def test_a_plain_keras_model(dtype: str, tmp_path: Path) -> None:
+    result = SUITE.run_case(CASE, dtype, live=True)
+    assert not result.failures
+    assert result.verdict == "pass", result.coverage.missing
+    assert str(result.coverage) == "modules 4/4, calls 5/5, taps 1/1, parameters 6/6, buffers 3/3"
+    assert {r.path for r in result.layers if r.kind != "parameter"} == {"", ":skip", *LAYERS}
+    # The same from a golden.
+    golden = SUITE.golden(CASE, tmp_path)
+    golden.write(SUITE.live_expected(CASE))
+    stored = SUITE.run_case(CASE, dtype, folder=tmp_path)
+    assert stored.layers == result.layers
+    assert SUITE.stale(CASE, tmp_path) == []
+    with pytest.raises(ParityError, match="another version of this row: make golden of net"):
+        SUITE.golden(replace(CASE, seed=4), tmp_path).read()
+
+
+@live
+@pytest.mark.parametrize("engine", ["graph", "xla"])
+def test_a_plain_keras_model_in_a_graph(engine: Any) -> None:
+    result = SUITE.run_case(CASE, "float32", "cumulative", live=True, engine=engine)
+    assert result.verdict == "pass", result.failures
+
+
+@live
+def test_watching_changes_nothing() -> None:
+    model = make_port(CASE, "float32")
+    inputs = [keras.ops.ones((1, 5, size)) for size in (2, 3)]
+    before = np.asarray(model(inputs))
+    expected = SUITE.live_expected(CASE)
+    from parity.core.checking import check_expected
+
+    assert check_expected(SUBJECT, expected, model, "float32").verdict == "pass"
+    assert np.asarray(model(inputs)).tobytes() == before.tobytes()
+    assert not [name for name, layer in layers(model).items() if "call" in vars(layer)]
+    assert "call" not in vars(model)
+
+
+def _shifted(model: Any) -> None:
+    model.get_layer("conv").bias.assign_add([1e-3, 0, 0])
+
+
+def _steeper(model: Any) -> None:
+    model.get_layer("relu").negative_slope = 1e-6
+
+
+def _averaged(model: Any) -> None:
+    model.get_layer("skip")._merge_function = lambda inputs: (inputs[0] + inputs[1]) / 2
+
+
+@live
+@pytest.mark.parametrize(
+    ("spoil", "place"), [(_shifted, "conv"), (_steeper, "relu"), (_averaged, ":skip")]
+)
+def test_a_fault_is_found_where_it_sits(spoil: Callable[[Any], None], place: str) -> None:
+    def make_wrong(case: Case, dtype: str) -> Any:
+        model = make_port(case, dtype)
+        spoil(model)
+        return model
+
+    result = replace(SUITE, port=make_wrong).run_case(CASE, "float64", live=True)
+    assert result.verdict == "fail"
+    assert result.first_divergence == place
+
+
+@live
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"no_steps": {}}, "functional step without a tap: "),
+        ({"taps": ()}, "functional step without a tap: "),
+        ({"layers": lambda model: {"conv": model.get_layer("conv")}}, "not compared: norm call 0"),
+        ({"read_state": lambda model: {}}, "parameter not in the port: conv.weight"),
+        ({"read_state": lambda _: {"conv.scale": np.ones(3)}}, "parameter only in the port: conv."),
+    ],
+)
+def test_what_the_subject_lacks_is_missing(changes: dict[str, Any], missing: str) -> None:
+    suite = replace(SUITE, subject=replace(SUBJECT, **changes))
+    result = suite.run_case(CASE, "float64", live=True)
+    assert result.verdict == "fail"
+    assert any(text.startswith(missing) for text in result.coverage.missing)
+
+
+@live
+def test_whole_numbers_are_an_input_as_well() -> None:
+    import torch
+
+    import parity
+
+    module, port = torch.nn.Embedding(7, 3), keras.layers.Embedding(7, 3)
+    port.build()
+    port.embeddings.assign(module.weight.detach().numpy())
+    subject = Subject((), lambda model: {}, lambda model: {"weight": np.asarray(port.embeddings)})
+    tokens = np.array([[1, 6, 0], [2, 2, 5]])
+    result = parity.check(module, port, tokens, subject=subject)
+    assert result.verdict == "pass", (result.failures, result.coverage.missing)
+
+
+@live
+def test_a_list_of_tensors_is_refused() -> None:
+    import torch
+
+    import parity
+
+    class Sum(torch.nn.Module):
+        def forward(self, tensors: Any) -> Any:
+            return sum(tensors)
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sum = Sum()
+
+        def forward(self, x: Any) -> Any:
+            return self.sum([x, x])
+
+    with pytest.raises(ParityError, match="sum: a list of tensors is an argument"):
+        parity.check(Net(), make_port(CASE, "float32"), np.ones((1, 2)), subject=SUBJECT)
