@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -175,11 +175,11 @@ class Subject:
         As the import system has them: a folder of the same name elsewhere is not the reference's.
         """
         places: list[str] = []
-        for spec in map(find_spec, ("torch.nn.modules", *self.reference)):
-            if spec and spec.submodule_search_locations:
-                places += [os.path.join(folder, "") for folder in spec.submodule_search_locations]
-            elif spec and spec.origin:
-                places.append(spec.origin)
+        for module in map(import_module, ("torch.nn.modules", *self.reference)):
+            if hasattr(module, "__path__"):
+                places += [os.path.join(folder, "") for folder in module.__path__]
+            elif module.__file__:
+                places.append(module.__file__)
         return tuple(places)
 
     def is_reference(self, filename: str) -> bool:

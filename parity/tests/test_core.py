@@ -40,24 +40,21 @@ def test_imports_nothing_of_a_subject(path: Path) -> None:
     assert not [n for n in imported if f"{n}.".startswith(tuple(f"{f}." for f in FOREIGN))]
 
 
-def test_importing_it_loads_nothing_of_a_subject() -> None:
-    modules = [
+@pytest.mark.parametrize("torch", [False, pytest.param(True, marks=pytest.mark.live)])
+def test_importing_it_loads_nothing_of_a_subject(torch: bool) -> None:
+    """Nor, but for what runs the reference, torch; nor TensorFlow."""
+    names = [
         ".".join(path.relative_to(CORE.parents[1]).with_suffix("").parts)
         for path in FILES
-        if path.name != "__init__.py"
+        if torch or path.stem not in ("reference", "influence", "statements")
     ]
-    without_torch = [name for name in modules if _needs_no_torch(name)]
-    assert len(without_torch) >= 12
+    absent = ("demucs", "demucs_tf", "tensorflow", *(() if torch else ("torch",)))
     code = (
-        f"import importlib, sys\nfor name in {without_torch}: importlib.import_module(name)\n"
-        "print([n for n in ('demucs', 'demucs_tf', 'tensorflow', 'torch') if n in sys.modules])"
+        f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
+        f"print([name for name in {absent} if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
-
-
-def _needs_no_torch(name: str) -> bool:
-    return name.rpartition(".")[2] not in ("reference", "influence", "statements")
 
 
 # A module and a Keras model from anywhere. The model is a functional one, and what torch adds
@@ -272,3 +269,15 @@ def test_a_list_of_tensors_is_refused() -> None:
 
     with pytest.raises(ParityError, match="sum: a list of tensors is an argument"):
         parity.check(Net(), make_port(CASE, "float32"), np.ones((1, 2)), subject=SUBJECT)
+
+
+@live
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    page = (CORE.parents[1] / "docs" / "parity.md").read_text(encoding="utf-8")
+    section = page.partition("## Prove your own port")[2]
+    example = section.partition("```python\n")[2].partition("```")[0]
+    printed = section.partition("It prints `")[2].partition("`")[0]
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "example.py")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout == f"{printed}\n"
