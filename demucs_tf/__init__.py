@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from demucs_tf.audio.writer import save_audio
     from demucs_tf.checkpoints.from_torch import from_torch
     from demucs_tf.checkpoints.load import load_model
+    from demucs_tf.checkpoints.locate import list_models
     from demucs_tf.checkpoints.save import save_model
-    from demucs_tf.checkpoints.sources.listing import list_models
     from demucs_tf.inference.apply import apply_model
     from demucs_tf.inference.separator import Separator
     from demucs_tf.models.bag import BagOfModels
@@ -57,7 +57,7 @@ _LAZY = {
     "Separator": "demucs_tf.inference.separator",
     "apply_model": "demucs_tf.inference.apply",
     "from_torch": "demucs_tf.checkpoints.from_torch",
-    "list_models": "demucs_tf.checkpoints.sources.listing",
+    "list_models": "demucs_tf.checkpoints.locate",
     "load_model": "demucs_tf.checkpoints.load",
     "save_audio": "demucs_tf.audio.writer",
     "save_model": "demucs_tf.checkpoints.save",

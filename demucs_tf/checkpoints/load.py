@@ -6,8 +6,8 @@ from os import PathLike
 from typing import Any
 
 from demucs_tf.checkpoints.assemble import converted, read_model
-from demucs_tf.checkpoints.formats.bag_yaml import make_bag
-from demucs_tf.checkpoints.sources.locate import Located, locate
+from demucs_tf.checkpoints.bag import make_bag
+from demucs_tf.checkpoints.locate import Located, locate
 
 
 def load_model(

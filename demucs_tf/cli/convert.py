@@ -11,7 +11,7 @@ from demucs_tf.cli.terminal import UsageError, logs_on_stderr
 from demucs_tf.utils.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.sources.locate import Located
+    from demucs_tf.checkpoints.locate import Located
 
 SUFFIXES = (".safetensors", ".keras", ".yaml")
 
@@ -30,7 +30,7 @@ def run(options: ConvertOptions) -> int:
     _check_target(options.target, force=options.force)
 
     from demucs_tf.checkpoints.load import load_located
-    from demucs_tf.checkpoints.sources.locate import locate
+    from demucs_tf.checkpoints.locate import locate
     from demucs_tf.errors import CheckpointError
 
     with logs_on_stderr():

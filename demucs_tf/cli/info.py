@@ -11,9 +11,9 @@ from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import brief, shown
 
 if TYPE_CHECKING:
+    from demucs_tf.checkpoints.bag import Bag
     from demucs_tf.checkpoints.describe import Description
-    from demucs_tf.checkpoints.formats.bag_yaml import Bag
-    from demucs_tf.checkpoints.sources.locate import Located
+    from demucs_tf.checkpoints.locate import Located
 
 _WIDTH = 12
 _LONGEST = 200
@@ -26,7 +26,7 @@ def run(options: InfoOptions) -> int:
         DemucsTFError: the file is missing, damaged or unsafe.
     """
     from demucs_tf.checkpoints.describe import describe
-    from demucs_tf.checkpoints.sources.locate import locate
+    from demucs_tf.checkpoints.locate import locate
 
     found = locate(options.file)
     if any(file.path.suffix == ".keras" for file in found.files.values()):

@@ -10,7 +10,7 @@ from demucs_tf.cli.options import ListOptions
 from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.formats.bag_yaml import Bag
+    from demucs_tf.checkpoints.bag import Bag
     from demucs_tf.checkpoints.sources.folder import Folder
 
 Row = tuple[str, str, str]

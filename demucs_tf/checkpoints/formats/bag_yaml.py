@@ -1,4 +1,4 @@
-"""Bags: which models are averaged with which weights, as the reference's `.yaml` files say it.
+"""The reference's `.yaml` files, which say what a bag is made of.
 
 Such a file may come from anywhere, so it is held to what a bag needs: no aliases (a few lines of
 them can stand for more text than fits in any memory), no tags, little depth and little text.
@@ -7,45 +7,23 @@ them can stand for more text than fits in any memory), no tags, little depth and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from demucs_tf.checkpoints.bag import Bag, is_plain_name
 from demucs_tf.checkpoints.formats.untrusted import reading
 from demucs_tf.checkpoints.limits import MAX_SEGMENT
-from demucs_tf.checkpoints.sources.names import is_plain_name
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.bag import LEAST_WEIGHT, MOST_WEIGHT
 from demucs_tf.utils.text import shown
-
-if TYPE_CHECKING:
-    from demucs_tf.models.bag import BagOfModels
 
 # The largest published file has 170 bytes and four members.
 _MAX_BYTES = 16 * 1024
 _MAX_MEMBERS = 64
 _MAX_DEPTH = 3
 _WANTED = "a bag: a mapping with `models`, a list of signatures, and maybe `weights` and `segment`"
-
-
-@dataclass(frozen=True)
-class Bag:
-    """What a bag's file says.
-
-    Attributes:
-        models: signatures of the members; one may be there more than once.
-        weights: for each member its weight for each source; None: all 1.
-        segment: seconds, which replaces that of the members; None: they keep theirs.
-
-    Reference: demucs/repo.py::BagOnlyRepo
-    """
-
-    models: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...] | None = None
-    segment: float | None = None
 
 
 def read_bag(path: Path) -> Bag:
@@ -76,23 +54,6 @@ def bag_text(bag: Bag) -> str:
     if bag.segment is not None:
         content["segment"] = bag.segment
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
-
-
-def make_bag(bag: Bag, models: Sequence[Any], about: str) -> BagOfModels:
-    """Put loaded models together, in the order of `bag.models`.
-
-    Args:
-        about: path or name of the bag, for errors.
-
-    Raises:
-        CheckpointError: the models or the weights do not fit each other.
-    """
-    from demucs_tf.models.bag import BagOfModels
-
-    try:
-        return BagOfModels(models, bag.weights, bag.segment)
-    except ValueError as error:
-        raise CheckpointError(f"{about}: the bag does not fit its models. {error}") from error
 
 
 def _plain_yaml(data: bytes) -> object:

@@ -8,16 +8,18 @@ Reference: demucs/repo.py::LocalRepo, BagOnlyRepo
 
 from __future__ import annotations
 
+import difflib
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from demucs_tf.checkpoints.sources.checksums import check_name
-from demucs_tf.checkpoints.sources.names import not_there
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
-from demucs_tf.utils.text import reason_of
+from demucs_tf.utils.text import reason_of, shown
 
 SUFFIXES = (".th", ".safetensors")  # the last one that there is is used
+_LISTED = 40
 _log = logging.getLogger("demucs_tf")
 
 
@@ -91,3 +93,23 @@ def _add_models(folder: Folder, files: list[Path]) -> None:
     for signature in found.keys() & folder.models.keys():
         folder.passed_over[signature] = folder.models[signature]
     folder.models.update(found)
+
+
+def not_there(name: str, known: Collection[str], what: str, hint: str = "") -> ModelNotFoundError:
+    """The error about a name that nothing goes by; the names most like it come first.
+
+    Args:
+        name: what was asked for.
+        known: all names that there are.
+        what: how the sentence starts that ends in `name`, e.g. "no published model".
+        hint: a sentence more.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+    listed = close + [other for other in known if other not in close][: _LISTED - len(close)]
+    there = ", ".join(shown(other) for other in listed) or "nothing"
+    more = f" and {len(known) - len(listed)} more" if len(known) > len(listed) else ""
+    guess = f" Did you mean {shown(close[0])}?" if close else ""
+    return ModelNotFoundError(
+        f"{what} '{shown(name)}'.{guess} There is: {there}{more}.{hint and ' '}{hint}"
+    )

@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from demucs_tf.checkpoints.sources import checksums
+from demucs_tf.checkpoints.sources.checksums import sha256
 from demucs_tf.checkpoints.sources.downloads import ModelFile, checked, reason
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from demucs_tf.utils.text import shown
@@ -84,7 +84,7 @@ def download(repository: str, file: str) -> ModelFile:
         raise CheckpointError(
             f"{address}: the download from {endpoint} failed ({reason(error)})"
         ) from error
-    digest = checksums.sha256(path)
+    digest = sha256(path)
     vouched = _check_etag(address, path, digest)
     return checked(address, endpoint, path, digest, vouched=vouched, remove=lambda: _remove(path))
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demucs_tf.checkpoints.sources import checksums
-from demucs_tf.checkpoints.sources.downloads import ModelFile, checked, reason
+from demucs_tf.checkpoints.sources.checksums import check_name
+from demucs_tf.checkpoints.sources.downloads import ModelFile, cache_folder, checked, reason
 from demucs_tf.checkpoints.sources.published import LEGACY_FILES
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 
@@ -52,12 +52,12 @@ def download(signature: str) -> ModelFile:
 
 def cached_path(signature: str) -> Path:
     """Where the package of a published model is, or would be."""
-    return checksums.cache_folder() / "legacy" / Path(LEGACY_FILES[signature]).name
+    return cache_folder() / "legacy" / Path(LEGACY_FILES[signature]).name
 
 
 def _check_published(url: str, path: Path) -> str:
     try:
-        return checksums.check_name(path, path.stem.rpartition("-")[2])
+        return check_name(path, path.stem.rpartition("-")[2])
     except CheckpointError as error:
         path.unlink()
         raise CheckpointError(f"{url}: {error} It was removed: try again") from error

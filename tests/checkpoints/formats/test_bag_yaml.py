@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 import demucs_tf
-from demucs_tf.checkpoints.formats.bag_yaml import Bag, bag_text, make_bag, read_bag
-from demucs_tf.checkpoints.sources.locate import locate
+from demucs_tf.checkpoints.bag import Bag, make_bag
+from demucs_tf.checkpoints.formats.bag_yaml import bag_text, read_bag
+from demucs_tf.checkpoints.locate import locate
 from demucs_tf.checkpoints.sources.published import BAGS
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.errors import CheckpointError, ModelNotFoundError

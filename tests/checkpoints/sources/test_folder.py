@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 
 import demucs_tf
-from demucs_tf.checkpoints.formats.bag_yaml import Bag, read_bag
-from demucs_tf.checkpoints.sources import checksums, hub, legacy_host
-from demucs_tf.checkpoints.sources.checksums import (
-    check_record,
-    forget_record,
-    records_file,
-    sha256,
-)
-from demucs_tf.checkpoints.sources.folder import scan
-from demucs_tf.checkpoints.sources.listing import list_models
-from demucs_tf.checkpoints.sources.locate import locate
-from demucs_tf.checkpoints.sources.names import is_plain_name, not_there
+from demucs_tf.checkpoints.bag import Bag, is_plain_name
+from demucs_tf.checkpoints.formats.bag_yaml import read_bag
+from demucs_tf.checkpoints.locate import list_models, locate
+from demucs_tf.checkpoints.sources import checksums, downloads, hub, legacy_host
+from demucs_tf.checkpoints.sources.checksums import sha256
+from demucs_tf.checkpoints.sources.downloads import check_record, forget_record, records_file
+from demucs_tf.checkpoints.sources.folder import not_there, scan
 from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 
@@ -277,12 +272,12 @@ def test_records_that_can_not_be_written(
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert checksums.cache_folder() == tmp_path / "cache"
+    assert downloads.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("DEMUCS_TF_CACHE")
-    monkeypatch.setattr(checksums.platformdirs, "user_cache_path", lambda name: tmp_path / name)
-    assert checksums.cache_folder() == tmp_path / "demucs_tf"
+    monkeypatch.setattr(downloads.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    assert downloads.cache_folder() == tmp_path / "demucs_tf"
     monkeypatch.setenv("DEMUCS_TF_CACHE", "~/x")
-    assert checksums.cache_folder() == Path.home() / "x"
+    assert downloads.cache_folder() == Path.home() / "x"
 
 
 # --- the published models ---------------------------------------------------------------------

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from demucs_tf.checkpoints.formats.bag_yaml import Bag
+from demucs_tf.checkpoints.bag import Bag
 from demucs_tf.checkpoints.load import load_model
+from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.checkpoints.sources import hub
-from demucs_tf.checkpoints.sources.checksums import records_file, sha256
-from demucs_tf.checkpoints.sources.locate import Located, locate
+from demucs_tf.checkpoints.sources.checksums import sha256
+from demucs_tf.checkpoints.sources.downloads import records_file
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from tests.support.hub_server import (
     Behaviour,
@@ -132,9 +133,7 @@ def test_a_bag_that_is_not_as_published_is_used_with_a_warning(
 
 
 def test_the_real_environment_in_a_new_process(server: HubServer, tmp_path: Path) -> None:
-    code = (
-        "from demucs_tf.checkpoints.sources.locate import locate; print(*locate('htdemucs').files)"
-    )
+    code = "from demucs_tf.checkpoints.locate import locate; print(*locate('htdemucs').files)"
 
     def run(**changes: str) -> subprocess.CompletedProcess[str]:
         ours = {**os.environ, **environment(server, tmp_path), **changes}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.checkpoints.sources import legacy_host
-from demucs_tf.checkpoints.sources.checksums import records_file
-from demucs_tf.checkpoints.sources.locate import Located, locate
+from demucs_tf.checkpoints.sources.downloads import records_file
 from demucs_tf.checkpoints.sources.published import BAGS
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from tests.support.hub_server import Behaviour, HubServer, loopback

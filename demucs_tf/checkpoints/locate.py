@@ -10,10 +10,11 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from demucs_tf.checkpoints.assemble import READERS
-from demucs_tf.checkpoints.formats.bag_yaml import Bag, read_bag
+from demucs_tf.checkpoints.bag import Bag
+from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.checkpoints.sources import folder, hub, legacy_host
 from demucs_tf.checkpoints.sources.downloads import ModelFile
-from demucs_tf.checkpoints.sources.names import not_there
+from demucs_tf.checkpoints.sources.folder import not_there
 from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from demucs_tf.utils.text import reason_of, shown
@@ -161,3 +162,28 @@ def _nothing_worked(
     damaged = any(isinstance(failure, CheckpointError) for failure in failures)
     cls = CheckpointError if damaged else ModelNotFoundError
     return cls(f"{shown(name)}: no source has given it. Tried: {tried}. {', or '.join(advice)}.")
+
+
+def list_models(repo: str | PathLike[str] | None = None) -> dict[str, dict[str, str | Path]]:
+    """List the published models, or those of a folder.
+
+    Args:
+        repo: a folder of models, as in `load_model`. None: the published models.
+
+    Returns:
+        "single": signature -> file of the folder, or address of the published `.th` package;
+        "bag": name -> file of the folder, or address on the hub.
+
+    Raises:
+        ModelNotFoundError: there is no such folder.
+        CheckpointError: the folder has two files for one signature.
+
+    Reference: demucs/api.py::list_models
+    """
+    if repo is not None:
+        models = folder.scan(Path(repo))
+        return {"single": {**models.models}, "bag": {**models.bags}}
+    return {
+        "single": {signature: legacy_host.ROOT + file for signature, file in LEGACY_FILES.items()},
+        "bag": {name: f"{hub.PREFIX}{hub.NAMESPACE}/{name}" for name in BAGS},
+    }
