@@ -30,7 +30,8 @@ def check(
     Args:
         reference_module: a module of demucs 4.1.0. It is copied, not changed.
         port_model: a port of it whose dtype is `dtype`, as `demucs_tf.from_torch` makes it.
-        mix: a NumPy array (B, A, T), rounded to float32 before either side hears it.
+        mix: a NumPy array (B, A, T), rounded to float32 before either side hears it. For another
+            subject, an array of any shape, also of whole numbers, or a tuple of several.
         dtype: "float32" or "float64".
         mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
             pass, "both" does both.

@@ -109,6 +109,19 @@ def test_a_step_without_a_tap_is_missing() -> None:
     assert any("std = mono.std" in text for text in result.coverage.missing)
 
 
+def test_which_files_are_the_references() -> None:
+    """Not what lies in a folder of the same name: `parity/demucs` tells of it."""
+    import demucs.hdemucs
+    import torch
+
+    from parity.demucs import attention
+
+    assert SUBJECT.is_reference(demucs.hdemucs.__file__)
+    assert SUBJECT.is_reference(torch.nn.modules.conv.__file__)
+    assert not SUBJECT.is_reference(attention.__file__)
+    assert not SUBJECT.is_reference(torch.nn.functional.__file__)
+
+
 @needs_music
 def test_own_checkpoint_and_music(tmp_path: Path) -> None:
     import torch

@@ -187,9 +187,7 @@ def test_wrong_usage(
 
 
 def test_unreadable_audio(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from demucs_tf.checkpoints import assemble
-
-    monkeypatch.setattr(assemble, "read_model", lambda *_: None)
+    monkeypatch.setattr(run, "both_sides", lambda *_: ({}, None))
     (tmp_path / "a.wav").write_text("no audio")
     _, err = call("run", "--checkpoint", "a.th", "--audio", tmp_path / "a.wav", status=2)
     assert err.startswith(f"error: {tmp_path / 'a.wav'}: expected WAV, FLAC, OGG or MP3 audio")
