@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.fuzz.samples import Sample, entries_of
+from tests.support.archives import ARCHIVES, BENT, SOUND, Archive, two_directories
 from tests.support.headers import join, split
 from tests.support.pickles import call, named, text
 
@@ -65,6 +66,8 @@ def mutated(sample: Sample, others: Sequence[Sample], dice: random.Random) -> by
 def _once(sample: Sample, content: bytes, others: Sequence[Sample], dice: random.Random) -> bytes:
     if dice.random() < 0.02:  # two files in one
         other = dice.choice(others).content
+        if sample.suffix in ARCHIVES and dice.random() < 0.5:
+            return two_directories(content, _longer(content, dice))
         return content[: dice.randrange(len(content))] + other[dice.randrange(len(other)) :]
     if sample.suffix == ".yaml":
         return _text(content, dice)
@@ -204,7 +207,22 @@ def _zipped(entries: list[tuple[str, bytes]], dice: random.Random) -> bytes:
         warnings.simplefilter("ignore")  # duplicate names are meant
         for name, data in entries:
             archive.writestr(zipfile.ZipInfo(name), data, how)
-    return stream.getvalue()
+    content = stream.getvalue()
+    if dice.random() < 0.9:
+        return content
+    archive = Archive.of(content)
+    for name in dice.sample([*BENT, *SOUND], dice.choice((1, 1, 2))):
+        change = SOUND[name] if name in SOUND else BENT[name][0]
+        change(archive)
+    return archive.bytes()
+
+
+def _longer(content: bytes, dice: random.Random) -> bytes:
+    """Another archive of the same names, each with other bytes."""
+    archive = Archive.of(content)
+    for entry in archive.entries:
+        entry.data = _bytes(entry.data, dice) + bytes(600)
+    return archive.bytes()
 
 
 def _pickle(data: bytes, dice: random.Random) -> bytes:

@@ -17,8 +17,9 @@ from demucs_tf.checkpoints.assemble import READERS
 from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from tests.fuzz.mutate import mutated
-from tests.fuzz.samples import Sample, make_samples
+from tests.fuzz.samples import Sample, entries_of, make_samples
 from tests.fuzz.watch import MB, watched
+from tests.support.archives import ARCHIVES, as_stated
 
 MAX_SECONDS = 5  # of the processor
 MAX_GROWTH = 128 * MB
@@ -100,6 +101,8 @@ class Runner:
             return Outcome(f"event {seen.events[0].partition(' ')[0]}", "\n".join(seen.events))
         if watch and not outcome.is_finding and seen.growth > MAX_GROWTH + 40 * len(content):
             return Outcome("memory", f"grew by {seen.growth // MB} MB")
+        if outcome.kind == "model" and suffix in ARCHIVES and not _has_one_face(content):
+            return Outcome("two faces", "readers of archives find different contents in it")
         return outcome
 
     def _read(self, path: Path) -> Outcome:
@@ -131,6 +134,14 @@ class Runner:
                     at += size
             size //= 2
         return content
+
+
+def _has_one_face(content: bytes) -> bool:
+    """Whether two kinds of readers find the same in an archive that was accepted."""
+    try:
+        return entries_of(content) == as_stated(content)
+    except Exception:  # one of them does not read it at all
+        return False
 
 
 def _reader(suffix: str) -> Callable[[Path], Any]:

@@ -20,6 +20,7 @@ from tests.fuzz.__main__ import look_after
 from tests.fuzz.run import Case, Runner, cases
 from tests.fuzz.samples import make_samples
 from tests.fuzz.watch import MB
+from tests.support.archives import Archive, two_directories
 
 
 @pytest.fixture(name="runner", scope="module")
@@ -126,6 +127,17 @@ def test_what_a_reader_may_not_do_is_found(
         monkeypatch.setattr(run, "MAX_SECONDS", 0.5)
     outcome = Runner(tmp_path, {".th": reader}).read(".th", b"x")
     assert outcome.kind == kind
+    assert outcome.is_finding
+
+
+def test_an_archive_with_two_contents_that_is_accepted_is_found(tmp_path: Path) -> None:
+    sound = make_samples()["th"].content
+    other = Archive.of(sound)
+    other.entries[-1].data += b"other"
+    runner = Runner(tmp_path, {".th": Path.read_bytes})
+    assert runner.read(".th", sound).kind == "model"
+    outcome = runner.read(".th", two_directories(sound, other.bytes()))
+    assert outcome.kind == "two faces"
     assert outcome.is_finding
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+ARCHIVES = (".th", ".keras")
 _ZIP64 = struct.pack("<2H2Q", 1, 16, 5, 5)
 
 
@@ -103,6 +104,20 @@ def two_directories(content: bytes, other: bytes) -> bytes:
     start = len(front) - length
     real = len(front) + len(sound) - struct.calcsize("<4s4H2LH") - length
     return Archive(shown.entries, front, start - real, end={"start": start}).bytes()
+
+
+def as_stated(content: bytes) -> dict[str, bytes]:
+    """The entries as a reader finds them that believes the end record and the directory."""
+    found = {}
+    *_, count, _, place, _ = struct.unpack("<4s4H2LH", content[-22:])
+    for _ in range(count):
+        fields = struct.unpack("<4s6H3L5H2L", content[place : place + 46])
+        size, name, extra, comment, header = fields[8], *fields[10:13], fields[-1]
+        local = struct.unpack("<2H", content[header + 26 : header + 30])
+        data = header + 30 + sum(local)
+        found[content[place + 46 : place + 46 + name].decode()] = content[data : data + size]
+        place += 46 + name + extra + comment
+    return found
 
 
 def _first(change: Callable[[Entry], None]) -> Callable[[Archive], None]:
