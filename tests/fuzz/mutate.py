@@ -210,11 +210,11 @@ def _zipped(entries: list[tuple[str, bytes]], dice: random.Random) -> bytes:
     content = stream.getvalue()
     if dice.random() < 0.9:
         return content
-    archive = Archive.of(content)
+    bent = Archive.of(content)
     for name in dice.sample([*BENT, *SOUND], dice.choice((1, 1, 2))):
         change = SOUND[name] if name in SOUND else BENT[name][0]
-        change(archive)
-    return archive.bytes()
+        change(bent)
+    return bent.bytes()
 
 
 def _longer(content: bytes, dice: random.Random) -> bytes:
