@@ -94,12 +94,11 @@ class ScaledEmbedding(Layer):
         self.embedding.weight.assign(weight * (init / factor))
 
     def call(self, index: Any) -> Any:
-        """(...) -> (..., D)."""
         return self.step("scale", lambda x: x * self.factor, self.embedding(index))
 
 
 def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
-    """Cosines, then sines, of positions at D / 2 frequencies.
+    """Compute cosines, then sines, of positions at D / 2 frequencies.
 
     Args:
         positions: float32 (...), a NumPy array or a tensor.
@@ -123,7 +122,7 @@ def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
 
 
 def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> Any:
-    """Sines and cosines in turn: of the column in the first half, of the row in the second.
+    """Compute sines and cosines in turn: of the column in the first half, of the row in the second.
 
     Args:
         dim: D, a multiple of 4.
@@ -150,7 +149,7 @@ def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> An
 
 @lru_cache(maxsize=8)
 def _periods(dim: int, max_period: float) -> Float32:
-    """The periods, over 2 pi, of `sin_embedding`: (D / 2). Read-only."""
+    """Work out the periods, over 2 pi, of `sin_embedding`: (D / 2). Read-only."""
     half = dim // 2
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 at half = 1, as in the reference
         exponent = np.arange(half, dtype=np.float32) / np.float32(half - 1)
@@ -161,7 +160,7 @@ def _periods(dim: int, max_period: float) -> Float32:
 
 @lru_cache(maxsize=8)
 def _frequencies(dim: int, max_period: float) -> Float32:
-    """The frequencies of `sin_embedding_2d`: (D / 4). Read-only."""
+    """Work out the frequencies of `sin_embedding_2d`: (D / 4). Read-only."""
     half = dim // 2
     exponent = np.arange(0, half, 2, dtype=np.float32) * np.float32(-math.log(max_period) / half)
     frequencies = np.exp(exponent.astype(np.float64)).astype(np.float32)
@@ -173,7 +172,7 @@ def _frequencies(dim: int, max_period: float) -> Float32:
 
 
 def _interleaved(phase: Any) -> Any:
-    """Sine and cosine in turn: (L, D / 4) -> (L, D / 2)."""
+    """Put sine and cosine of a phase in turn: (L, D / 4) -> (L, D / 2)."""
     both = [float32_math.sin(phase), float32_math.cos(phase)]
     if isinstance(phase, np.ndarray):
         return np.stack(both, -1).reshape(len(phase), -1)
