@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from parity.core.files import json_file
 
 SCHEMA = 1
 
@@ -48,6 +49,12 @@ class Record:
     source: str = ""
     module_class: str = ""
     gain: float | None = None
+
+
+TEXTS = ("path", "kind", "mode", "dtype", "verdict", "reason", "source", "module_class")
+METRICS = (
+    "max_abs", "rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio", "tolerance", "gain",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,17 @@ class Result:
         """The path at which the error first exceeds its tolerance: that of `first_failure`."""
         return None if self.first_failure is None else self.first_failure.path
 
+    @property
+    def noisiest(self) -> Record | None:
+        """The record with the largest noise ratio; None if none has one."""
+        return max(
+            (r for r in self.layers if r.noise_ratio is not None), key=_noise_ratio, default=None
+        )
+
+
+def _noise_ratio(record: Record) -> float:
+    return worst_noise_ratio([record])
+
 
 def worst_noise_ratio(records: Iterable[Record]) -> float:
     """The largest noise ratio, 0 where there is none; one that is NaN counts as infinite."""
@@ -141,37 +159,50 @@ def write_json(path: Path, results: Iterable[Result]) -> None:
         return {**derived, **asdict(result)}
 
     content = {"schema": SCHEMA, "results": [plain(result) for result in results]}
-    write_whole(path, json.dumps(content, indent=1, allow_nan=True))
+    write_whole(path, json_file.text_of(content, indent=1) + "\n")
 
 
 def read_json(path: Path) -> list[Result]:
     """Read what `write_json` wrote; ParityError for anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_file.read(path)
         if content["schema"] != SCHEMA:
             raise ParityError(
-                f"{path} has result schema {content['schema']}, this version reads {SCHEMA}: "
+                f"{path} has result schema {content['schema']!r:.40}, this version reads {SCHEMA}: "
                 "run `python -m parity run --json` again."
             )
         return [_result(item) for item in content["results"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except json_file.DAMAGED as error:
         raise ParityError(f"{path} is not a result of `python -m parity run`: {error}") from error
 
 
 def _result(item: dict[str, Any]) -> Result:
-    def record(values: dict[str, Any]) -> Record:
-        tuples = {
-            k: tuple(values[k]) if values[k] is not None else None
-            for k in ("shape", "max_abs_index")
-        }
-        return Record(**{**values, **tuples})
-
     counts = {key: Count(**value) for key, value in item["coverage"].items() if key != "missing"}
-    return Result(
+    result = Result(
         case=item["case"],
         dtype=item["dtype"],
         reference=item["reference"],
-        layers=tuple(record(values) for values in item["layers"]),
+        layers=tuple(_record(values) for values in item["layers"]),
         coverage=Coverage(**counts, missing=tuple(item["coverage"]["missing"])),
         environment=item["environment"],
     )
+    texts = (result.case, result.dtype, result.reference, *result.coverage.missing)
+    json_file.check(str, *texts)
+    json_file.check(dict, result.environment)
+    json_file.check(int, *(n for count in counts.values() for n in (count.compared, count.total)))
+    return result
+
+
+def _record(values: dict[str, Any]) -> Record:
+    numbers = {key: json_file.number(values[key]) for key in METRICS}
+    tuples = {
+        key: None if values[key] is None else tuple(values[key])
+        for key in ("shape", "max_abs_index")
+    }
+    record = Record(**{**values, **numbers, **tuples})
+    json_file.check(str, *(getattr(record, key) for key in TEXTS))
+    json_file.check(int, record.call, record.output, *record.shape, *(record.max_abs_index or ()))
+    json_file.check(float, record.tolerance)
+    if record.verdict not in get_args(Verdict) or record.mode not in get_args(Mode):
+        raise ValueError(f"verdict {record.verdict:.40}, mode {record.mode:.40}")
+    return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,47 @@ def test_a_golden_of_something_else_is_refused(
     manifest[key] = value
     _write_signed(path, manifest)
     with pytest.raises(ParityError, match=message):
+        _read(copy)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_what_is_no_file_is_refused(copy: Path, suffix: str) -> None:
+    """At once: a pipe would be waited for, and a device never ends."""
+    path = copy / f"{CASE.name}{suffix}"
+    for make in (os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        path.unlink()
+        make(path)
+        with pytest.raises(ParityError, match="expected a file, found a folder, a pipe or a devi"):
+            _read(copy)
+        path.rmdir() if path.is_dir() else path.unlink()
+        path.touch()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[]", "1", '"format"', "{}"])
+def test_a_manifest_of_something_else_is_refused(copy: Path, text: str) -> None:
+    (copy / f"{CASE.name}.json").write_text(text)
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.json is damaged"):
+        _read(copy)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("state", []), ("state", {"a": "b"}), ("state", {"a": [1e9]}), ("events", 1),
+        ("events", {"path": 1}), ("mix", "abc"), ("mix", [0, "?!", 1]), ("buffers", [1]),
+        ("leaves", None), ("environment", []), ("reference", 1),
+        ("path", 1), ("call", "0"), ("owner", []), ("source", None), ("inputs", 1),
+        ("outputs", [["0", "d", 1]]), ("isolated_floors", ["much"]), ("cumulative_floors", [None]),
+        ("isolated_floors", []), ("arguments", 1), ("surplus", 1),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_in_a_manifest_is_refused(copy: Path, key: str, value: object) -> None:
+    """With a right hash: whoever wrote it says that it is a golden."""
+    path = copy / f"{CASE.name}.json"
+    manifest = json.loads(path.read_text())
+    (manifest if key in manifest else manifest["events"][3])[key] = value
+    _write_signed(path, manifest)
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.json (is damaged|belongs to other)"):
         _read(copy)
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core.events import Event, Expected
+from parity.core.files import json_file
 from parity.core.files.atomic import write_whole
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_state, state_hash
@@ -96,6 +98,7 @@ class Golden:
                 for event in expected.events
             ],
         }
+        manifest = json_file.plain(manifest)
         numbers = row.numbers()
         manifest["numbers_sha256"] = _hash(numbers)
         manifest["manifest_sha256"] = _manifest_hash(manifest)
@@ -114,6 +117,12 @@ class Golden:
                 that renews it.
         """
         manifest = self.manifest()
+        try:
+            return self._expected(manifest)
+        except json_file.DAMAGED as error:
+            raise self._error(f"{self.path} is damaged ({error})") from error
+
+    def _expected(self, manifest: dict[str, Any]) -> Expected:
         if manifest["case"] != _case_as_json(self.case):
             raise self._error(f"{self.path} was made for another version of this row")
         state = _state(manifest, self.case.seed)
@@ -130,15 +139,11 @@ class Golden:
             used[start:stop] = True
             return numbers[start:stop].reshape(shape).astype(dtype)
 
-        try:
-            events = [Event(**event) for event in manifest["events"]]
-            for event in events:
-                event.arguments = None if event.arguments is None else tuple(event.arguments)
-                event.inputs = [restore(entry) for entry in event.inputs]
-                event.outputs = [restore(entry) for entry in event.outputs]
-            mix = restore(manifest["mix"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._error(f"{self.path} is damaged ({error})") from error
+        events = [_event(values, restore) for values in manifest["events"]]
+        names = {key: tuple(manifest[key]) for key in ("buffers", "leaves", "idle", "unmapped")}
+        json_file.check(str, manifest["reference"], *(n for each in names.values() for n in each))
+        json_file.check(dict, manifest["environment"])
+        mix = restore(manifest["mix"])
         if not used.all():
             raise self._error(f"{self.path}: its NPZ has numbers that nothing uses")
         return Expected(
@@ -146,39 +151,56 @@ class Golden:
             mix=mix,
             events=events,
             state=state,
-            buffers=tuple(manifest["buffers"]),
-            leaves=tuple(manifest["leaves"]),
-            idle=tuple(manifest["idle"]),
-            unmapped=tuple(manifest["unmapped"]),
             environment=manifest["environment"],
+            **names,
         )
 
     def manifest(self) -> dict[str, Any]:
         """The manifest alone; ParityError unless it is as it was written."""
         try:
-            manifest = json.loads(self.path.read_text(encoding="utf-8"))
+            manifest = json_file.read(self.path)
             if manifest["format"] != FORMAT:
                 raise ValueError(f"format {manifest['format']}, expected {FORMAT}")
             if manifest["manifest_sha256"] != _manifest_hash(manifest):
                 raise ValueError("it was altered")
         except FileNotFoundError as error:
             raise self._error(f"{self.path} is missing") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except json_file.DAMAGED as error:
             raise self._error(f"{self.path} is damaged ({error})") from error
         return dict(manifest)
 
     def _numbers(self) -> Array:
         path = self.path.with_suffix(".npz")
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("expected a file, found a folder, a pipe or a device")
             # Opened here, because np.load leaves the file open when it is damaged.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 numbers: Array = archive["numbers"]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            if numbers.ndim != 1 or numbers.dtype != np.float64:
+                raise ValueError(f"expected a row of float64, found {numbers.dtype}")
+        except (*json_file.DAMAGED, EOFError, zipfile.BadZipFile) as error:
             raise self._error(f"{path} is missing, truncated or altered ({error})") from error
         return numbers
 
     def _error(self, text: str) -> ParityError:
         return ParityError(f"{text}: {self.command}")
+
+
+def _event(values: dict[str, Any], restore: Callable[[Any], Array]) -> Event:
+    arrays = {key: [restore(entry) for entry in values[key]] for key in ("inputs", "outputs")}
+    floors = {
+        key: [json_file.number(value) for value in values[key]]
+        for key in ("isolated_floors", "cumulative_floors")
+    }
+    arguments = {"arguments": tuple(values["arguments"])} if "arguments" in values else {}
+    event = Event(**{**values, **arrays, **floors, **arguments})
+    json_file.check(str, event.path, event.kind, event.owner, event.source)
+    json_file.check(int, event.call)
+    json_file.check(float, *event.isolated_floors, *event.cumulative_floors)
+    if not len(event.isolated_floors) == len(event.cumulative_floors) == len(event.outputs):
+        raise ValueError(f"{event.path}: a floor for each output is missing")
+    return event
 
 
 def _state(manifest: dict[str, Any], seed: int) -> dict[str, Array]:
@@ -216,9 +238,10 @@ def _lines(manifest: dict[str, Any]) -> str:
     """JSON with a line for each entry and each event, so that a change can be read."""
     entries = []
     for key, value in manifest.items():
-        text = json.dumps(value, separators=(",", ":"), default=str)
+        text = json_file.text_of(value, separators=(",", ":"), default=str)
         if key == "events":
-            text = "[\n" + ",\n".join(json.dumps(e, separators=(",", ":")) for e in value) + "\n]"
+            lines = (json_file.text_of(event, separators=(",", ":")) for event in value)
+            text = "[\n" + ",\n".join(lines) + "\n]"
         entries.append(f"{json.dumps(key)}:{text}")
     return "{\n" + ",\n".join(entries) + "\n}\n"
 
