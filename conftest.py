@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # No test asks the real hub; those of the hub have one of their own and unset this.
@@ -27,6 +28,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--full", action="store_true", help="with --live: full-size models as well")
     group.addoption("--html", metavar="FILE", help="write all results of this run as one page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse at once what pytest finds out minutes later: wrong expressions, no folder.
+
+    It looks at `-k` and `-m` when all tests are collected and their jobs started, and `--html` is
+    written when all is done.
+    """
+    for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
+        try:
+            Expression.compile(text or "x")
+        except Exception as error:  # its type is another one in each pytest
+            raise pytest.UsageError(f"{option} {text!r} is no expression: {error}") from error
+    page = config.getoption("--html")
+    if page and (Path(page).is_dir() or not Path(page).parent.is_dir()):
+        raise pytest.UsageError(f"--html {page}: expected a file in a folder that exists.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
