@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from parity.core.events import Event
+from parity.core.capture.progress import counted
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -53,7 +54,7 @@ def without_influence(
                 return used is False
         return moves(parameter, path, True) or moves(parameter, path, False)
 
-    parameters = module.named_parameters()
+    parameters = counted([*module.named_parameters()], "reference: influence of parameter")
     return tuple(key for key, parameter in parameters if not matters(key, parameter))
 
 

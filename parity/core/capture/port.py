@@ -15,6 +15,7 @@ import numpy.typing as npt
 from parity.core import layouts
 from parity.core.capture.wrapping import wrapped
 from parity.core.events import TENSOR, Event, Expected, Key
+from parity.core.capture.progress import counted, say
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Observer, Subject
@@ -102,6 +103,7 @@ def cumulative(
     if engine != "eager":
         forward = tf.function(forward, jit_compile=engine == "xla", autograph=False)
     outputs: Outputs = {}
+    say(f"port: pass in {port.compute_dtype}")
     for name, tensors in forward(*tensors_of(subject, expected.root, port.compute_dtype)).items():
         path, _, call = name.rpartition("#")
         outputs[path, int(call)] = [np.asarray(tensor) for tensor in tensors]
@@ -116,10 +118,11 @@ def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
     layers, dtype = layers_by_path(subject, port), port.compute_dtype
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
     forcer = Forcer(layers, forced)
+    say(f"port: steps in {dtype}")
     with _observed(subject, port, forcer), seeded_random():
         _run(port, tensors_of(subject, expected.root, dtype))
     outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
-    for event in expected.events:
+    for event in counted(expected.events, f"port: alone in {dtype}, call"):
         if event.kind == "module":
             called = outputs.pop(event.key, None) is not None
             if called and event.path in layers:

@@ -21,6 +21,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
+from parity.core.capture.progress import counted, say
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import TENSOR, Event, Expected, Key, content
@@ -51,6 +52,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
     wide_mix = [_widened(array) for array in narrow_mix]
     wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
     tracer = Tracer(subject, wide)
+    say("reference: pass in float64")
     events = tracer.run(*wide_mix)
     by_key = {event.key: event for event in events}
 
@@ -61,8 +63,10 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
         if event.kind == "tap":
             by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
 
+    say("reference: pass in float32")
     Tracer(subject, narrow, sink=note_whole).run(*narrow_mix)
     forced = {event.key: event.inputs for event in events if event.kind == "tap"}
+    say("reference: steps in float32")
     Tracer(subject, narrow, forced, note_tap).run(*narrow_mix)
     called = {event.path for event in events}
     state = {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
@@ -70,7 +74,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
     def call(layer: torch.nn.Module, event: Event) -> list[Array]:
         return _call_alone(layer, event, tracer.keywords.get(event.key, {}))
 
-    for event in events:
+    for event in counted(events, "reference: alone in float32, call"):
         if event.kind == "module":
             alone = call(narrow.get_submodule(event.path), event)
             event.isolated_floors = _floors(alone, event.outputs)
