@@ -137,6 +137,10 @@ def run_own(
 
     wav = convert_audio(samples, rate, module.samplerate, module.audio_channels)
     length = int(seconds * module.samplerate)
+    if not length:
+        raise ParityError(
+            f"--seconds: {seconds:g} s is less than one sample at {module.samplerate} Hz."
+        )
     start = max(0, (wav.shape[-1] - length) // 2)
     expected = capture(SUBJECT, module, wav[None, :, start : start + length])
     expected.environment["weights"] = state_hash(expected.state)

@@ -66,7 +66,7 @@ class GroupNorm(Layer):
     Raises:
         ValueError: `num_channels` is not a multiple of `num_groups`.
 
-    Reference: torch.nn.GroupNorm
+    Reference: torch.nn.GroupNorm, demucs/transformer.py::MyGroupNorm
     """
 
     def __init__(self, num_groups: int, num_channels: int, epsilon: float, **kwargs: Any) -> None:

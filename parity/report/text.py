@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from demucs_tf.utils.text import printable
 from parity.core.result import Record, Result, worst_noise_ratio
+from parity.where import port
 
 AROUND = 3
 
@@ -16,29 +18,97 @@ def summary(result: Result) -> str:
     worst = ", ".join(
         f"{mode} {worst_noise_ratio([r for r in compared if r.mode == mode]):.2f}" for mode in modes
     )
-    return (
+    return printable(
         f"{result.verdict.upper()}  {result.case or result.reference}  {result.dtype}  "
         f"{len(result.layers)} comparisons, {len(result.failures)} failed; worst noise ratio "
         f"{worst or 'none'}; coverage: {result.coverage}"
     )
 
 
+def place(record: Record) -> str:
+    """Where a record is: path, class, the reference's file and line, and the port's."""
+    name = f"{record.path or '(model)'} ({record.module_class or record.kind})"
+    return printable(f"{name}, {_lines(record)}")
+
+
+def _lines(record: Record) -> str:
+    ours = port.of_record(record.path, record.module_class, record.source)
+    return f"{record.source or 'no source line'}{f'; port: {ours}' if ours else ''}"
+
+
+def _kind(record: Record) -> str:
+    """The class, and of a step its name: `HEncLayer:glu`."""
+    step = f":{record.path.rpartition(':')[2]}" if record.kind == "tap" else ""
+    return f"{record.module_class or record.kind}{step}"
+
+
 def details(result: Result) -> str:
-    """What a failure needs: the first divergence, its place in the reference, its surroundings."""
+    """What a failure needs: the first divergence, its place on both sides, its surroundings."""
     lines = [summary(result)]
     first = result.first_failure
     if first:
         lines += [
-            f"first divergence: {first.path or '(model)'} ({first.module_class or first.kind}), "
-            f"{first.source or 'no source line'}",
-            f"  {first.mode}, call {first.call}, output {first.output}: {first.reason}",
+            f"first divergence: {place(first)}",
+            f"  {first.mode}, call {first.call}, output {first.output}: {printable(first.reason)}",
             *table(_around(result.layers, first)),
         ]
     if result.coverage.missing:
-        lines += ["missing:", *(f"  {text}" for text in result.coverage.missing[:20])]
+        missing = [f"  {printable(text)}" for text in result.coverage.missing[:20]]
+        lines += ["missing:", *missing]
         if len(result.coverage.missing) > 20:
             lines.append(f"  and {len(result.coverage.missing) - 20} more")
     return "\n".join(lines)
+
+
+def roots(failed: Iterable[Result]) -> list[str]:
+    """Failed cases by where they first diverge: one fault is one root, however many hear it.
+
+    The same step or class of the port is the same root, whatever the path in each model.
+    """
+    found: dict[str, list[Result]] = {}
+    for result in failed:
+        first, missing = result.first_failure, result.coverage.missing
+        root = f"coverage: {missing[0]}" if missing else "nothing was compared"
+        if first:
+            root = f"{_kind(first)}, {_lines(first)}"
+        found.setdefault(printable(root), []).append(result)
+    roots = "1 root" if len(found) == 1 else f"{len(found)} roots"
+    lines = [f"{sum(map(len, found.values()))} failures have {roots}:"]
+    for root, results in sorted(found.items(), key=lambda item: -len(item[1])):
+        names = dict.fromkeys(printable(result.case or result.reference) for result in results)
+        shown = ", ".join([*names][:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        lines += [f"  {len(results)} of {root}", f"    {shown}"]
+    return lines
+
+
+def worst_by_kind(result: Result) -> list[str]:
+    """The record of each kind of layer that uses most of its tolerance, in columns."""
+    worst: dict[tuple[str, str], Record] = {}
+    for record in (r for r in result.layers if r.rel_l2 is not None and r.kind != "parameter"):
+        key = _kind(record), record.mode
+        if key not in worst or _share(record) > _share(worst[key]):
+            worst[key] = record
+    rows = [("kind", "mode", "rel_l2", "tolerance", "noise", "share", "worst at")]
+    rows += [
+        (
+            kind,
+            mode,
+            _number(record.rel_l2),
+            _number(record.tolerance),
+            _number(record.noise_ratio),
+            f"{100 * _share(record):.2g}%",
+            f"{record.path or '(model)'} call {record.call}",
+        )
+        for (kind, mode), record in sorted(worst.items())
+    ]
+    return _columns(rows)
+
+
+def _share(record: Record) -> float:
+    """The share of the tolerance used. A tolerance of 0 is kept or not: nothing of it is used."""
+    if record.rel_l2 is None or not record.tolerance:
+        return 0.0
+    return record.rel_l2 / record.tolerance
 
 
 def table(records: Sequence[Record]) -> list[str]:
@@ -58,6 +128,11 @@ def table(records: Sequence[Record]) -> list[str]:
         )
         for record in records
     ]
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "

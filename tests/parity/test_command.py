@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 
 import pytest
 
 from parity import run, select
 from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
+from parity.commands.progress import Progress
 from parity.core import result
 from parity.faults import FAULTS
+from tests.parity.conftest import Call
 from tests.parity.test_report import record
 from tests.parity.test_report import result as report_result
 
+ROOT = Path(__file__).parent.parent.parent
 DCONV0 = ("--case", "demucs-dconv0", "--dtype", "float64", "--mode", "isolated")
-Call = Callable[..., tuple[str, str]]
+# One second of silence at 44.1 kHz, mono, 16 bit.
+WAV = (
+    b"RIFF" + (36 + 88200).to_bytes(4, "little") + b"WAVEfmt " + b"\x10\0\0\0\1\0\1\0"
+    + (44100).to_bytes(4, "little") + (88200).to_bytes(4, "little") + b"\2\0\x10\0"
+    + b"data" + (88200).to_bytes(4, "little") + bytes(88200)
+)  # fmt: skip
 SAMPLE = report_result(
     record(dtype="float64"), record(dtype="float64", mode="cumulative"),
     case="demucs-dconv0", dtype="float64",
 )  # fmt: skip
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command; returns what it printed, after a look at its exit status."""
-
-    def run_main(*arguments: str | Path, status: int = 0) -> tuple[str, str]:
-        capsys.readouterr()
-        found = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert found == status, out + err
-        assert err.count("\n") == (1 if status == 2 else 0), err
-        return out, err
-
-    return run_main
 
 
 @pytest.fixture
@@ -66,11 +62,51 @@ def test_pass(call: Call, tmp_path: Path) -> None:
     assert "demucs-dconv0" in (tmp_path / "r.html").read_text()
 
 
+def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers of a passing case, and on stderr what it is at."""
+    assert main(["run", *DCONV0, "-v"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1][:4] == ["kind", "mode", "rel_l2", "tolerance"]
+    (row,) = [line for line in lines if line[0] == "ConvTranspose1d"]
+    assert row[1] == "isolated"
+    assert 0 < float(row[2]) <= float(row[3]) <= 1e-12
+    assert out.endswith("1 passed, 0 failed\n")
+    calls = len(run.stored_expected(BY_NAME["demucs-dconv0"]).events)
+    stages = [line.partition(" (")[0] for line in err.splitlines()]
+    assert stages == ["port: steps in float64", f"port: alone in float64, call 1 of {calls}"]
+
+
+def test_progress_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that changes, after a second, and is gone before anything is printed."""
+    clock = iter([0.0, 0.5, 7.0, 8.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress = Progress()
+    for text in ("at once", "layer 3 of 7"):
+        progress(text)
+    assert capsys.readouterr().err == "\r\x1b[Klayer 3 of 7 (7 s)"
+    progress.clear()
+    assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_failures_by_their_root(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = record("encoder.0.2", module_class="GELU", verdict="fail", source="torch/nn/m.py:1")
+    failed = [report_result(wrong, case=f"c{i}") for i in range(3)]
+    monkeypatch.setattr(run, "run_cases", lambda *_, **__: failed)
+    out, _ = call("run", *DCONV0, status=1)
+    assert "3 failures have 1 root:\n  3 of GELU, torch/nn/m.py:1; port: demucs_tf/layers/" in out
+    assert out.endswith("    c0, c1, c2\n0 passed, 3 failed\n")
+
+
 def test_divergence(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     fault = next(fault for fault in FAULTS if fault.name == "gelu-tanh")
     monkeypatch.setattr(fault.owner, fault.attribute, fault.replacement)
     out, _ = call("run", *DCONV0, status=1)
-    assert "first divergence: encoder.0.2 (GELU), " in out
+    assert "first divergence: encoder.0.2 (GELU), torch/nn/modules/activation.py:" in out
+    assert "; port: demucs_tf/layers/activation.py:" in out
     assert "0 passed, 1 failed" in out
 
 
@@ -157,14 +193,19 @@ def test_parameters_fit(call: Call, tmp_path: Path) -> None:
         ((*DCONV0, "--json", "/nonexistent/r.json"), "there is no folder /nonexistent"),
         ((*DCONV0, "--html", "/nonexistent/r.html"), "there is no folder /nonexistent"),
         ((*DCONV0, "--json", "/"), "expected a file, found a folder"),
+        ((*DCONV0, "--seconds", "-1"), "--seconds is how much of --audio is heard"),
+        ((*DCONV0, "--seconds", "5"), "it needs --checkpoint"),
         (("--checkpoint", "/nonexistent.th"), "--checkpoint and --audio go together"),
         (
             ("--checkpoint", "/nonexistent.th", "--audio", "/nonexistent.wav"),
             "/nonexistent.th: no such file",
         ),
-        (
-            ("--checkpoint", "a.th", "--audio", "a.wav", "--seconds", "0"),
-            "--seconds: expected a number above 0",
+        *(
+            (
+                ("--checkpoint", "a.th", "--audio", "a.wav", "--seconds", seconds),
+                "--seconds: expected a number above 0",
+            )
+            for seconds in ("0", "-1", "nan", "inf")
         ),
         (
             ("--checkpoint", "a.keras", "--audio", "a.wav"),
@@ -186,11 +227,23 @@ def test_wrong_usage(
     assert message in err
 
 
-def test_unreadable_audio(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "both_sides", lambda *_: ({}, None))
-    (tmp_path / "a.wav").write_text("no audio")
-    _, err = call("run", "--checkpoint", "a.th", "--audio", tmp_path / "a.wav", status=2)
-    assert err.startswith(f"error: {tmp_path / 'a.wav'}: expected WAV, FLAC, OGG or MP3 audio")
+@pytest.mark.parametrize(
+    ("audio", "seconds", "message"),
+    [
+        (b"no audio", "1", "expected WAV, FLAC, OGG or MP3 audio"),
+        (WAV, "1e-9", "--seconds: 1e-09 s is less than one sample at 44100 Hz."),
+    ],
+)
+def test_unusable_audio(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, audio: bytes, seconds: str,
+    message: str,
+) -> None:  # fmt: skip
+    module = Namespace(samplerate=44100, audio_channels=2)
+    monkeypatch.setattr(run, "both_sides", lambda *_: ({}, module))
+    (tmp_path / "a.wav").write_bytes(audio)
+    own = ("--checkpoint", "a.th", "--audio", tmp_path / "a.wav", "--seconds", seconds)
+    _, err = call("run", *own, status=2)
+    assert message in err
 
 
 @pytest.mark.parametrize("arguments", [(), ("run", "--mode", "odd"), ("gate",)])
@@ -268,6 +321,24 @@ def test_mutate(call: Call, tmp_path: Path) -> None:
     assert err == "error: No fault fits -k 'no-such-fault'.\n"
 
 
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("options", [(), ("--all", "--case", "demucs-dconv0")])
+def test_capture_renews_nothing_unasked(call: Call, options: tuple[str, ...]) -> None:
+    _, err = call("capture", *options, status=2)
+    assert "name them with --case NAME, or say --all" in err
+
+
+@pytest.mark.usefixtures("reference_is_golden")
+def test_capture_all(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(select, "CASES", (BY_NAME["demucs-dconv0"], BY_NAME["demucs-music"]))
+    call("capture", "--all", "--golden", tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+        "demucs-dconv0.json", "demucs-dconv0.npz",
+    ]  # fmt: skip
+    kept = run.golden_folder() / "demucs-dconv0.json"
+    assert (tmp_path / kept.name).read_bytes() == kept.read_bytes()
+
+
 def test_capture_refuses_a_live_case_first(call: Call, tmp_path: Path) -> None:
     out, err = call(
         "capture", "--case", "demucs-dconv0", "--case", "demucs-music", "--golden", tmp_path,
@@ -289,6 +360,12 @@ def test_gate_and_report(call: Call, tmp_path: Path) -> None:
     baseline.write_text(json.dumps(kept))
     out, _ = call("gate", path, "--baseline", baseline, status=1)
     assert out == "demucs-dconv0 float64: 2 comparisons, were 3\n"
+    result.write_json(
+        path, [replace(SAMPLE, layers=(record(dtype="float64", verdict="fail"),) * 3)]
+    )
+    out, _ = call("gate", path, "--baseline", baseline, status=1)
+    place = "encoder.0.conv (Conv1d), demucs/hdemucs.py:118; port: demucs_tf/layers/conv.py:"
+    assert out.startswith(f"demucs-dconv0 float64: fails at {place}")
     call("report", path, "--html", page)
     assert "demucs-dconv0" in page.read_text()
     call("report", path, "--html", tmp_path / "none" / "r.html", status=2)
@@ -303,3 +380,20 @@ def test_gate_without_results(call: Call, tmp_path: Path, update: tuple[str, ...
     )
     _, err = call("gate", tmp_path / "r.json", "--baseline", tmp_path / "b.json", *update, status=2)
     assert err.startswith("error: There are no results")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-k", "(("), "-k '((' is no expression"),
+        (("-m", "live and"), "-m 'live and' is no expression"),
+        (("--html", "/nonexistent/r.html"), "--html /nonexistent/r.html: expected a file in"),
+    ],
+)
+def test_pytest_refuses_at_once(options: tuple[str, str], message: str) -> None:
+    """Before tests are collected and their jobs are started: pytest looks at it after that."""
+    run = [sys.executable, "-m", "pytest", "tests/project/test_docs.py", *options]
+    found = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert found.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {message}" in found.stderr
+    assert "collected" not in found.stdout

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parity.core import gate
-from parity.core.result import ParityError, Record, Result
+from parity.core.result import (
+    ParityError,
+    Record,
+    Result,
+    read_json,
+    worst_noise_ratio,
+    write_json,
+)
 from parity.report import text
 from tests.parity.test_report import record, result
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def sample(*noise_ratios: float | None, engine: str = "") -> Result:
@@ -31,16 +45,19 @@ def test_regressions() -> None:
     failing = replace(sample(2.5), layers=(record(verdict="fail", noise_ratio=2.5),))
     assert gate.regressions([failing], before) == [
         "c float32 xla: in the baseline, but was not run",
-        "c float32: fails",
+        "c float32: fails at encoder.0.conv",
         "c float32: 1 comparisons, were 2",
-        "c float32: worst noise ratio 2.50, was 1.00",
+        "c float32: worst noise ratio 2.50, was 1.00, at encoder.0.conv",
     ]
 
 
-@pytest.mark.parametrize("ratios", [(math.nan,), (math.nan, 1.0), (1.0, math.nan), (math.inf, 1.0)])
-def test_a_noise_ratio_that_is_no_number(ratios: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    ("ratios", "worst"),
+    [((math.nan,), 0), ((math.nan, 1.0), 0), ((1.0, math.nan), 1), ((math.inf, 1.0), 0)],
+)
+def test_a_noise_ratio_that_is_no_number(ratios: tuple[float, ...], worst: int) -> None:
     lines = gate.regressions([sample(*ratios)], gate.baseline_of([sample(1.0)]))
-    assert lines == ["c float32: worst noise ratio inf, was 1.00"]
+    assert lines == [f"c float32: worst noise ratio inf, was 1.00, at encoder.{worst}"]
     assert "isolated inf;" in text.summary(sample(*ratios))
 
 
@@ -63,11 +80,138 @@ def test_nothing_is_no_result() -> None:
         gate.regressions([], {})
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"c float32": {}}', '{"c float32": 1}'])
+ENTRY = '{"c float32": {"verdict": "pass", "comparisons": 1, "worst_noise_ratio": %s}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", "{}", '{"c float32": {}}', '{"c float32": 1}', "[" * 100_000,
+        ENTRY % '"much"', ENTRY % "[]", ENTRY % "null", ENTRY % "1" + "]",
+        (ENTRY % "1").replace("1,", '"1",'), (ENTRY % "1").replace('"pass"', "{}"),
+    ],
+)  # fmt: skip
 def test_what_is_no_baseline(tmp_path: Path, content: str) -> None:
     (tmp_path / "b.json").write_text(content)
     with pytest.raises(ParityError, match=r"b\.json is no baseline .* --update"):
         gate.read_baseline(tmp_path / "b.json")
+
+
+def _bent(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Bend the first result of a file, or its first record."""
+
+    def bend(path: Path) -> None:
+        content = json.loads(path.read_text())
+        change(content["results"][0])
+        path.write_text(json.dumps(content))
+
+    return bend
+
+
+def _instead(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+def _record(**changes: object) -> Callable[[Path], None]:
+    return _bent(lambda result: result["layers"][0].update(changes))
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "no JSON": lambda path: path.write_text("{"),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe"),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "deep objects": lambda path: path.write_text('{"a":' * 100_000),
+    "a list": lambda path: path.write_text("[]"),
+    "another schema": lambda path: path.write_text('{"schema": [[]], "results": []}'),
+    "results are a number": lambda path: path.write_text('{"schema": 1, "results": 1}'),
+    "a pipe": lambda path: _instead(path, os.mkfifo),
+    "a folder": lambda path: _instead(path, Path.mkdir),
+    "a device": lambda path: _instead(path, lambda p: p.symlink_to("/dev/zero")),
+    "case": _bent(lambda result: result.update(case=["c"])),
+    "layers": _bent(lambda result: result.update(layers={"a": 1})),
+    "environment": _bent(lambda result: result.update(environment=[])),
+    "count": _bent(lambda result: result["coverage"]["taps"].update(total="7")),
+    "missing": _bent(lambda result: result["coverage"].update(missing=[1])),
+    "path": _record(path=1),
+    "shape": _record(shape="abc"),
+    "no shape": _record(shape=None),
+    "error": _record(rel_l2="large"),
+    "error is true": _record(rel_l2=True),
+    "tolerance": _record(tolerance=None),
+    "verdict": _record(verdict="perhaps"),
+    "surplus": _record(surplus=1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_what_is_no_result(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    write_json(tmp_path / "r.json", [sample(1.0)])
+    damage(tmp_path / "r.json")
+    with pytest.raises(ParityError, match=r"r\.json (is not a result|has result schema)"):
+        read_json(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_that_json_lacks(tmp_path: Path, value: float) -> None:
+    """Other readers refuse them as bare words, which earlier versions wrote: both are read."""
+
+    def strict(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    wanted = result(record(snr_db=value, noise_ratio=value, rel_l2=None))
+    write_json(tmp_path / "r.json", [wanted])
+    content = json.loads((tmp_path / "r.json").read_text(), parse_constant=strict)
+    gate.write_baseline(tmp_path / "b.json", [wanted])
+    json.loads((tmp_path / "b.json").read_text(), parse_constant=strict)
+    assert gate.read_baseline(tmp_path / "b.json")["htdemucs/odd float32"][
+        "worst_noise_ratio"
+    ] == worst_noise_ratio(wanted.layers)
+    for kept in (value, repr(value)):
+        content["results"][0]["layers"][0]["snr_db"] = kept
+        (tmp_path / "r.json").write_text(json.dumps(content))
+        assert repr(read_json(tmp_path / "r.json")[0].layers) == repr(wanted.layers)
+
+
+def test_roots() -> None:
+    """One wrong step in many models is one root; what is not compared at all is another."""
+    wrong = record("tencoder.0:glu", kind="tap", module_class="HEncLayer", verdict="fail")
+    failed = [result(replace(wrong, path=f"encoder.{i}:glu"), case=f"c{i}") for i in range(8)]
+    failed.append(result(record(), missing=("module never called: lstm",), case="other"))
+    lines = text.roots(failed)
+    assert lines[0] == "9 failures have 2 roots:"
+    root, _, ours = lines[1].partition("; port: ")
+    assert root == "  8 of HEncLayer:glu, demucs/hdemucs.py:118"
+    assert re.fullmatch(r"demucs_tf/blocks/encoder\.py:\d+", ours)
+    assert lines[2:] == [
+        "    c0, c1, c2, c3, c4, c5 and 2 more",
+        "  1 of coverage: module never called: lstm",
+        "    other",
+    ]
+
+
+def test_worst_of_each_kind() -> None:
+    found = result(
+        record("a", rel_l2=1e-8), record("b", rel_l2=4e-7), record("c", rel_l2=None),
+        record("a:glu", kind="tap", module_class="HEncLayer", tolerance=0.0),
+        record("a.bias", kind="parameter"),
+    )  # fmt: skip
+    rows = [line.split() for line in text.worst_by_kind(found)]
+    assert [(row[0], row[5], row[6]) for row in rows[1:]] == [
+        ("Conv1d", "80%", "b"), ("HEncLayer:glu", "0%", "a:glu"),
+    ]  # fmt: skip
+
+
+def test_names_from_elsewhere_are_escaped() -> None:
+    """A result is a file, and may have been sent."""
+    bad = record("a\x1b[31m", verdict="fail", reason="r\x1b", source="s\x1b:1")
+    found = result(bad, case="c\x1b[2J\n", missing=("m\x1b",))
+    for shown in (
+        text.details(found),
+        "\n".join([*text.roots([found]), *text.worst_by_kind(found)]),
+    ):
+        assert "\x1b" not in shown
+        assert "c\\x1b[2J" in shown or "\\x1b" in shown
 
 
 def shared(*failed: tuple[str, int, str]) -> Result:
@@ -95,7 +239,10 @@ def shown(found: Result) -> list[str]:
 def test_surroundings_of_a_later_call() -> None:
     found = shared(("glu", 3, "isolated"), ("glu", 4, "isolated"))
     lines = text.details(found).splitlines()
-    assert lines[1] == "first divergence: glu (Conv1d), demucs.py:60"
+    first, _, ours = lines[1].partition("; port: ")
+    assert first == "first divergence: glu (Conv1d), demucs.py:60"
+    file, _, number = ours.partition(":")
+    assert "class Conv1d(" in (ROOT / file).read_text().splitlines()[int(number) - 1]
     assert lines[2] == "  isolated, call 3, output 0: isolated 3"
     around = ["conv.27", "conv.28", "conv.29", "glu", "conv.31", "conv.32", "conv.33"]
     assert shown(found) == [path for path in around for _ in range(2)]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from parity.core.events import Event
 from parity.core.capture.progress import counted
+from parity.core.events import Event
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts
+from parity.core.capture.progress import counted, say
 from parity.core.capture.wrapping import wrapped
 from parity.core.events import TENSOR, Event, Expected, Key
-from parity.core.capture.progress import counted, say
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Observer, Subject

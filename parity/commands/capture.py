@@ -1,0 +1,47 @@
+"""`python -m parity capture`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from parity.core.result import ParityError
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("capture", help="write goldens from the PyTorch reference")
+    add_case(parser)
+    parser.add_argument("--all", action="store_true", help="renew every golden")
+    parser.add_argument("--golden", type=Path, metavar="DIR", help="write there")
+    parser.set_defaults(run=run)
+
+
+def add_case(parser: argparse.ArgumentParser) -> None:
+    """Add `--case`, which may be repeated."""
+    parser.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="cases",
+        help="only this case; may be repeated",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Capture the reference, case by case."""
+    from parity.run import SUITE
+    from parity.select import select
+
+    if bool(options.cases) == options.all:
+        raise ParityError("capture overwrites goldens: name them with --case NAME, or say --all.")
+    cases = select(options.cases)
+    live = [case.name for case in cases if case.stored == "live"]
+    if options.cases and live:
+        raise ParityError(f"{live[0]} has no golden: `run --case {live[0]} --live`.")
+    for case in cases:
+        if case.stored != "live":
+            print(SUITE.golden(case, options.golden).write(SUITE.live_expected(case)), flush=True)
+    return 0

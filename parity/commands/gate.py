@@ -1,0 +1,32 @@
+"""`python -m parity gate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("gate", help="fail on a regression against a baseline")
+    parser.add_argument("result", type=Path, metavar="RESULT.json")
+    parser.add_argument("--baseline", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--update", action="store_true", help="write the baseline instead")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Hold results against a baseline, or write it."""
+    from parity.core import gate
+    from parity.core.result import read_json
+    from parity.report import text
+
+    results = read_json(options.result)
+    if options.update:
+        gate.write_baseline(options.baseline, results)
+        print(options.baseline)
+        return 0
+    lines = gate.regressions(results, gate.read_baseline(options.baseline), text.place)
+    print("\n".join(lines) or f"{len(results)} results, no regression")
+    return 1 if lines else 0
