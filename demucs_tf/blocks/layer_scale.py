@@ -21,4 +21,5 @@ class LayerScale(Layer):
         self.scale = self.variable("scale", (channels,), init)
 
     def call(self, x: Any) -> Any:
+        """(..., C) -> (..., C)."""
         return self.scale * x

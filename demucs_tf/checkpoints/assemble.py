@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import numpy as np
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.formats.torch_package import Package, read_package
-from demucs_tf.checkpoints.limits import check_arguments
+from demucs_tf.checkpoints.limits import check_segment, within
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.text import brief, printable, shown
 
@@ -51,20 +50,21 @@ def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _port(cls: type[Any], package: Package, dtype: str) -> Model:
+def _port(cls: type[Model], package: Package, dtype: str) -> Model:
     from demucs_tf.checkpoints.weights import load_state, shapes_of
     from demucs_tf.layers.base import blank_weights
 
     arguments = _constructor_arguments(cls, package)
     state = package.state
     try:
+        config = cls.config_class(**arguments)
+        check_segment(config.segment)
         if isinstance(state, Quantized):
-            check_arguments(cls, arguments, state.numbers(), growth=1, arrays=state.arrays())
+            limit = within(state.numbers(), state.arrays(), growth=1)
         else:
-            total = sum(array.size for array in state.values())
-            check_arguments(cls, arguments, total, arrays=len(state))
-        with blank_weights():
-            model: Model = cls(**arguments, dtype=dtype)
+            limit = within(sum(array.size for array in state.values()), len(state))
+        with blank_weights(), limit:
+            model = cls(**config.arguments(), dtype=dtype)
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
             f"{cls.__name__} can't be made from its constructor arguments: "
@@ -86,12 +86,7 @@ def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]
 
     Reference: demucs/states.py::load_model
     """
-    signature = inspect.signature(cls)
-    known = [
-        name
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
+    known = cls.config_class.names()
     unknown = [name for name in package.kwargs if name not in known]
     if unknown:
         warnings.warn(
@@ -102,7 +97,7 @@ def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]
         )
     kwargs = {name: value for name, value in package.kwargs.items() if name in known}
     try:
-        return dict(signature.bind(*package.args, **kwargs).arguments)
+        return cls.config_class.by_name(package.args, kwargs)
     except TypeError as error:
         raise CheckpointError(
             f"its constructor arguments do not fit: {printable(str(error), 300)}."
@@ -120,12 +115,16 @@ def _caller() -> int:
 def _load_keras(path: Path, dtype: str | None) -> Model:
     import keras
 
+    import demucs_tf.models.ports  # noqa: F401  Keras finds the classes that are registered
     from demucs_tf.checkpoints.formats.keras_file import check_file
-    from demucs_tf.models.ports import PORTS
+    from demucs_tf.layers.base import blank_weights
 
-    arrays = check_file(path, {cls.__name__: cls for cls in PORTS.values()})
+    total, arrays = check_file(path)
     try:
-        model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
+        with blank_weights(), within(total, arrays):
+            model: Model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:  # damage may show in any layer of Keras, HDF5 or zip
         raise CheckpointError(
             f"{path}: Keras can't read the model, the file is damaged or does not fit "

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from demucs_tf.checkpoints.assemble import PACKAGES, read_model
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
+from demucs_tf.models.config import CONFIGS
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
-
-# What the reference's constructors take where a checkpoint says nothing.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "demucs.demucs.Demucs": {"samplerate": 44100, "segment": 40},
-    "demucs.hdemucs.HDemucs": {"samplerate": 44100, "segment": 40},
-    "demucs.htdemucs.HTDemucs": {"samplerate": 44100, "segment": 10},
-    "demucs.wdemucs.WDemucs": {"samplerate": 44100, "segment": 40},
-}
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,9 @@ def describe(path: Path) -> Description:
 
 
 def _of_package(package: Package) -> Description:
-    # The first argument of all classes; the others come by name in every checkpoint known.
-    named: dict[str, object] = dict(zip(("sources",), package.args, strict=False))
-    others = {f"argument {place}": value for place, value in enumerate(package.args[1:], start=2)}
-    arguments = {**named, **others, **package.kwargs}
-    known = {**DEFAULTS[package.klass], **arguments}
+    config = CONFIGS[package.klass]
+    arguments = {**dict(zip(config.names(), package.args, strict=False)), **package.kwargs}
+    known = {**config.defaults(), **arguments}
     sources = known.get("sources")
     state = package.state
     return Description(
@@ -80,12 +71,9 @@ def _of_package(package: Package) -> Description:
 
 
 def _of_model(model: Model) -> Description:
-    from demucs_tf.models.ports import PORTS
-
-    config = {k: v for k, v in model.get_config().items() if k not in ("dtype", "name")}
     return Description(
-        next(name for name, port in PORTS.items() if type(model) is port),
-        config,
+        model.config.reference,
+        model.config.to_dict(),
         model.sources,
         model.samplerate,
         model.segment,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from demucs_tf.checkpoints.weights import load_state
@@ -30,9 +29,9 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
     if port is None or not hasattr(module, "_init_args_kwargs"):
         raise CheckpointError(f"from_torch takes a module of {', '.join(PORTS)}, got {names[0]}.")
     args, kwargs = module._init_args_kwargs
-    arguments = inspect.signature(port).bind(*args, **kwargs).arguments
+    arguments = {**port.config_class.by_name(args, kwargs), **_reassigned(module)}
     with blank_weights():
-        model = port(**{**arguments, **_reassigned(module)}, dtype=dtype)
+        model = port(**arguments, dtype=dtype)
     load_state(
         model, {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import math
 import os
 import struct
 import tempfile
@@ -44,7 +42,7 @@ def save_model(model: Model | BagOfModels, path: str | PathLike[str]) -> None:
         path: of the file. Its folder has to exist.
 
     Raises:
-        ValueError: another suffix, several models for one file, or arguments that no JSON can hold.
+        ValueError: another suffix, several models for one file, or no model of ours.
         OSError: the folder is missing or not writable, or the disk is full.
 
     Reference: demucs/hf.py::load_safetensors_model
@@ -58,9 +56,9 @@ def save_model(model: Model | BagOfModels, path: str | PathLike[str]) -> None:
         _save_bag(model if isinstance(model, BagOfModels) else BagOfModels([model]), path)
         return
     single = _only_model(model, path) if isinstance(model, BagOfModels) else model
+    _check_ours(single)
     with write_whole(path) as temporary:
         if path.suffix == ".keras":
-            _check_json(single)
             single.save(temporary)
         else:
             _save_safetensors(single, temporary)
@@ -83,9 +81,9 @@ def _save_safetensors(model: Model, path: Path) -> None:
     from demucs_tf.checkpoints.weights import read_state
 
     metadata = {
-        "klass": _reference_class(model),
+        "klass": model.config.reference,
         "args": "[]",
-        "kwargs": json.dumps(_reference_arguments(model), allow_nan=False, default=_encoded),
+        "kwargs": json.dumps(_reference_arguments(model), default=_encoded),
     }
     try:
         save_file(read_state(model), path, metadata=metadata)
@@ -94,42 +92,25 @@ def _save_safetensors(model: Model, path: Path) -> None:
     _sort_header(path)
 
 
-def _check_json(model: Model) -> None:
-    """ValueError for arguments that would be written, and not be read again."""
-    try:
-        json.dumps(model.get_config(), allow_nan=False)
-    except TypeError as error:
-        raise ValueError(f"A constructor argument can't be saved: {error}.") from error
-
-
-def _reference_class(model: Model) -> str:
+def _check_ours(model: Model) -> None:
     from demucs_tf.models.ports import PORTS
 
-    names = [name for name, port in PORTS.items() if type(model) is port]
-    if not names:
+    if type(model) not in PORTS.values():
         raise ValueError(f"save_model takes one of our models, got a {type(model).__name__}.")
-    return names[0]
 
 
 def _reference_arguments(model: Model) -> dict[str, Any]:
-    """The constructor's arguments that the reference has as well, with the present `segment`."""
-    parameters = inspect.signature(type(model)).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    arguments = {name: model._arguments[name] for name in names}
-    return {**arguments, "segment": model.segment}
+    """The arguments that the reference has as well, with the present `segment`."""
+    return {name: getattr(model.config, name) for name in model.config.names()}
 
 
-def _encoded(value: Any) -> Any:
-    """What JSON has no notation for: fractions as the reference writes them, NumPy's numbers."""
-    if isinstance(value, Fraction):
-        return {
-            "_type": "fraction",
-            "numerator": value.numerator,
-            "denominator": value.denominator,
-        }
-    if hasattr(value, "item") and math.prod(getattr(value, "shape", (0,))) == 1:
-        return value.item()
-    raise ValueError(f"A constructor argument can't be saved: {value!r}.")
+def _encoded(fraction: Fraction) -> dict[str, Any]:
+    """A fraction, the one thing for which JSON has no notation, as the reference writes it."""
+    return {
+        "_type": "fraction",
+        "numerator": fraction.numerator,
+        "denominator": fraction.denominator,
+    }
 
 
 def _sort_header(path: Path) -> None:

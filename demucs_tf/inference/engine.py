@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
+from demucs_tf.models.config import Config
 from demucs_tf.utils.quiet import import_tensorflow
 
 Array = npt.NDArray[Any]
@@ -27,8 +29,9 @@ def forward_function(
             for each new length; "eager": operation by operation; "auto": "graph".
         device: see `device_name`.
 
-    A graph is traced once for all models that are there with the same arguments, as the members of
-    many bags are.
+    A graph is traced once for all models that are as equal arguments made them, as the members of
+    many bags are. A model that was changed since, by another layer, attribute or method in it or in
+    its classes, gets a graph of its own. What is changed after this call is not heard.
     """
     tf = import_tensorflow()
     place = device_name(device)
@@ -47,21 +50,70 @@ _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
 def _graph(model: Any, jit: bool) -> Callable[..., Any]:
-    kept: dict[Any, Any] = vars(model).setdefault("_graphs", {})
-    key = (type(model), jit, _arguments(model))
-    graph = kept.get(key) or _graphs.get(key) or _traced(model, jit)
+    kept: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
+    parts: list[Any] = []
+    key = (jit, _description(model, parts))
+    graph = kept.get(key) or _graphs.get(key) or _Graph(_traced(model, jit), parts)
     kept[key] = _graphs[key] = graph
     variables = getattr(model, "variables", [])
-    return lambda *inputs: graph([variable.value for variable in variables], *inputs)
+    return lambda *inputs: graph.function([variable.value for variable in variables], *inputs)
 
 
-def _arguments(model: Any) -> str:
-    """What decides about the graph of `model`; of a model that is not ours only `model` itself."""
+@dataclass(eq=False)
+class _Graph:
+    function: Callable[..., Any]
+    parts: list[Any]  # kept, so that nothing else gets the ids that the key has of them
+
+
+def _description(model: Any, parts: list[Any]) -> tuple[Any, ...]:
+    """What the graph of `model` depends on besides the values of its weights, to compare by.
+
+    Plain data are themselves, layers and weights are where they are, and all else, such as code, is
+    an id; what has it goes into `parts`.
+    """
+    from demucs_tf.layers.base import named_layers
     from demucs_tf.models.base import Model
 
-    if isinstance(model, Model):
-        return json.dumps({**model.get_config(), "name": ""}, default=str)
-    return f"{id(model)} {model.segment}"
+    of_keras = _of_keras()
+    layers = list(named_layers(model))
+    paths = {id(layer): path for path, layer in layers}
+    places = {id(each): place for place, each in enumerate(getattr(model, "variables", []))}
+
+    def of(value: Any) -> Any:
+        if value is None or isinstance(value, str | int | float | Fraction | Config):
+            return value
+        if isinstance(value, list | tuple):
+            return tuple(map(of, value))
+        if id(value) in paths:
+            return "layer", paths[id(value)]
+        if id(value) in places:
+            return "weight", places[id(value)], tuple(value.shape), str(value.dtype)
+        parts.append(value)
+        return id(value)
+
+    def attributes(layer: Any) -> Any:
+        for name, value in vars(layer).items():
+            if name not in of_keras and (callable(value) or not name.startswith("_")):
+                yield name, of(value)
+
+    kinds = dict.fromkeys(base for _, layer in layers for base in type(layer).__mro__)
+    ours = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _LIBRARIES]
+    return (
+        of(None if isinstance(model, Model) else id(model)),
+        tuple((path, type(layer), *attributes(layer)) for path, layer in layers),
+        tuple(of(value) for kind in ours for value in vars(kind).values()),
+    )
+
+
+_LIBRARIES = ("keras", "tensorflow", "builtins")
+
+
+@cache
+def _of_keras() -> set[str]:
+    """Attributes that Keras itself gives to its layers and models."""
+    import keras
+
+    return {*vars(keras.layers.Layer()), *vars(keras.Model())}
 
 
 def _traced(model: Any, jit: bool) -> Any:

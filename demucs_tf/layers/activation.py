@@ -24,16 +24,18 @@ class GELU(Layer):
         self.approximate = approximate
 
     def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
         return tf.nn.gelu(x, approximate=True) if self.approximate else gelu(x)
 
 
 class ReLU(Layer):
-    """Rectified linear unit, `max(x, 0)`.
+    """`max(x, 0)`.
 
     Reference: torch.nn.ReLU
     """
 
     def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
         return tf.nn.relu(x)
 
 
@@ -46,11 +48,12 @@ class GLU(Layer):
     """
 
     def call(self, x: Any) -> Any:
+        """(..., 2 C) -> (..., C)."""
         return glu(x)
 
 
 def gelu(x: Any) -> Any:
-    """Compute the exact GELU.
+    """The exact GELU.
 
     Reference: torch.nn.functional.gelu
     """
@@ -59,7 +62,7 @@ def gelu(x: Any) -> Any:
 
 
 def glu(x: Any) -> Any:
-    """Halve the last axis: its first half times the sigmoid of its second.
+    """GLU over the last axis.
 
     Reference: torch.nn.functional.glu
     """

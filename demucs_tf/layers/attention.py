@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTD, Layer, weights_are_blank
+from demucs_tf.layers.base import Layer, uniform_within, weights_are_blank
 from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
@@ -45,14 +45,15 @@ class MultiheadAttention(Layer):
             )
         self.embed_dim = embed_dim
         self.num_heads = num_heads
-        glorot = keras.initializers.GlorotUniform()
+        glorot = uniform_within(math.sqrt(6 / (embed_dim + 3 * embed_dim)))
         self.in_proj_weight = self.variable("in_proj_weight", (embed_dim, 3 * embed_dim), glorot)
         self.in_proj_bias = self.variable("in_proj_bias", (3 * embed_dim,), 0)
         self.out_proj = Linear(embed_dim, embed_dim, dtype=self.dtype)
         if not weights_are_blank():
             self.out_proj.bias.assign(tf.zeros_like(self.out_proj.bias))
 
-    def call(self, query: BTD, key: BTD, value: BTD) -> BTD:
+    def call(self, query: Any, key: Any, value: Any) -> Any:
+        """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
         q = self.step("q", lambda x: self._project(x, 0), query)
         k = self.step("k", lambda x: self._project(x, 1), key)
         v = self.step("v", lambda x: self._project(x, 2), value)
@@ -68,7 +69,7 @@ class MultiheadAttention(Layer):
         return self.out_proj.call(merged)  # not a call of its own in the reference either
 
     def _split(self, x: Any) -> Any:
-        """Give each head its part of D: (B, T, D) -> (B, H, T, D / H)."""
+        """(B, T, D) -> (B, H, T, D / H)."""
         width = self.embed_dim // self.num_heads
         x = tf.reshape(x, [*lengths(x)[:-1], self.num_heads, width])
         return tf.transpose(x, [0, 2, 1, 3])
@@ -91,7 +92,7 @@ class MultiheadAttention(Layer):
 
 
 def _by_blocks(function: Callable[[Any], Any], x: Any) -> Any:
-    """Apply `function` to blocks of axis 2, whose length is unknown: (B, H, T, D), kept."""
+    """`function` of blocks along axis 2, whose length is unknown: (B, H, T, D) -> (B, H, T, D)."""
     batch, heads, length, width = (size(x, axis) for axis in range(4))
     count = -(-length // _BLOCK)
     padded = pad_axis(x, 0, count * _BLOCK - length, axis=2)

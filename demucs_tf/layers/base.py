@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
+import tensorflow as tf
 
-# Tensors by their axes; `demucs_tf.layers` has the letters. Any to a type checker, not to a reader.
-BTC = Any
-BFTC = Any
-BTD = Any
+# Shape and dtype -> what a variable starts with.
+Initializer = Callable[..., Any]
 
 _blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
 
@@ -29,8 +29,44 @@ def blank_weights() -> Iterator[None]:
 
 
 def weights_are_blank() -> bool:
-    """Tell whether the code runs inside `blank_weights`."""
+    """Whether the code runs inside `blank_weights`."""
     return _blank.get()
+
+
+@dataclass
+class Budget:
+    """How much a model may have: variables, and numbers in all of them."""
+
+    variables: int
+    numbers: int
+
+    def charge(self, shape: tuple[int, ...]) -> None:
+        """Pay for a variable; OverBudget where that is too much."""
+        self.variables -= 1
+        self.numbers -= math.prod(shape)
+        if self.variables < 0 or self.numbers < 0:
+            raise OverBudget
+
+
+class OverBudget(Exception):
+    """A model would have more variables, or more numbers in them, than its budget allows."""
+
+
+_budget: ContextVar[Budget | None] = ContextVar("demucs_tf_budget", default=None)
+
+
+@contextmanager
+def limited(budget: Budget) -> Iterator[None]:
+    """Make models of no more than `budget` in all; what is too much is refused before it is made.
+
+    Raises:
+        OverBudget: there was more.
+    """
+    token = _budget.set(budget)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
 
 
 # Every layer call and each functional step of a forward pass can be seen from outside. Without an
@@ -38,7 +74,7 @@ def weights_are_blank() -> bool:
 
 
 class Observer(Protocol):
-    """What sees a forward pass: the harness has one."""
+    """What the harness implements."""
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Run a layer's `function(*inputs)` and return what the pass goes on with."""
@@ -46,7 +82,7 @@ class Observer(Protocol):
     def step(
         self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
-        """Run a functional step of that name inside `layer`, and return as `call` does."""
+        """The same for one named functional step inside `layer`."""
 
 
 _observer: ContextVar[Observer | None] = ContextVar("demucs_tf_observer", default=None)
@@ -66,7 +102,7 @@ class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
-        """Call the layer as Keras does, seen by the observer if there is one."""
+        """What Keras does, seen by the observer if there is one."""
         run = super().__call__  # type: ignore[misc]
         observer = _observer.get()
         if observer is None:
@@ -92,25 +128,48 @@ class Layer(Observable, keras.layers.Layer):
     or "float64" and holds for variables and arithmetic alike.
     """
 
-    def variable(self, name: str, shape: tuple[int, ...], init: float | int | Any) -> Any:
-        """Add a trainable variable, filled with a number or by a Keras initializer."""
+    def variable(self, name: str, shape: tuple[int, ...], init: float | Initializer) -> Any:
+        """Add a trainable variable, filled with a number or by a function: all come through here.
+
+        Raises:
+            ValueError: it would have no numbers.
+            OverBudget: see `limited`.
+        """
+        if 0 in shape:
+            raise ValueError(
+                f"{type(self).__name__} would have no channels: make channels or growth larger."
+            )
+        budget = _budget.get()
+        if budget is not None:
+            budget.charge(shape)
         if weights_are_blank():
             init = 0
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 
     def build(self, *_: Any) -> None:
-        """Do nothing: shapes follow from the constructor's arguments."""
+        """Nothing is left to do: shapes follow from the constructor's arguments."""
         self.built = True
 
 
-def uniform(fan_in: int) -> Any:
-    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch draws for convolutions, Linear and LSTM.
+# Weights are drawn by TensorFlow, from the system's randomness or, once `tf.random.set_seed` or
+# `keras.utils.set_random_seed` was called, from that seed. Keras's own initializers would draw
+# their seeds from Python's `random`, which is the user's.
 
-    Make a new one for each variable: one and the same draws the same numbers every time.
-    """
-    bound = 1 / math.sqrt(fan_in)
-    return keras.initializers.RandomUniform(-bound, bound)
+
+def uniform(fan_in: int) -> Initializer:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch draws for convolutions, Linear and LSTM."""
+    return uniform_within(1 / math.sqrt(max(fan_in, 1)))
+
+
+def uniform_within(bound: float) -> Initializer:
+    """U(-bound, bound)."""
+    return lambda shape, dtype: tf.random.uniform(shape, -bound, bound, dtype)
+
+
+def normal(shape: tuple[int, ...], dtype: Any) -> Any:
+    """N(0, 1): what torch draws for embeddings."""
+    return tf.random.normal(shape, dtype=dtype)
 
 
 class Identity(Layer):
@@ -120,6 +179,7 @@ class Identity(Layer):
     """
 
     def call(self, x: Any) -> Any:
+        """(...) -> (...)."""
         return x
 
 
@@ -137,6 +197,7 @@ class Dropout(Layer):
         self.rate = rate
 
     def call(self, x: Any, training: bool = False) -> Any:
+        """(...) -> (...)."""
         return keras.random.dropout(x, self.rate) if training and self.rate else x
 
 
@@ -151,6 +212,7 @@ class Sequential(Layer):
         self.layers = list(layers)
 
     def call(self, x: Any) -> Any:
+        """(B, T, C) -> whatever the last layer returns."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -189,7 +251,7 @@ def named_variables(root: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _public(layer: Any) -> list[tuple[str, Any]]:
-    """List the attributes that our own code set, in the order in which it set them."""
+    """Attributes set by our own code, in the order in which they were set."""
     return [(name, value) for name, value in vars(layer).items() if not name.startswith("_")]
 
 

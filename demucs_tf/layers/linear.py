@@ -1,18 +1,17 @@
-"""Linear, which multiplies by a matrix, and Embedding, which picks rows of one."""
+"""Linear, the affine map over the last axis, and Embedding, which picks rows of a matrix."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, uniform
+from demucs_tf.layers.base import Layer, normal, uniform
 from demucs_tf.layers.shape import lengths
 
 
 class Linear(Layer):
-    """Affine map over the last axis, `x W + b`.
+    """`x W + b`.
 
     Variables: weight (C, C'), bias (C').
     Shape: (..., C) -> (..., C').
@@ -26,6 +25,7 @@ class Linear(Layer):
         self.bias = self.variable("bias", (out_features,), uniform(in_features))
 
     def call(self, x: Any) -> Any:
+        """(..., C) -> (..., C')."""
         return product(x, self.weight) + self.bias
 
 
@@ -40,18 +40,18 @@ class Embedding(Layer):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        normal = keras.initializers.RandomNormal(0.0, 1.0)
         self.weight = self.variable("weight", (num_embeddings, embedding_dim), normal)
 
     def call(self, index: Any) -> Any:
+        """(...) -> (..., D)."""
         return tf.gather(self.weight, index)
 
 
 def product(x: Any, weight: Any) -> Any:
-    """Multiply over the last axis: (..., C), (C, C') -> (..., C').
+    """The product over the last axis: (..., C), (C, C') -> (..., C').
 
-    It multiplies two matrices, because TensorFlow's broadcasting product of (2, 1, 32, 32) and
-    (32, 64) writes beyond its memory (2.21 with oneDNN, on x86).
+    As a product of two matrices: TensorFlow's broadcasting product of (2, 1, 32, 32) and (32, 64)
+    writes beyond its memory (2.21 with oneDNN, on x86).
     """
     weight = tf.convert_to_tensor(weight)
     rows = tf.matmul(tf.reshape(x, [-1, weight.shape[0]]), weight)

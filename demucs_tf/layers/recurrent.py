@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, uniform
+from demucs_tf.layers.base import Layer, uniform
 from demucs_tf.layers.linear import product
 
 
@@ -38,7 +38,8 @@ class LSTM(Layer):
                     name = f"{kind}_{suffix}"
                     setattr(self, name, self.variable(name, shape, uniform(hidden_size)))
 
-    def call(self, x: BTC) -> tuple[BTC, Any, Any]:
+    def call(self, x: Any) -> tuple[Any, Any, Any]:
+        """(B, T, C) -> (B, T, 2 D), (2 N, B, D), (2 N, B, D)."""
         hidden, cell = [], []
         for n in range(self.num_layers):
             x, h, c = self._bidirectional(x, n)
@@ -47,7 +48,7 @@ class LSTM(Layer):
         return x, tf.concat(hidden, 0), tf.concat(cell, 0)
 
     def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
-        """Run layer `n`. Both directions advance in one loop, as a batch of two products."""
+        """One layer. Both directions advance in one loop, as a batch of two products."""
         suffixes = (f"l{n}", f"l{n}_reverse")
         inputs = tf.stack(
             [
@@ -95,7 +96,7 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
 
 
 def _sigmoid(x: Any) -> Any:
-    """Sigmoid, as fast as TensorFlow's and closer to the truth in float32: a loop adds errors up.
+    """As fast as tf.sigmoid and closer to the truth in float32, which a recurrence adds up.
 
     Below -80 it is zero for float32; the bound keeps its gradient from becoming infinity by zero.
     """

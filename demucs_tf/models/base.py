@@ -1,44 +1,105 @@
-"""What all models have in common: their arguments, what they accept, and their configuration."""
+"""What all models have in common: their configuration, what they accept, how they are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import Observable
+from demucs_tf.layers.base import Observable, named_layers, weights_are_blank
+from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from demucs_tf.models.config import Config
+
+
+class _Signature:
+    """What `inspect` and `help` say of a class's arguments: the configuration's, and `dtype`."""
+
+    def __get__(self, model: Any, cls: type[Model]) -> inspect.Signature:
+        if model is not None:
+            raise AttributeError("A model is called with a mixture, its class with arguments.")
+        signature = inspect.signature(cls.config_class)
+        own = [
+            inspect.Parameter(
+                "dtype", inspect.Parameter.KEYWORD_ONLY, default="float32", annotation="str"
+            ),
+            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD, annotation="Any"),
+        ]
+        return signature.replace(
+            parameters=[*signature.parameters.values(), *own],
+            return_annotation=inspect.Signature.empty,
+        )
 
 
 class Model(Observable, keras.Model):
-    """A Keras model that keeps its constructor's arguments.
+    """A Keras model of one configuration.
 
     Args:
-        arguments: `locals()` of the constructor.
+        arguments: the configuration's, in its order.
+        dtype: "float32", or "float64" for the strict mode.
+        named: the configuration's by name, and Keras's own (`name`, `trainable`).
+
+    Attributes:
+        config: all arguments of the reference, with the present `segment`.
     """
 
-    sources: list[str]
-    audio_channels: int
-    samplerate: int
-    segment: float | Fraction
+    config_class: ClassVar[type[Config]]
+    __signature__ = _Signature()
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        dtype = arguments["dtype"]
+    def __init__(self, *arguments: Any, dtype: str = "float32", **named: Any) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
-        super().__init__(dtype=dtype, **arguments["kwargs"])
-        own = ("self", "dtype", "kwargs", "__class__")
-        self._arguments = {name: value for name, value in arguments.items() if name not in own}
-        self._arguments["sources"] = self.sources = list(arguments["sources"])
-        self.audio_channels = arguments["audio_channels"]
-        self.samplerate = arguments["samplerate"]
-        self.segment = arguments["segment"]
+        names = self.config_class.names(ours=True)
+        ours = {name: named.pop(name) for name in names if name in named}
+        super().__init__(dtype=dtype, **named)
+        self.config = self.config_class(*arguments, **ours)
+        self.sources = list(self.config.sources)
+        self.audio_channels = self.config.audio_channels
+        self.samplerate = self.config.samplerate
 
-    def build(self, *_: Any) -> None:
-        """Nothing is left to do: shapes follow from the constructor's arguments."""
-        self.built = True
+    @property
+    def segment(self) -> float | Fraction:
+        """Seconds: as long a piece as `apply_model` cuts; a bag may set it."""
+        return self.config.segment
+
+    @segment.setter
+    def segment(self, seconds: float | Fraction) -> None:
+        self.config = replace(self.config, segment=seconds)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Do nothing: shapes follow from the constructor's arguments."""
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Do nothing, for the same reason."""
+
+    def _complete(self) -> None:
+        """Let Keras know, at the end of a constructor, that all variables are there.
+
+        It counts and exports only what it takes for built. Layers stay open to changes, which its
+        own `build` would forbid.
+        """
+        for _, layer in named_layers(self):
+            layer.built = True
+        self._build_shapes_dict = {"input_shape": (None, self.audio_channels, None)}
+
+    def _rescale(self, reference: float | None) -> None:
+        """Divide every convolution's weights by sqrt(std / reference), std being unbiased.
+
+        Reference: demucs/demucs.py::rescale_module
+        """
+        if not reference or weights_are_blank():
+            return
+        for _, layer in named_layers(self):
+            if isinstance(layer, (Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d)):
+                weight = tf.convert_to_tensor(layer.weight)
+                count = tf.cast(tf.size(weight), weight.dtype)
+                std = tf.math.reduce_std(weight) * tf.sqrt(count / (count - 1))
+                scale = tf.sqrt(std / reference)
+                layer.weight.assign(weight / scale)
+                layer.bias.assign(layer.bias / scale)
 
     def check(self, mix: Any) -> None:
         """Refuse what is no mixture for this model, as far as its shape is known.
@@ -72,20 +133,13 @@ class Model(Observable, keras.Model):
             )
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as `keras.models.load_model` needs them."""
-        arguments = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in self._arguments.items()
-        }
-        config = {**arguments, "dtype": self.compute_dtype, "name": self.name}
-        # The present one, which a bag may have set; "39/5", because JSON has no fractions.
-        exact = isinstance(self.segment, Fraction)
-        return {**config, "segment": str(self.segment) if exact else self.segment}
+        """The arguments as plain data, as `keras.models.load_model` needs them."""
+        return {**self.config.to_dict(), "dtype": self.compute_dtype, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The inverse of `get_config`."""
-        segment = config["segment"]
-        return cls(
-            **{**config, "segment": Fraction(segment) if isinstance(segment, str) else segment}
-        )
+        """Make a model of what `get_config` gave."""
+        names = cls.config_class.names(ours=True)
+        ours = {name: config[name] for name in names if name in config}
+        others = {name: value for name, value in config.items() if name not in ours}
+        return cls(**cls.config_class.from_dict(ours).arguments(), **others)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import keras
@@ -11,14 +10,14 @@ import tensorflow as tf
 from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import Layer, Sequential, weights_are_blank
+from demucs_tf.layers.base import Layer, Sequential
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import mean as mean_of
 from demucs_tf.layers.norm import norm_or_identity, unbiased_std
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.layers.shape import center_trim, pad_axis, size
 from demucs_tf.models.base import Model
-from demucs_tf.models.init import rescale_convolutions
+from demucs_tf.models.config import DemucsConfig
 
 
 @keras.saving.register_keras_serializable(package="demucs_tf")
@@ -61,86 +60,62 @@ class DemucsTF(Model):
     Reference: demucs/demucs.py::Demucs
     """
 
-    def __init__(
-        self,
-        sources: list[str],
-        # Channels
-        audio_channels: int = 2,
-        channels: int = 64,
-        growth: float = 2.0,
-        # Main structure
-        depth: int = 6,
-        rewrite: bool = True,
-        lstm_layers: int = 0,
-        # Convolutions
-        kernel_size: int = 8,
-        stride: int = 4,
-        context: int = 1,
-        # Activations
-        gelu: bool = True,
-        glu: bool = True,
-        # Normalization
-        norm_starts: int = 4,
-        norm_groups: int = 4,
-        # DConv residual branch
-        dconv_mode: int = 1,
-        dconv_depth: int = 2,
-        dconv_comp: float = 4,
-        dconv_attn: int = 4,
-        dconv_lstm: int = 4,
-        dconv_init: float = 1e-4,
-        # Pre/post processing
-        normalize: bool = True,
-        resample: bool = True,
-        # Weight init
-        rescale: float | None = 0.1,
-        # Metadata
-        samplerate: int = 44100,
-        segment: float | Fraction = 4 * 10,
-        *,
-        dtype: str = "float32",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals())
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.depth = depth
-        self.resample = resample
-        self.channels = channels
-        self.normalize = normalize
+    config: DemucsConfig
+    config_class = DemucsConfig
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        config = self.config
+        self.kernel_size = config.kernel_size
+        self.stride = config.stride
+        self.depth = config.depth
+        self.resample = config.resample
+        self.channels = config.channels
+        self.normalize = config.normalize
+        self.encoder, self.decoder, width = self._branches()
+        self.lstm = None
+        if config.lstm_layers:
+            self.lstm = BLSTM(width, config.lstm_layers, dtype=self.compute_dtype)
+        self._rescale(config.rescale)
+        self._complete()
+
+    def _branches(self) -> tuple[list[Layer], list[Layer], int]:
+        """Encoder, decoder, and the channels between them."""
+        config, dtype = self.config, self.compute_dtype
 
         def norm(index: int, width: int) -> Layer:
-            return norm_or_identity(index >= norm_starts, norm_groups, width, dtype)
+            return norm_or_identity(index >= config.norm_starts, config.norm_groups, width, dtype)
 
         def act2() -> Layer:
-            return GELU(approximate=False, dtype=dtype) if gelu else ReLU(dtype=dtype)
+            return GELU(approximate=False, dtype=dtype) if config.gelu else ReLU(dtype=dtype)
 
         def dconv(index: int, width: int) -> Layer:
             return DConv(
                 width,
-                depth=dconv_depth,
-                init=dconv_init,
-                compress=dconv_comp,
-                attn=index >= dconv_attn,
-                lstm=index >= dconv_lstm,
+                depth=config.dconv_depth,
+                init=config.dconv_init,
+                compress=config.dconv_comp,
+                attn=index >= config.dconv_attn,
+                lstm=index >= config.dconv_lstm,
                 dtype=dtype,
             )
 
         # One for all layers, as in the reference.
-        activation = GLU(dtype=dtype) if glu else ReLU(dtype=dtype)
-        ch_scale = 2 if glu else 1
-        in_channels = audio_channels
+        activation = GLU(dtype=dtype) if config.glu else ReLU(dtype=dtype)
+        ch_scale = 2 if config.glu else 1
+        kernel_size, stride = config.kernel_size, config.stride
+        in_channels, channels = config.audio_channels, config.channels
         encoder: list[Layer] = []
         decoder: list[Layer] = []
-        for index in range(depth):
+        for index in range(config.depth):
             encode: list[Layer] = [
                 Conv1d(in_channels, channels, kernel_size, stride, dtype=dtype),
                 norm(index, channels),
                 act2(),
             ]
-            if dconv_mode & 1:
+            if config.dconv_mode & 1:
                 encode += [dconv(index, channels)]
-            if rewrite:
+            if config.rewrite:
                 encode += [
                     Conv1d(channels, ch_scale * channels, 1, dtype=dtype),
                     norm(index, ch_scale * channels),
@@ -149,29 +124,24 @@ class DemucsTF(Model):
             encoder.append(Sequential(encode, dtype=dtype))
 
             decode: list[Layer] = []
-            out_channels = in_channels if index > 0 else len(sources) * audio_channels
-            if rewrite:
-                kernel = 2 * context + 1
+            stems = len(config.sources) * config.audio_channels
+            out_channels = in_channels if index > 0 else stems
+            if config.rewrite:
+                kernel = 2 * config.context + 1
                 decode += [
-                    Conv1d(channels, ch_scale * channels, kernel, 1, context, dtype=dtype),
+                    Conv1d(channels, ch_scale * channels, kernel, 1, config.context, dtype=dtype),
                     norm(index, ch_scale * channels),
                     activation,
                 ]
-            if dconv_mode & 2:
+            if config.dconv_mode & 2:
                 decode += [dconv(index, channels)]
             decode += [ConvTranspose1d(channels, out_channels, kernel_size, stride, dtype=dtype)]
             if index > 0:
                 decode += [norm(index, out_channels), act2()]
             decoder.insert(0, Sequential(decode, dtype=dtype))
             in_channels = channels
-            channels = int(growth * channels)
-
-        self.encoder = encoder
-        self.decoder = decoder
-        self.lstm = BLSTM(in_channels, lstm_layers, dtype=dtype) if lstm_layers else None
-        if rescale and not weights_are_blank():
-            rescale_convolutions(self, reference=rescale)
-        self.built = True
+            channels = int(config.growth * channels)
+        return encoder, decoder, in_channels
 
     def valid_length(self, length: Any) -> Any:
         """The shortest length >= `length` that leaves no step over in any convolution.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from demucs_tf.layers.spectral import Transform
+from demucs_tf.models.config import HDemucsConfig
 from demucs_tf.models.hybrid import HybridModel
 
 
@@ -65,64 +63,17 @@ class HDemucsTF(HybridModel):
     Reference: demucs/hdemucs.py::HDemucs
     """
 
-    def __init__(
-        self,
-        sources: list[str],
-        # Channels
-        audio_channels: int = 2,
-        channels: int = 48,
-        channels_time: int | None = None,
-        growth: float = 2,
-        # STFT
-        nfft: int = 4096,
-        wiener_iters: int = 0,
-        end_iters: int = 0,
-        wiener_residual: bool = False,
-        cac: bool = True,
-        # Main structure
-        depth: int = 6,
-        rewrite: bool = True,
-        hybrid: bool = True,
-        hybrid_old: bool = False,
-        # Frequency branch
-        multi_freqs: Sequence[float] | None = None,
-        multi_freqs_depth: int = 2,
-        freq_emb: float = 0.2,
-        emb_scale: float = 10,
-        emb_smooth: bool = True,
-        # Convolutions
-        kernel_size: int = 8,
-        time_stride: int = 2,
-        stride: int = 4,
-        context: int = 1,
-        context_enc: int = 0,
-        # Normalization
-        norm_starts: int = 4,
-        norm_groups: int = 4,
-        # DConv residual branch
-        dconv_mode: int = 1,
-        dconv_depth: int = 2,
-        dconv_comp: float = 4,
-        dconv_attn: int = 4,
-        dconv_lstm: int = 4,
-        dconv_init: float = 1e-4,
-        # Weight init
-        rescale: float | None = 0.1,
-        # Metadata
-        samplerate: int = 44100,
-        segment: float | Fraction = 4 * 10,
-        *,
-        stft: Transform = "fft",
-        dtype: str = "float32",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals())
-        if hybrid and not any(layer.empty for layer in self.tencoder):
+    config: HDemucsConfig
+    config_class = HDemucsConfig
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.hybrid and not any(layer.empty for layer in self.tencoder):
             raise ValueError(
-                f"A hybrid model of {depth} layers on {nfft // 2} frequencies does not reach the "
-                "layer where both branches merge: raise depth or lower nfft."
+                f"A hybrid model of {self.depth} layers on {self.nfft // 2} frequencies does not "
+                "reach the layer where both branches merge: raise depth or lower nfft."
             )
-        self.built = True
+        self._complete()
 
     def call(self, mix: Any) -> Any:
         """(B, A, T) -> (B, S, A, T)."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import keras
@@ -13,7 +11,7 @@ import tensorflow as tf
 from demucs_tf.blocks.transformer import CrossTransformerEncoder
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.shape import pad_axis, size
-from demucs_tf.layers.spectral import Transform
+from demucs_tf.models.config import HTDemucsConfig
 from demucs_tf.models.hybrid import HybridModel
 
 
@@ -92,123 +90,45 @@ class HTDemucsTF(HybridModel):
     Reference: demucs/htdemucs.py::HTDemucs
     """
 
-    def __init__(
-        self,
-        sources: list[str],
-        # Channels
-        audio_channels: int = 2,
-        channels: int = 48,
-        channels_time: int | None = None,
-        growth: float = 2,
-        # STFT
-        nfft: int = 4096,
-        wiener_iters: int = 0,
-        end_iters: int = 0,
-        wiener_residual: bool = False,
-        cac: bool = True,
-        # Main structure
-        depth: int = 4,
-        rewrite: bool = True,
-        # Frequency branch
-        multi_freqs: Sequence[float] | None = None,
-        multi_freqs_depth: int = 3,
-        freq_emb: float = 0.2,
-        emb_scale: float = 10,
-        emb_smooth: bool = True,
-        # Convolutions
-        kernel_size: int = 8,
-        time_stride: int = 2,
-        stride: int = 4,
-        context: int = 1,
-        context_enc: int = 0,
-        # Normalization
-        norm_starts: int = 4,
-        norm_groups: int = 4,
-        # DConv residual branch
-        dconv_mode: int = 1,
-        dconv_depth: int = 2,
-        dconv_comp: float = 8,
-        dconv_init: float = 1e-3,
-        # Before the Transformer
-        bottom_channels: int = 0,
-        # Transformer
-        t_layers: int = 5,
-        t_emb: str = "sin",
-        t_hidden_scale: float = 4.0,
-        t_heads: int = 8,
-        t_dropout: float = 0.0,
-        t_max_positions: int = 10000,
-        t_norm_in: bool = True,
-        t_norm_in_group: bool = False,
-        t_group_norm: bool = False,
-        t_norm_first: bool = True,
-        t_norm_out: bool = True,
-        t_max_period: float = 10000.0,
-        t_weight_decay: float = 0.0,
-        t_lr: float | None = None,
-        t_layer_scale: bool = True,
-        t_gelu: bool = True,
-        t_weight_pos_embed: float = 1.0,
-        t_sin_random_shift: int = 0,
-        t_cape_mean_normalize: bool = True,
-        t_cape_augment: bool = True,
-        t_cape_glob_loc_scale: Sequence[float] = (5000.0, 1.0, 1.4),
-        t_sparse_self_attn: bool = False,
-        t_sparse_cross_attn: bool = False,
-        t_mask_type: str = "diag",
-        t_mask_random_seed: int = 42,
-        t_sparse_attn_window: int = 500,
-        t_global_window: int = 100,
-        t_sparsity: float = 0.95,
-        t_auto_sparsity: bool = False,
-        t_cross_first: bool = False,
-        # Weight init
-        rescale: float | None = 0.1,
-        # Metadata
-        samplerate: int = 44100,
-        segment: float | Fraction = 10,
-        use_train_segment: bool = True,
-        *,
-        stft: Transform = "fft",
-        dtype: str = "float32",
-        **kwargs: Any,
-    ) -> None:
-        arguments = locals()
-        _check_transformer(arguments)
-        super().__init__(arguments)
-        self.use_train_segment = use_train_segment
-        self.bottom_channels = bottom_channels
-        width = int(channels * growth ** (depth - 1))
-        if bottom_channels:
-            self.channel_upsampler = Conv1d(width, bottom_channels, 1, dtype=dtype)
-            self.channel_downsampler = Conv1d(bottom_channels, width, 1, dtype=dtype)
-            self.channel_upsampler_t = Conv1d(width, bottom_channels, 1, dtype=dtype)
-            self.channel_downsampler_t = Conv1d(bottom_channels, width, 1, dtype=dtype)
+    config: HTDemucsConfig
+    config_class = HTDemucsConfig
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        config, dtype = self.config, self.compute_dtype
+        self.use_train_segment = config.use_train_segment
+        self.bottom_channels = bottom = config.bottom_channels
+        width = int(config.channels * config.growth ** (config.depth - 1))
+        if bottom:
+            self.channel_upsampler = Conv1d(width, bottom, 1, dtype=dtype)
+            self.channel_downsampler = Conv1d(bottom, width, 1, dtype=dtype)
+            self.channel_upsampler_t = Conv1d(width, bottom, 1, dtype=dtype)
+            self.channel_downsampler_t = Conv1d(bottom, width, 1, dtype=dtype)
         self.crosstransformer = None
-        if t_layers > 0:
+        if config.t_layers > 0:
             self.crosstransformer = CrossTransformerEncoder(
-                dim=bottom_channels or width,
-                emb=t_emb,
-                hidden_scale=t_hidden_scale,
-                num_heads=t_heads,
-                num_layers=t_layers,
-                cross_first=t_cross_first,
-                dropout=t_dropout,
-                max_positions=t_max_positions,
-                norm_in=t_norm_in,
-                norm_in_group=t_norm_in_group,
-                group_norm=t_group_norm,
-                norm_first=t_norm_first,
-                norm_out=t_norm_out,
-                max_period=t_max_period,
-                layer_scale=t_layer_scale,
-                gelu=t_gelu,
-                sin_random_shift=t_sin_random_shift,
-                weight_pos_embed=t_weight_pos_embed,
-                cape_mean_normalize=t_cape_mean_normalize,
+                dim=bottom or width,
+                emb=config.t_emb,
+                hidden_scale=config.t_hidden_scale,
+                num_heads=config.t_heads,
+                num_layers=config.t_layers,
+                cross_first=config.t_cross_first,
+                dropout=config.t_dropout,
+                max_positions=config.t_max_positions,
+                norm_in=config.t_norm_in,
+                norm_in_group=config.t_norm_in_group,
+                group_norm=config.t_group_norm,
+                norm_first=config.t_norm_first,
+                norm_out=config.t_norm_out,
+                max_period=config.t_max_period,
+                layer_scale=config.t_layer_scale,
+                gelu=config.t_gelu,
+                sin_random_shift=config.t_sin_random_shift,
+                weight_pos_embed=config.t_weight_pos_embed,
+                cape_mean_normalize=config.t_cape_mean_normalize,
                 dtype=dtype,
             )
-        self.built = True
+        self._complete()
 
     @property
     def training_length(self) -> int:
@@ -280,14 +200,3 @@ class HTDemucsTF(HybridModel):
         return self.step(
             "unflatten", lambda x: tf.reshape(x, [batch, freqs, frames, x.shape[2]]), x
         )
-
-
-def _check_transformer(arguments: dict[str, Any]) -> None:
-    for name in ("t_sparse_self_attn", "t_sparse_cross_attn"):
-        if arguments[name]:
-            raise ValueError(
-                f"{name}=True asks for sparse attention, which is not supported: the reference "
-                "needs xformers for it, and no published model has it."
-            )
-    if arguments["t_emb"] not in ("sin", "scaled", "cape"):
-        raise ValueError(f't_emb must be "sin", "scaled" or "cape", got {arguments["t_emb"]!r}.')

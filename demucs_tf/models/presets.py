@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from demucs_tf.models.config import DemucsConfig, HDemucsConfig, HTDemucsConfig
+
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
 
@@ -31,8 +33,8 @@ class Preset:
     sources: tuple[str, ...] = field(default=SOURCES)
 
 
-_TIME, _HYBRID = "demucs.demucs.Demucs", "demucs.hdemucs.HDemucs"
-_TRANSFORMER = "demucs.htdemucs.HTDemucs"
+_TIME, _HYBRID = DemucsConfig.reference, HDemucsConfig.reference
+_TRANSFORMER = HTDemucsConfig.reference
 
 # The first ones train on 7.8 s: 10 s, less what changes of tempo and shifts may cost.
 _HT = {"dconv_mode": 3, "t_layers": 5, "t_dropout": 0.02, "segment": Fraction(39, 5)}

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.blocks import wiener
+from demucs_tf.blocks import spectrogram, wiener
 from demucs_tf.layers import spectral
-from demucs_tf.models import hybrid
 from demucs_tf.models.hybrid import HybridModel
 from parity.core.mutate import Faults
 from parity.faults.change import in_step
 
 fault = Faults()
 _PLAIN, _RESIDUAL = "hdemucs-plain", "hdemucs-wiener2-residual"
-_STEP, _ISPECTRO = (HybridModel, "step"), (hybrid, "ispectro")
-_WINDOW, _PAD1D = (spectral, "hann_window"), (hybrid, "pad1d")
+_STEP, _ISPECTRO = (HybridModel, "step"), (spectrogram, "ispectro")
+_WINDOW, _PAD1D = (spectral, "hann_window"), (spectrogram, "pad1d")
 # The originals, before anything is replaced.
 _hann_window, _pad1d = spectral.hann_window, spectral.pad1d
 
@@ -113,17 +112,17 @@ def planar_sources(m: Any) -> Any:
     "mask-without-epsilon",
     "hdemucs-masks",
     "^:mask HDemucs$",
-    replaces=(hybrid, "_phase_times_magnitude"),
+    replaces=(spectrogram, "_phase_times_magnitude"),
 )
 def mask_without_epsilon(z: Any, m: Any) -> Any:
-    phase = z / hybrid._absolute(z)[..., None]
+    phase = z / spectrogram._absolute(z)[..., None]
     return phase[:, :, :, None] * m[..., None]
 
 
 fault("wiener-residual-kept-out", _RESIDUAL, "^:wiener_residual HDemucs$", replaces=_STEP)(
     in_step("wiener_residual")(lambda mixture, sources: sources)
 )
-fault("wiener-silence-unmarked", _RESIDUAL, "^ HDemucs$", replaces=(hybrid, "mark_silence"))(
+fault("wiener-silence-unmarked", _RESIDUAL, "^ HDemucs$", replaces=(spectrogram, "mark_silence"))(
     tf.identity
 )
 fault("wiener-exact-pi", "hdemucs-wiener0", "^:wiener_initial HDemucs$", replaces=(wiener, "_PI"))(

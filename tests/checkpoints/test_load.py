@@ -98,11 +98,11 @@ def test_an_unknown_argument_is_dropped_with_a_warning_that_points_at_the_caller
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"depth": integer(2**40)}, "describe a model of more than"),
-        ({"lstm_layers": integer(2**31)}, "describe a model of more than"),
-        ({"channels": integer(2**40)}, "describe a model of more than"),
-        ({"kernel_size": integer(2**40)}, "describe a model of more than"),
-        ({"growth": integer(10**9)}, "describe a model of more than"),
+        ({"depth": integer(2**40)}, "depth must be at most 16"),
+        ({"lstm_layers": integer(16)}, "describe a model of more than"),
+        ({"channels": integer(8192)}, "describe a model of more than"),
+        ({"kernel_size": integer(2**40)}, "kernel_size must be at most 256"),
+        ({"growth": integer(10**9)}, "growth must be from 0 to 16"),
         ({"channels": text("four")}, "can't be made from its constructor arguments"),
         ({"sources": integer(3)}, "can't be made from its constructor arguments"),
         ({"depth": b"N"}, "can't be made from its constructor arguments"),

@@ -108,14 +108,12 @@ def test_something_else_than_a_model(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
-def test_arguments_that_no_json_can_hold(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("value", [float("inf"), object(), "8", 0, 3600])
+def test_no_model_gets_a_segment_that_could_not_be_read_again(value: Any) -> None:
     port = small_model()
-    for value in (float("inf"), object()):
+    with pytest.raises(ValueError, match=r"segment must be a positive number|3600 s at 44100 Hz"):
         port.segment = value
-        with pytest.raises(ValueError, match=r"not JSON compliant|can't be saved"):
-            save_model(port, tmp_path / f"a{suffix}")
-        assert not list(tmp_path.iterdir())
+    assert port.segment == 40
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 import demucs_tf
-from demucs_tf.checkpoints.describe import DEFAULTS, describe
+from demucs_tf.checkpoints.describe import describe
 from demucs_tf.checkpoints.formats.bag_yaml import bag_text
 from demucs_tf.checkpoints.sources import hub, legacy_host
 from demucs_tf.checkpoints.sources.checksums import sha256
@@ -234,15 +233,6 @@ def test_what_a_file_says_is_printed_escaped(capsys: pytest.CaptureFixture[str])
     assert max(map(len, capsys.readouterr().out.splitlines())) < 300
 
 
-def test_the_defaults_are_the_constructors() -> None:
-    from demucs_tf.models.ports import PORTS
-
-    assert DEFAULTS.keys() == PORTS.keys()
-    for name, port in PORTS.items():
-        parameters = inspect.signature(port).parameters
-        assert {key: parameters[key].default for key in DEFAULTS[name]} == DEFAULTS[name]
-
-
 # --- convert ----------------------------------------------------------------------------------
 
 
@@ -405,8 +395,3 @@ def test_the_reference_reads_what_is_written_of_its_own_package() -> None:
     assert torch.equal(found, wanted)
     described = describe(Path("a.th"))
     assert described.weights == sum(tensor.numel() for tensor in package["state"].values())
-    for name, values in DEFAULTS.items():
-        module, _, klass = name.rpartition(".")
-        constructor = getattr(__import__(module, fromlist=[klass]), klass)
-        parameters = inspect.signature(constructor).parameters
-        assert {key: parameters[key].default for key in values} == values

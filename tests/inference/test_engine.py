@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from demucs_tf.inference import engine
 from demucs_tf.inference.engine import forward_function
+from demucs_tf.layers.base import Identity
 from demucs_tf.models.demucs import DemucsTF
 from tests.support.fakes import FakeTF, noise
 
@@ -74,6 +77,52 @@ def test_models_of_other_arguments_do_not(changes: dict[str, Any], traced: list[
     for model in models:
         forward_function(model)
     assert traced == models
+
+
+def _another_layer(model: Any) -> None:
+    model.encoder[0].layers[2] = Identity()
+
+
+def _another_call(model: Any) -> None:
+    model.encoder[0].layers[2].call = lambda x: 0 * x
+
+
+def _another_attribute(model: Any) -> None:
+    model.normalize = False
+
+
+def _a_private_method(model: Any) -> None:
+    model._split = lambda x: tf.stack([x[:, :2], -x[:, 2:]], 1)
+
+
+CHANGES = [_another_layer, _another_call, _another_attribute, _a_private_method]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_model_is_heard_and_others_are_not(
+    change: Callable[[Any], None], traced: list[object]
+) -> None:
+    changed, untouched = small(resample=False), small(resample=False)
+    mix = noise(1, 2, 400).astype(np.float32)
+    before = forward_function(changed)(mix)
+    change(changed)
+    for model in (changed, untouched):
+        np.testing.assert_allclose(forward_function(model)(mix), model(mix), rtol=0, atol=1e-6)
+    assert np.abs(forward_function(changed)(mix) - before).max() > 1e-4
+    assert traced == [changed, changed]
+
+
+def test_a_method_that_was_replaced_in_a_class_is_heard(
+    monkeypatch: pytest.MonkeyPatch, traced: list[object]
+) -> None:
+    model = small()
+    mix = noise(1, 2, 400).astype(np.float32)
+    before = forward_function(model)(mix)
+    monkeypatch.setattr(DemucsTF, "_split", lambda self, x: 0 * tf.stack([x, x], 1)[:, :, :2])
+    assert before.any()
+    assert not forward_function(model)(mix).any()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(forward_function(model)(mix), before)
 
 
 def test_models_that_are_not_ours_have_graphs_of_their_own(traced: list[object]) -> None:

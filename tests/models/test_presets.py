@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from demucs_tf.checkpoints.limits import check_arguments
+from demucs_tf.checkpoints.limits import within
 from demucs_tf.errors import CheckpointError
 from demucs_tf.layers.base import blank_weights
-from demucs_tf.models.ports import PORTS
 from demucs_tf.models.presets import PRESETS, build
 
 
@@ -43,19 +42,18 @@ def test_parameters_are_as_many_as_in_the_reference(name: str) -> None:
     assert size_here(name) == size_of_the_reference(name)
 
 
-@pytest.mark.live
-@pytest.mark.parametrize("name", PRESETS)
-def test_the_loader_knows_the_size_beforehand(name: str) -> None:
-    """It takes a checkpoint of that size, and none that is much smaller."""
-    preset, size = PRESETS[name], size_of_the_reference(name)
-    arguments = {"sources": list(preset.sources), **preset.arguments}
-    check_arguments(PORTS[preset.klass], arguments, size)
-    with pytest.raises(CheckpointError, match="describe a model of more than"):
-        check_arguments(PORTS[preset.klass], arguments, size // 5)
-
-
 def test_htdemucs_has_the_published_number_of_parameters() -> None:
-    assert size_here("htdemucs") == 41_984_456
+    with within(41_984_456, arrays=533):
+        assert size_here("htdemucs") == 41_984_456
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_checkpoint_that_is_much_smaller_makes_a_published_model(name: str) -> None:
+    with (
+        pytest.raises(CheckpointError, match="describe a model of more than"),
+        within(10**6, arrays=600),
+    ):
+        size_here(name)
 
 
 def test_changes_are_passed_on_and_the_rest_stays() -> None:
@@ -76,27 +74,3 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_each_published_member_is_in_one_preset() -> None:
     members = [member for preset in PRESETS.values() for member in preset.members]
     assert len(members) == len(set(members)) == 19
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("freq_emb", "x"),
-        ("emb_scale", []),
-        ("dconv_init", float("nan")),
-        ("t_dropout", "0.1"),
-        ("t_max_period", 0),
-        ("t_max_period", "x"),
-        ("t_weight_pos_embed", float("inf")),
-        ("t_sin_random_shift", -1),
-        ("t_sin_random_shift", 1.5),
-        ("t_max_positions", "many"),
-        ("segment", float("nan")),
-        ("sources", ["a/b"]),
-    ],
-)
-def test_arguments_out_of_range_are_named(name: str, value: object) -> None:
-    preset = PRESETS["htdemucs"]
-    arguments = {"sources": ["a", "b"], **preset.arguments, name: value}
-    with pytest.raises(CheckpointError, match=f"{name} must be "):
-        check_arguments(PORTS[preset.klass], arguments, 10**9)

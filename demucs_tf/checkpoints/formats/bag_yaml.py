@@ -14,9 +14,10 @@ import yaml
 
 from demucs_tf.checkpoints.bag import Bag, is_plain_name
 from demucs_tf.checkpoints.formats.untrusted import reading
-from demucs_tf.checkpoints.limits import MAX_SEGMENT
+from demucs_tf.checkpoints.limits import SHORTEST_SEGMENT
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.bag import LEAST_WEIGHT, MOST_WEIGHT
+from demucs_tf.models.ranges import LONGEST_SEGMENT
 from demucs_tf.utils.text import shown
 
 # The largest published file has 170 bytes and four members.
@@ -146,9 +147,10 @@ def _weights(weights: object, members: int) -> tuple[tuple[float, ...], ...] | N
 def _segment(segment: Any) -> float | None:
     if segment is None:
         return None
-    if not _is_number(segment) or not 0 < segment <= MAX_SEGMENT:
+    if not _is_number(segment) or not SHORTEST_SEGMENT <= segment <= LONGEST_SEGMENT:
         raise CheckpointError(
-            f"wanted a number of seconds above 0 and up to {MAX_SEGMENT} as `segment`, "
+            "wanted a number of seconds above 0 as `segment`, from "
+            f"{SHORTEST_SEGMENT} to {LONGEST_SEGMENT}, "
             f"found {shown(segment)}"
         )
     return float(segment)

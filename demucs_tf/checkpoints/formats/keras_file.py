@@ -7,18 +7,16 @@ one of three classes, plain values and plain arrays, so nothing else gets that f
 
 from __future__ import annotations
 
-import inspect
 import io
 import re
-from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from demucs_tf.checkpoints.formats.plain_zip import PlainZip
 from demucs_tf.checkpoints.formats.untrusted import parse_json, reading
-from demucs_tf.checkpoints.limits import check_arguments
+from demucs_tf.checkpoints.limits import check_segment
 from demucs_tf.errors import CheckpointError
+from demucs_tf.models.config import CONFIGS
 from demucs_tf.utils.text import printable, shown
 
 _MAX_BYTES = 2**20
@@ -29,79 +27,69 @@ _MAX_DEPTH = 64
 _MAX_OBJECTS = 20_000
 
 
-def check_file(path: Path, classes: Mapping[str, type[Any]]) -> int:
-    """Refuse a `.keras` file unless it holds one of `classes`, plain arguments and plain arrays.
+# The classes of the ports, which are registered as `demucs_tf>NAME`.
+_CLASSES = {f"{each.reference.rpartition('.')[2]}TF": each for each in CONFIGS.values()}
 
-    Args:
-        path: of the file.
-        classes: those registered as `demucs_tf>NAME`, by name.
+
+def check_file(path: Path) -> tuple[int, int]:
+    """Refuse a `.keras` file unless it holds one of our classes, plain arguments and plain arrays.
 
     Returns:
-        how many arrays its weights are.
+        how many numbers its weights are, and how many arrays.
 
     Raises:
         ModelNotFoundError: there is no such file.
-        CheckpointError: it holds anything else, asks for a model far larger than its weights, or
-            is damaged.
+        CheckpointError: it holds anything else, arguments out of their range, or is damaged.
     """
     with reading(path) as file:
         archive = PlainZip(file, "Keras", "Save the model again")
-        for name in _ENTRIES[1:]:
-            if name not in archive.sizes:
+        for entry in _ENTRIES[1:]:
+            if entry not in archive.sizes:
                 raise CheckpointError(
-                    f"wanted a .keras file (a zip archive with {name}), found another archive"
+                    f"wanted a .keras file (a zip archive with {entry}), found another archive"
                 )
-        for name in archive.sizes:
-            if name not in _ENTRIES:
-                raise CheckpointError(f"its entry {shown(name)} is none of {_ENTRIES}")
+        for entry in archive.sizes:
+            if entry not in _ENTRIES:
+                raise CheckpointError(f"its entry {shown(entry)} is none of {_ENTRIES}")
         if archive.sizes["config.json"] > _MAX_BYTES:
             raise CheckpointError(f"its config.json is longer than {_MAX_BYTES} bytes")
-        contents = {name: archive.read(name) for name in archive.sizes}
+        contents = {entry: archive.read(entry) for entry in archive.sizes}
         config = parse_json(contents["config.json"], "its config.json", _MAX_BYTES)
-        cls, arguments = _class_and_arguments(config, classes)
+        name, arguments = _class_and_arguments(config)
         total, arrays = _count_numbers(contents["model.weights.h5"])
     try:
-        check_arguments(cls, arguments, total, arrays=arrays)
+        check_segment(_CLASSES[name].from_dict(arguments).segment)
     except Exception as error:  # arguments from a file may fail in any way
         raise CheckpointError(
-            f"{path}: {cls.__name__} can't be made from its constructor arguments: "
+            f"{path}: {name} can't be made from its constructor arguments: "
             f"{printable(str(error), 300)}"
         ) from error
-    return arrays
+    return total, arrays
 
 
-def _class_and_arguments(
-    config: Any, classes: Mapping[str, type[Any]]
-) -> tuple[type[Any], dict[str, Any]]:
+def _class_and_arguments(config: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(config, dict):
         raise CheckpointError("its config.json is no object")
     found = config.get("registered_name"), config.get("class_name")
-    cls = classes.get(found[1]) if isinstance(found[1], str) else None
-    if cls is None or found[0] != f"demucs_tf>{found[1]}":
-        wanted = ", ".join(f"demucs_tf>{name}" for name in classes)
+    name = found[1] if isinstance(found[1], str) else ""
+    if name not in _CLASSES or found[0] != f"demucs_tf>{name}":
+        wanted = ", ".join(f"demucs_tf>{known}" for known in _CLASSES)
         raise CheckpointError(
             f"wanted a saved {wanted}, found {shown(found[0])} (class {shown(found[1])})"
         )
     arguments = config.get("config")
-    known = set(inspect.signature(cls).parameters) | _KERAS_NAMES
-    if not isinstance(arguments, dict) or not arguments.keys() <= known:
-        raise CheckpointError(f"its configuration is not that of a {cls.__name__}")
-    for name, value in arguments.items():
+    known = _CLASSES[name].names(ours=True)
+    if not isinstance(arguments, dict) or not arguments.keys() <= {*known, *_KERAS_NAMES}:
+        raise CheckpointError(f"its configuration is not that of a {name}")
+    for key, value in arguments.items():
         if not _is_plain(value):
-            raise CheckpointError(f"its argument {name} is not plain data")
+            raise CheckpointError(f"its argument {key} is not plain data")
     if not str(arguments.get("name", "")).isprintable():
         raise CheckpointError(f"its name is no name: {shown(arguments['name'])}")
     segment = arguments.get("segment")
-    if isinstance(segment, str):
-        if not re.fullmatch("[0-9]{1,18}(/[0-9]{1,18})?", segment):
-            raise CheckpointError(f"its segment is no fraction: {shown(segment)}")
-        arguments = {**arguments, "segment": _fraction(segment)}
-    return cls, arguments
-
-
-def _fraction(text: str) -> Fraction | None:
-    top, _, bottom = text.partition("/")
-    return Fraction(int(top), int(bottom or 1)) if int(bottom or 1) else None
+    if isinstance(segment, str) and not re.fullmatch("[0-9]{1,18}(/[0-9]{1,18})?", segment):
+        raise CheckpointError(f"its segment is no fraction: {shown(segment)}")
+    return name, {key: value for key, value in arguments.items() if key in known}
 
 
 def _count_numbers(data: bytes) -> tuple[int, int]:

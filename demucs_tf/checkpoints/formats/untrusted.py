@@ -15,16 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.models.config import CONFIGS
 from demucs_tf.utils.text import reason_of, shown
 
 Array = npt.NDArray[Any]
 
-CLASSES = (
-    "demucs.demucs.Demucs",
-    "demucs.hdemucs.HDemucs",
-    "demucs.htdemucs.HTDemucs",
-    "demucs.wdemucs.WDemucs",
-)
+CLASSES = tuple(CONFIGS)
 _MAX_DEPTH = 8
 _MAX_ITEMS = 10_000
 

@@ -1,0 +1,157 @@
+"""From the waveform to a spectrogram, what a model makes of it, and back: all without weights.
+
+Shapes: B batch, S source, A audio channel, F frequency, T' frame; the last axis of 2 holds the real
+and the imaginary part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from demucs_tf.blocks.wiener import mark_silence, wiener
+from demucs_tf.layers.base import Observable
+from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.spectral import Transform, ispectro, pad1d, spectro
+
+# Frames that the Wiener filter sees at a time.
+_WIENER_WINDOW = 300
+
+
+class Spectrogram(Observable):
+    """Mixin of hybrid models: the methods that the reference has under these names.
+
+    Reference: demucs/hdemucs.py::HDemucs._spec, _ispec, _magnitude, _mask, _wiener
+    """
+
+    sources: list[str]
+    audio_channels: int
+    nfft: int
+    hop_length: int
+    hybrid: bool
+    hybrid_old: bool
+    cac: bool
+    wiener_iters: int
+    wiener_residual: bool
+    transform: Transform
+
+    def _spec(self, x: Any) -> Any:
+        """(B, A, T) -> (B, nfft / 2, T', A, 2); hybrid models have T' = ceil(T / hop)."""
+        hop, length = self.hop_length, size(x, -1)
+        if self.hybrid:
+            frames = -(-length // hop)
+            left, reflect = hop // 2 * 3, not self.hybrid_old
+            right = left + frames * hop - length
+            x = self.step("spec_pad", lambda x: pad1d(x, left, right, reflect), x)  # (B, A, T'')
+
+        def transform(x: Any) -> Any:
+            z = spectro(x, self.nfft, hop, self.transform)[:, :-1]  # without the last frequency
+            return z[:, :, 2 : 2 + frames] if self.hybrid else z
+
+        return self.step("stft", transform, x)  # (B, F, T', A, 2)
+
+    def _ispec(self, z: Any, length: Any) -> Any:
+        """(B, F, T', S, A, 2) -> (B, S, A, T)."""
+        hop = self.hop_length
+        margin = 2 if self.hybrid else 0
+
+        def pad(z: Any) -> Any:
+            return pad_axis(pad_axis(z, 0, 1, axis=1), margin, margin, axis=2)
+
+        z = self.step("ispec_pad", pad, z)  # (B, F + 1, T' or T' + 4, S, A, 2)
+        start, whole = 0, length
+        if self.hybrid:
+            start = 0 if self.hybrid_old else hop // 2 * 3
+            whole = hop * -(-length // hop) + 2 * start
+
+        def inverse(z: Any) -> Any:
+            shape = [size(z, 0), z.shape[1], size(z, 2), z.shape[3] * z.shape[4], 2]
+            z_ = tf.reshape(z, shape)  # (B, F + 1, T', S A, 2)
+            x = ispectro(z_, hop, whole, self.transform)  # (B, S A, T)
+            return tf.reshape(x, [size(z, 0), z.shape[3], z.shape[4], whole])
+
+        x = self.step("istft", inverse, z)  # (B, S, A, T)
+        if not self.hybrid:
+            return x
+        return self.step("ispec_crop", lambda x: x[..., start : start + length], x)
+
+    def _magnitude(self, z: Any) -> Any:
+        """(B, F, T, A, 2) -> (B, F, T, 2 A) with `cac`, otherwise (B, F, T, A)."""
+        if not self.cac:
+            return self.step("magnitude", _absolute, z)
+        shape = [size(z, 0), z.shape[1], size(z, 2), 2 * self.audio_channels]
+        return self.step("complex_as_channels", lambda z: tf.reshape(z, shape), z)
+
+    def _mask(self, z: Any, m: Any) -> Any:
+        """Spectrograms of the sources: (B, F, T, A, 2), (B, F, T, S, C) -> (B, F, T, S, A, 2)."""
+        if self.cac:
+            shape = [size(m, 0), m.shape[1], size(m, 2), m.shape[3], self.audio_channels, 2]
+            return self.step("channels_as_complex", lambda m: tf.reshape(m, shape), m)
+        if self.wiener_iters < 0:
+            return self.step("mask", _phase_times_magnitude, z, m)
+        return self._wiener(m, z)
+
+    def _wiener(self, magnitudes: Any, z: Any) -> Any:
+        """The Wiener filter on windows of 300 frames."""
+        targets = self.step(  # (B, T, F, A, S)
+            "wiener_targets", lambda m: tf.transpose(m, [0, 2, 1, 4, 3]), magnitudes
+        )
+        mixture = self.step("wiener_mixture", lambda z: tf.transpose(z, [0, 2, 1, 3, 4]), z)
+        mixture = mark_silence(mixture)  # (B, T, F, A, 2)
+        batch, frames = size(mixture, 0), size(mixture, 1)
+        known = isinstance(batch, int) and isinstance(frames, int)
+        if known:
+            sources = [self._wiener_of_sample(targets[b], mixture[b], frames) for b in range(batch)]
+        else:
+            sources = [self._wiener_of_any(targets, mixture)]
+
+        def stack(*sources: Any) -> Any:
+            stacked = tf.stack(sources) if known else sources[0]  # (B, T, F, A, S or S + 1, 2)
+            stacked = stacked[..., : len(self.sources), :]  # without the residual
+            return tf.transpose(stacked, [0, 2, 1, 4, 3, 5])
+
+        return self.step("wiener_stack", stack, *sources)  # (B, F, T, S, A, 2)
+
+    def _wiener_of_sample(self, targets: Any, mixture: Any, frames: int) -> Any:
+        """(T, F, A, S), (T, F, A, 2) -> (T, F, A, S or S + 1, 2)."""
+        windows = []
+        for start in range(0, frames, _WIENER_WINDOW):
+            window = slice(start, start + _WIENER_WINDOW)
+            windows.append(self._wiener_of_window(targets[window], mixture[window]))
+        return self.step("wiener_windows", lambda *windows: tf.concat(windows, 0), *windows)
+
+    def _wiener_of_window(self, targets: Any, mixture: Any) -> Any:
+        """(T, F, A, S), (T, F, A, 2) -> (T, F, A, S or S + 1, 2)."""
+        sources = wiener(targets, mixture, self.wiener_iters, self.wiener_residual, self.step)
+        return self.step("wiener_turn", lambda y: tf.transpose(y, [0, 1, 2, 4, 3]), sources)
+
+    def _wiener_of_any(self, targets: Any, mixture: Any) -> Any:
+        """The same where the number of items or frames is unknown: zeros fill the last window."""
+        batch, frames = tf.shape(mixture)[0], tf.shape(mixture)[1]
+        count = -(-frames // _WIENER_WINDOW)
+
+        def windows(x: Any) -> Any:
+            padded = pad_axis(x, 0, count * _WIENER_WINDOW - frames, axis=1)
+            return tf.reshape(padded, [-1, _WIENER_WINDOW, *x.shape[2:]])
+
+        sources = tf.map_fn(
+            lambda pair: self._wiener_of_window(*pair),
+            (windows(targets), windows(mixture)),
+            fn_output_signature=mixture.dtype,
+        )
+        rows = tf.reshape(sources, [batch, count * _WIENER_WINDOW, *sources.shape[2:]])
+        return rows[:, :frames]
+
+
+def _absolute(z: Any) -> Any:
+    """Magnitude, (..., 2) -> (...), with a gradient of zero where it is zero."""
+    energy = tf.square(z[..., 0]) + tf.square(z[..., 1])
+    silent = tf.equal(energy, 0)
+    return tf.where(silent, energy, tf.sqrt(tf.where(silent, tf.ones_like(energy), energy)))
+
+
+def _phase_times_magnitude(z: Any, m: Any) -> Any:
+    """(B, F, T, A, 2), (B, F, T, S, A) -> (B, F, T, S, A, 2)."""
+    phase = z / (1e-8 + _absolute(z)[..., None])
+    return phase[:, :, :, None] * m[..., None]
