@@ -1,1 +1,1 @@
-"""What Demucs is built of: residual branches, encoder and decoder layers."""
+"""The reference's own parts, one file a family: what Demucs is built of."""

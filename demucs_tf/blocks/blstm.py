@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import BTC, Layer
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
 from demucs_tf.layers.shape import pad_axis, size
@@ -47,8 +47,7 @@ class BLSTM(Layer):
         self.lstm = LSTM(dim, dim, layers, dtype=self.dtype)
         self.linear = Linear(2 * dim, dim, dtype=self.dtype)
 
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, T, C)."""
+    def call(self, x: BTC) -> BTC:
         length = size(x, 1)
         if self.max_steps is None:
             y = self._whole(x)

@@ -10,7 +10,7 @@ from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import Layer, Sequential
+from demucs_tf.layers.base import BTC, Layer, Sequential
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.norm import norm_or_identity
 
@@ -86,8 +86,7 @@ class DConv(Layer):
         # QUIRK demucs/demucs.py:118: the sign of depth switches dilation; `dilate` is ignored.
         self.layers = [branch(2**d if depth > 0 else 1) for d in range(abs(depth))]
 
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, T, C)."""
+    def call(self, x: BTC) -> BTC:
         for layer in self.layers:
             x = self.step("skip", tf.add, x, layer(x))
         return x

@@ -85,7 +85,7 @@ class HDecLayer(Layer):
         self.dconv = DConv(chin, **dconv_kw, dtype=dtype) if dconv else None
 
     def call(self, x: Any, skip: Any = None, length: Any = None) -> tuple[Any, Any]:
-        """(B, F, T, C) -> (B, F', T, C'), (B, F, T, C); or along time, with `length` samples."""
+        """Decode, along time to `length` samples; `skip` is what the encoder saved."""
         if self.freq and len(x.shape) == 3:
             x = self.step("unflatten", lambda x: x[:, None], x)
         y = x

@@ -16,44 +16,6 @@ from demucs_tf.layers.linear import Embedding
 
 Float32 = npt.NDArray[np.float32]
 
-# QUIRK demucs/transformer.py:52: the frequencies of the two-dimensional embedding go through
-# torch's float32 exponential, which is not always correctly rounded. These are the exceptions for
-# widths up to 128 in steps of 4 and up to 1,088 in steps of 32 and a period of 10,000:
-# {width: {frequency: units in the last place}}. `tests/layers/test_float32_math.py` checks them.
-_LAST_PLACES: dict[int, dict[int, int]] = {
-    44: {4: 1},
-    72: {11: 1},
-    88: {8: 1},
-    92: {8: -1},
-    124: {24: -1},
-    128: {3: 1},
-    192: {29: -1},
-    256: {6: 1, 53: 1},
-    288: {44: 1, 47: 1},
-    320: {1: 1, 21: 1},
-    352: {32: 1},
-    384: {9: 1, 58: -1},
-    480: {119: -1},
-    512: {12: 1, 106: 1},
-    544: {58: 1},
-    576: {87: -1, 88: 1, 94: 1},
-    608: {108: 1},
-    640: {2: 1, 15: 1, 42: 1},
-    672: {167: -1},
-    704: {64: 1},
-    736: {51: 1, 52: -1, 64: -1},
-    768: {18: 1, 109: -1, 116: -1, 159: 1},
-    800: {17: -1},
-    864: {60: 1, 164: 1},
-    896: {9: 1, 163: -1},
-    928: {74: -1, 140: 1, 186: -1},
-    960: {63: 1, 145: -1, 191: -1, 238: -1},
-    992: {53: 1, 192: -1, 202: 1},
-    1024: {24: 1, 212: 1},
-    1056: {15: -1, 74: -1},
-    1088: {116: 1, 179: 1},
-}
-
 
 class ScaledEmbedding(Layer):
     """An embedding times a constant, which makes it learn faster.
@@ -94,12 +56,11 @@ class ScaledEmbedding(Layer):
         self.embedding.weight.assign(weight * (init / factor))
 
     def call(self, index: Any) -> Any:
-        """(...) -> (..., D)."""
         return self.step("scale", lambda x: x * self.factor, self.embedding(index))
 
 
 def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
-    """Cosines, then sines, of positions at D / 2 frequencies.
+    """Compute cosines, then sines, of positions at D / 2 frequencies.
 
     Args:
         positions: float32 (...), a NumPy array or a tensor.
@@ -123,7 +84,7 @@ def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
 
 
 def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> Any:
-    """Sines and cosines in turn: of the column in the first half, of the row in the second.
+    """Compute sines and cosines in turn: of the column in the first half, of the row in the second.
 
     Args:
         dim: D, a multiple of 4.
@@ -150,7 +111,7 @@ def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> An
 
 @lru_cache(maxsize=8)
 def _periods(dim: int, max_period: float) -> Float32:
-    """The periods, over 2 pi, of `sin_embedding`: (D / 2). Read-only."""
+    """Work out the periods, over 2 pi, of `sin_embedding`: (D / 2). Read-only."""
     half = dim // 2
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 at half = 1, as in the reference
         exponent = np.arange(half, dtype=np.float32) / np.float32(half - 1)
@@ -161,19 +122,17 @@ def _periods(dim: int, max_period: float) -> Float32:
 
 @lru_cache(maxsize=8)
 def _frequencies(dim: int, max_period: float) -> Float32:
-    """The frequencies of `sin_embedding_2d`: (D / 4). Read-only."""
+    """Work out the frequencies of `sin_embedding_2d`: (D / 4). Read-only."""
     half = dim // 2
+    # QUIRK demucs/transformer.py:52: torch's float32 exponential, which is not correctly rounded.
     exponent = np.arange(0, half, 2, dtype=np.float32) * np.float32(-math.log(max_period) / half)
-    frequencies = np.exp(exponent.astype(np.float64)).astype(np.float32)
-    if max_period == 10000:
-        for index, units in _LAST_PLACES.get(dim, {}).items():
-            frequencies.view(np.int32)[index] += units
+    frequencies = float32_math.exp(exponent)
     frequencies.flags.writeable = False
     return frequencies
 
 
 def _interleaved(phase: Any) -> Any:
-    """Sine and cosine in turn: (L, D / 4) -> (L, D / 2)."""
+    """Put sine and cosine of a phase in turn: (L, D / 4) -> (L, D / 2)."""
     both = [float32_math.sin(phase), float32_math.cos(phase)]
     if isinstance(phase, np.ndarray):
         return np.stack(both, -1).reshape(len(phase), -1)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import gelu, glu
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import BFTC, BTC, Layer
 from demucs_tf.layers.conv import Conv1d, Conv2d
 from demucs_tf.layers.norm import norm_or_identity
 from demucs_tf.layers.shape import lengths, pad_axis, size
@@ -83,11 +83,8 @@ class HEncLayer(Layer):
             self.norm2 = norm_or_identity(norm, norm_groups, 2 * chout, dtype)
         self.dconv = DConv(chout, **dconv_kw, dtype=dtype) if dconv else None
 
-    def call(self, x: Any, inject: Any = None) -> Any:
-        """(B, F, T, C) -> (B, F', T, C') or (B, T, C) -> (B, T', C').
-
-        `inject` (B, T, C') is the output of the time branch, which joins a single frequency.
-        """
+    def call(self, x: BFTC | BTC, inject: BTC = None) -> BFTC | BTC:
+        """Encode; `inject` (B, T, C') is the output of the time branch, to join one frequency."""
         if not self.freq:
             if len(x.shape) == 4:
                 x = self.step("flatten", lambda x: tf.squeeze(x, 1), x)
@@ -108,8 +105,8 @@ class HEncLayer(Layer):
         return y
 
 
-def by_rows(layer: Any, y: Any) -> Any:
-    """The residual branch of `layer` for each frequency by itself: (B, F, T, C) -> (B, F, T, C)."""
+def by_rows(layer: Any, y: BFTC) -> BFTC:
+    """Run the residual branch of `layer` on each frequency by itself."""
     shape = lengths(y)
     count = size(y, 0) * y.shape[1]
     rows = layer.step("rows", lambda y: tf.reshape(y, [count, *shape[2:]]), y)

@@ -21,5 +21,4 @@ class LayerScale(Layer):
         self.scale = self.variable("scale", (channels,), init)
 
     def call(self, x: Any) -> Any:
-        """(..., C) -> (..., C)."""
         return self.scale * x

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, weights_are_blank
+from demucs_tf.layers.base import BTC, Layer, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.shape import lengths, size
 
@@ -46,8 +46,7 @@ class LocalState(Layer):
             self.query_decay.bias.assign(tf.fill([heads * ndecay], tf.constant(-2, self.dtype)))
         self.proj = Conv1d(channels, channels, 1, dtype=self.dtype)
 
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, T, C)."""
+    def call(self, x: BTC) -> BTC:
         delta = self.step("delta", lambda: self._delta(size(x, 1)))
         queries = self.step("queries", self._split, self.query(x))  # (B, T, H, C / H)
         keys = self.step("keys", self._split, self.key(x))
@@ -61,7 +60,7 @@ class LocalState(Layer):
         return self.step("skip", tf.add, x, self.proj(result))
 
     def _delta(self, length: Any) -> Any:
-        """Index of the key less index of the query, (key, query)."""
+        """Subtract the index of the query from that of the key, (key, query)."""
         indexes = tf.range(length)
         return tf.cast(indexes[:, None] - indexes[None, :], self.compute_dtype)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from demucs_tf.blocks.decoder import HDecLayer
 from demucs_tf.blocks.encoder import HEncLayer
 from demucs_tf.layers.activation import gelu
-from demucs_tf.layers.base import Layer
+from demucs_tf.layers.base import BFTC, Layer
 from demucs_tf.layers.shape import pad_axis
 
 
@@ -44,8 +44,8 @@ class MultiWrap(Layer):
         self.last = last
         self.layers = [make() for _ in range(len(split_ratios) + 1)]
 
-    def call(self, x: Any, skip: Any = None, length: Any = None) -> Any:
-        """(B, F, T, C) -> (B, F', T, C'); a decoder also returns None, as the reference does."""
+    def call(self, x: BFTC, skip: BFTC = None, length: Any = None) -> Any:
+        """Run every band's layer; a decoder also returns None, as the reference does."""
         if isinstance(self.layers[0], HEncLayer):
             return self._encode(x)
         return self._decode(x, skip), None

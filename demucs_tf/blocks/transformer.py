@@ -12,7 +12,7 @@ from demucs_tf.blocks.embedding import ScaledEmbedding, sin_embedding, sin_embed
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.layers.activation import gelu
 from demucs_tf.layers.attention import MultiheadAttention
-from demucs_tf.layers.base import Dropout, Identity, Layer
+from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
 from demucs_tf.layers.shape import size
@@ -94,8 +94,7 @@ class MyTransformerEncoderLayer(_AttentionLayer):
     attention = "self_attn"
     norms = 2
 
-    def call(self, src: Any) -> Any:
-        """(B, T, D) -> (B, T, D)."""
+    def call(self, src: BTD) -> BTD:
         x = src
         if self.norm_first:
             x = self.step("attention_skip", tf.add, x, self._attend(self.norm1(x)))
@@ -123,8 +122,7 @@ class CrossTransformerEncoderLayer(_AttentionLayer):
     attention = "cross_attn"
     norms = 3
 
-    def call(self, q: Any, k: Any) -> Any:
-        """(B, T, D), (B, S, D) -> (B, T, D)."""
+    def call(self, q: BTD, k: BTD) -> BTD:
         if self.norm_first:
             x = self.step("attention_skip", tf.add, q, self._attend(self.norm1(q), self.norm2(k)))
             x = self.step(
@@ -242,8 +240,8 @@ class CrossTransformerEncoder(Layer):
         # QUIRK demucs/transformer.py:680: randrange(1) consumes random bits as well.
         return generator.randrange(self.sin_random_shift + 1) if self.emb == "sin" else 0
 
-    def call(self, x: Any, xt: Any, shift: Any = None) -> tuple[Any, Any]:
-        """(B, F, T1, D), (B, T2, D) -> the same.
+    def call(self, x: BFTC, xt: BTC, shift: Any = None) -> tuple[BFTC, BTC]:
+        """Let both branches attend to each other.
 
         `shift` is what `draw_shift` gave: an int, or an integer tensor (B). None: draw one.
         """
@@ -268,7 +266,7 @@ class CrossTransformerEncoder(Layer):
         return x, self.step("untokens_t", tf.identity, xt)
 
     def _tokens(self, x: Any) -> Any:
-        """Time-major tokens: (B, F, T, D) -> (B, T F, D)."""
+        """Make time-major tokens: (B, F, T, D) -> (B, T F, D)."""
         batch, freqs, frames, dim = (size(x, axis) for axis in range(4))
         return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, frames * freqs, dim])
 
@@ -284,12 +282,12 @@ class CrossTransformerEncoder(Layer):
         return x + tf.cast(self.weight_pos_embed * tf.cast(position, tf.float32), x.dtype)
 
     def _positions_2d(self, freqs: int, frames: Any) -> Any:
-        """(1, T F, D)."""
+        """Embed frequency and time of every token: (1, T F, D)."""
         embedding = sin_embedding_2d(self.dim, freqs, frames, self.max_period)
         return self._constant(tf.reshape(embedding, [1, -1, self.dim]))
 
     def _positions(self, batch: Any, length: Any, shift: Any) -> Any:
-        """(1 or B, T, D)."""
+        """Embed the time of every step: (1 or B, T, D)."""
         if self.emb == "scaled":
             index = self.step("index", lambda: tf.range(tf.cast(length, tf.int64)))
             embedding = self.position_embeddings(index)
@@ -299,7 +297,7 @@ class CrossTransformerEncoder(Layer):
         return self.step("batch_first", lambda x: tf.transpose(x, [1, 0, 2]), position)
 
     def _sinusoids(self, batch: Any, length: Any, shift: Any) -> Any:
-        """(T, 1 or B, D)."""
+        """Make sinusoids of shifted steps: (T, 1 or B, D)."""
         static = isinstance(length, int)
         if static:
             steps: Any = np.arange(length, dtype=np.float32)[:, None]

@@ -87,13 +87,13 @@ def _with_residual(mixture: Any, sources: Any) -> Any:
 
 
 def _loudness(mixture: Any) -> Any:
-    """What estimates are scaled down by: a tenth of the largest magnitude, at least 1."""
+    """Return what estimates are scaled down by: a tenth of the largest magnitude, at least 1."""
     power = tf.reduce_max(tf.square(mixture[..., 0]) + tf.square(mixture[..., 1]))
     return tf.maximum(tf.ones_like(power), tf.sqrt(power) / tf.constant(_SCALE, power.dtype))
 
 
 def _regularization(mixture: Any) -> Any:
-    """The least covariance of a mixture, a multiple of the identity: (1, F, A, A, 2)."""
+    """Make the least covariance of a mixture, a multiple of the identity: (1, F, A, A, 2)."""
     bins, channels = mixture.shape[1:3]
     identity = tf.eye(channels, batch_shape=[1, bins], dtype=mixture.dtype)
     parts = tf.stack([identity, tf.zeros_like(identity)], -1)
@@ -101,7 +101,7 @@ def _regularization(mixture: Any) -> Any:
 
 
 def _maximize(sources: Any, mixture: Any) -> Any:
-    """One iteration: new covariances from the sources, new sources from the covariances.
+    """Estimate new covariances from the sources, and new sources from the covariances.
 
     Reference: demucs/wiener.py::expectation_maximization
     """
@@ -140,7 +140,7 @@ Complex = tuple[Any, Any]
 
 
 def _multiply(a: Complex, b: Complex) -> Complex:
-    """Matrix products on the axes (row, column) before the last."""
+    """Multiply matrices on the axes (row, column) before the last."""
 
     def product(x: Any, y: Any) -> Any:
         return sum(x[..., :, k, None, :] * y[..., None, k, :, :] for k in range(x.shape[-2]))
@@ -150,7 +150,7 @@ def _multiply(a: Complex, b: Complex) -> Complex:
 
 
 def _invert(real: Any, imag: Any) -> Complex:
-    """Inverses of matrices of 1 x 1 or 2 x 2 on the last two axes."""
+    """Invert matrices of 1 x 1 or 2 x 2 on the last two axes."""
     if real.shape[-1] == 1:
         return _reciprocal((real, imag))
 

@@ -24,18 +24,16 @@ class GELU(Layer):
         self.approximate = approximate
 
     def call(self, x: Any) -> Any:
-        """(...) -> (...)."""
         return tf.nn.gelu(x, approximate=True) if self.approximate else gelu(x)
 
 
 class ReLU(Layer):
-    """`max(x, 0)`.
+    """Rectified linear unit, `max(x, 0)`.
 
     Reference: torch.nn.ReLU
     """
 
     def call(self, x: Any) -> Any:
-        """(...) -> (...)."""
         return tf.nn.relu(x)
 
 
@@ -48,12 +46,11 @@ class GLU(Layer):
     """
 
     def call(self, x: Any) -> Any:
-        """(..., 2 C) -> (..., C)."""
         return glu(x)
 
 
 def gelu(x: Any) -> Any:
-    """The exact GELU.
+    """Compute the exact GELU.
 
     Reference: torch.nn.functional.gelu
     """
@@ -62,7 +59,7 @@ def gelu(x: Any) -> Any:
 
 
 def glu(x: Any) -> Any:
-    """GLU over the last axis.
+    """Halve the last axis: its first half times the sigmoid of its second.
 
     Reference: torch.nn.functional.glu
     """

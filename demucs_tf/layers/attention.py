@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, uniform_within, weights_are_blank
+from demucs_tf.layers.base import BTD, Layer, uniform_within, weights_are_blank
 from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
@@ -52,8 +52,7 @@ class MultiheadAttention(Layer):
         if not weights_are_blank():
             self.out_proj.bias.assign(tf.zeros_like(self.out_proj.bias))
 
-    def call(self, query: Any, key: Any, value: Any) -> Any:
-        """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
+    def call(self, query: BTD, key: BTD, value: BTD) -> BTD:
         q = self.step("q", lambda x: self._project(x, 0), query)
         k = self.step("k", lambda x: self._project(x, 1), key)
         v = self.step("v", lambda x: self._project(x, 2), value)
@@ -69,7 +68,7 @@ class MultiheadAttention(Layer):
         return self.out_proj.call(merged)  # not a call of its own in the reference either
 
     def _split(self, x: Any) -> Any:
-        """(B, T, D) -> (B, H, T, D / H)."""
+        """Give each head its part of D: (B, T, D) -> (B, H, T, D / H)."""
         width = self.embed_dim // self.num_heads
         x = tf.reshape(x, [*lengths(x)[:-1], self.num_heads, width])
         return tf.transpose(x, [0, 2, 1, 3])
@@ -92,7 +91,7 @@ class MultiheadAttention(Layer):
 
 
 def _by_blocks(function: Callable[[Any], Any], x: Any) -> Any:
-    """`function` of blocks along axis 2, whose length is unknown: (B, H, T, D) -> (B, H, T, D)."""
+    """Apply `function` to blocks of axis 2, whose length is unknown: (B, H, T, D), kept."""
     batch, heads, length, width = (size(x, axis) for axis in range(4))
     count = -(-length // _BLOCK)
     padded = pad_axis(x, 0, count * _BLOCK - length, axis=2)

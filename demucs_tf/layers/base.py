@@ -15,6 +15,11 @@ import tensorflow as tf
 # Shape and dtype -> what a variable starts with.
 Initializer = Callable[..., Any]
 
+# Tensors by their axes; `demucs_tf.layers` has the letters. Any to a type checker, not to a reader.
+BTC = Any
+BFTC = Any
+BTD = Any
+
 _blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
 
 
@@ -29,7 +34,7 @@ def blank_weights() -> Iterator[None]:
 
 
 def weights_are_blank() -> bool:
-    """Whether the code runs inside `blank_weights`."""
+    """Tell whether the code runs inside `blank_weights`."""
     return _blank.get()
 
 
@@ -74,7 +79,7 @@ def limited(budget: Budget) -> Iterator[None]:
 
 
 class Observer(Protocol):
-    """What the harness implements."""
+    """What sees a forward pass: the harness has one."""
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Run a layer's `function(*inputs)` and return what the pass goes on with."""
@@ -82,7 +87,7 @@ class Observer(Protocol):
     def step(
         self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
-        """The same for one named functional step inside `layer`."""
+        """Run a functional step of that name inside `layer`, and return as `call` does."""
 
 
 _observer: ContextVar[Observer | None] = ContextVar("demucs_tf_observer", default=None)
@@ -102,7 +107,7 @@ class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
-        """What Keras does, seen by the observer if there is one."""
+        """Call the layer as Keras does, seen by the observer if there is one."""
         run = super().__call__  # type: ignore[misc]
         observer = _observer.get()
         if observer is None:
@@ -148,7 +153,7 @@ class Layer(Observable, keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 
     def build(self, *_: Any) -> None:
-        """Nothing is left to do: shapes follow from the constructor's arguments."""
+        """Do nothing: shapes follow from the constructor's arguments."""
         self.built = True
 
 
@@ -179,7 +184,6 @@ class Identity(Layer):
     """
 
     def call(self, x: Any) -> Any:
-        """(...) -> (...)."""
         return x
 
 
@@ -197,7 +201,6 @@ class Dropout(Layer):
         self.rate = rate
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """(...) -> (...)."""
         return keras.random.dropout(x, self.rate) if training and self.rate else x
 
 
@@ -212,7 +215,6 @@ class Sequential(Layer):
         self.layers = list(layers)
 
     def call(self, x: Any) -> Any:
-        """(B, T, C) -> whatever the last layer returns."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -251,7 +253,7 @@ def named_variables(root: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _public(layer: Any) -> list[tuple[str, Any]]:
-    """Attributes set by our own code, in the order in which they were set."""
+    """List the attributes that our own code set, in the order in which it set them."""
     return [(name, value) for name, value in vars(layer).items() if not name.startswith("_")]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, uniform
+from demucs_tf.layers.base import BFTC, BTC, Layer, uniform
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.shape import pad_axis, size
 
@@ -47,8 +47,7 @@ class Conv1d(Layer):
         self.weight = self.variable("weight", shape, uniform(fan_in))
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, T', C')."""
+    def call(self, x: BTC) -> BTC:
         weight = tf.convert_to_tensor(self.weight)
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             return product(x, weight[0]) + self.bias  # faster than a convolution
@@ -60,7 +59,7 @@ class Conv1d(Layer):
 
 
 def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
-    """The sum of convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
+    """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, -(-taps * channels // _LONGEST_SUM))
     sizes = [channels // parts + (index < channels % parts) for index in range(parts)]
@@ -75,7 +74,7 @@ def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
 
     @tf.custom_gradient
     def dilated(x: Any, weight: Any) -> Any:
-        """TensorFlow has no gradient of its own for dilated convolutions on every CPU."""
+        """Convolve with a gradient of ours: TensorFlow does not have one on every CPU."""
         y = tf.nn.conv1d(x, weight, stride, "VALID", dilations=dilation)
 
         def gradient(upstream: Any) -> Any:
@@ -90,7 +89,7 @@ def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
 
 
 def _convolve_by_taps(x: Any, weight: Any, stride: int, dilation: int) -> Any:
-    """The same as a sum of products, one for each kernel tap."""
+    """Convolve as a sum of products, one for each kernel tap."""
     taps = weight.shape[0]
     span = tf.shape(x)[1] - dilation * (taps - 1)
     rows = [x[:, k * dilation : k * dilation + span : stride] for k in range(taps)]
@@ -128,8 +127,7 @@ class ConvTranspose1d(_Transposed):
     Reference: torch.nn.ConvTranspose1d
     """
 
-    def call(self, x: Any) -> Any:
-        """(B, T, C) -> (B, (T - 1) stride + K, C')."""
+    def call(self, x: BTC) -> BTC:
         shape = tf.shape(x)
         length = (shape[1] - 1) * self.stride + self.kernel_size
         y = tf.nn.conv1d_transpose(
@@ -171,8 +169,7 @@ class Conv2d(Layer):
         self.weight = self.variable("weight", shape, uniform(fan_in))
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
-    def call(self, x: Any) -> Any:
-        """(B, F, T, C) -> (B, F', T', C')."""
+    def call(self, x: BFTC) -> BFTC:
         weight = tf.convert_to_tensor(self.weight)
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, weight[0, 0]) + self.bias
@@ -198,8 +195,7 @@ class ConvTranspose2d(_Transposed):
 
     _BESIDE = (1,)
 
-    def call(self, x: Any) -> Any:
-        """(B, F, T, C) -> (B, (F - 1) stride + K, T, C')."""
+    def call(self, x: BFTC) -> BFTC:
         weight = tf.convert_to_tensor(self.weight)
         freqs = (x.shape[1] - 1) * self.stride + self.kernel_size
         shape = [size(x, 0), freqs, size(x, 2), self.out_channels]

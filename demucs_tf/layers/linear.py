@@ -1,4 +1,4 @@
-"""Linear, the affine map over the last axis, and Embedding, which picks rows of a matrix."""
+"""Linear, which multiplies by a matrix, and Embedding, which picks rows of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demucs_tf.layers.shape import lengths
 
 
 class Linear(Layer):
-    """`x W + b`.
+    """Affine map over the last axis, `x W + b`.
 
     Variables: weight (C, C'), bias (C').
     Shape: (..., C) -> (..., C').
@@ -25,7 +25,6 @@ class Linear(Layer):
         self.bias = self.variable("bias", (out_features,), uniform(in_features))
 
     def call(self, x: Any) -> Any:
-        """(..., C) -> (..., C')."""
         return product(x, self.weight) + self.bias
 
 
@@ -43,15 +42,14 @@ class Embedding(Layer):
         self.weight = self.variable("weight", (num_embeddings, embedding_dim), normal)
 
     def call(self, index: Any) -> Any:
-        """(...) -> (..., D)."""
         return tf.gather(self.weight, index)
 
 
 def product(x: Any, weight: Any) -> Any:
-    """The product over the last axis: (..., C), (C, C') -> (..., C').
+    """Multiply over the last axis: (..., C), (C, C') -> (..., C').
 
-    As a product of two matrices: TensorFlow's broadcasting product of (2, 1, 32, 32) and (32, 64)
-    writes beyond its memory (2.21 with oneDNN, on x86).
+    It multiplies two matrices, because TensorFlow's broadcasting product of (2, 1, 32, 32) and
+    (32, 64) writes beyond its memory (2.21 with oneDNN, on x86).
     """
     weight = tf.convert_to_tensor(weight)
     rows = tf.matmul(tf.reshape(x, [-1, weight.shape[0]]), weight)

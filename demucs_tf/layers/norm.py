@@ -11,7 +11,7 @@ from demucs_tf.layers.shape import lengths
 
 
 def mean_float64(x: Any) -> Any:
-    """The mean over all axes but the first and the last, in float64.
+    """Average over all axes but the first and the last, in float64.
 
     TensorFlow adds up the innermost axis in blocks, but any other one number after the other: over
     the positions of one song that costs float32 four of its seven digits, and float64 a few of the
@@ -30,12 +30,12 @@ def mean_float64(x: Any) -> Any:
 
 
 def mean(x: Any) -> Any:
-    """The mean of each batch item, (B, ...) -> (B, 1, ...)."""
+    """Average each batch item: (B, ...) -> (B, 1, ...)."""
     return tf.cast(_wide_mean(x), x.dtype)
 
 
 def unbiased_std(x: Any) -> Any:
-    """The standard deviation of each batch item, n - 1 in the denominator: (B, ...) -> (B, 1, ...).
+    """Work out each batch item's standard deviation, over n - 1: (B, ...) -> (B, 1, ...).
 
     Reference: torch.std
     """
@@ -58,7 +58,7 @@ class GroupNorm(Layer):
     Args:
         num_groups: how many groups of neighbouring channels share a mean and a variance.
         num_channels: C; a multiple of `num_groups`.
-        epsilon: added to the (biased) variance inside the root. The reference's is 1e-5.
+        epsilon: added to the (biased) variance inside the root. torch's is 1e-5.
 
     Variables: weight (C), bias (C).
     Shape: (B, ..., C) -> (B, ..., C).
@@ -83,7 +83,6 @@ class GroupNorm(Layer):
         self.bias = self.variable("bias", (num_channels,), 0)
 
     def call(self, x: Any) -> Any:
-        """(B, ..., C) -> (B, ..., C)."""
         groups, width = self.num_groups, self.num_channels // self.num_groups
         grouped = tf.reshape(x, [*lengths(x)[:-1], groups, width])  # (B, ..., G, C / G)
         mean = _group_mean(grouped)
@@ -100,14 +99,14 @@ class GroupNorm(Layer):
 
 
 def _group_mean(grouped: Any) -> Any:
-    """(B, ..., G, C / G) -> (B, 1, ..., G, 1) in float64; channels are few, positions are many."""
-    *_, groups, width = grouped.shape
+    """Average each group, in float64: (B, ..., G, C / G) -> (B, 1, ..., G, 1)."""
+    *_, groups, width = grouped.shape  # channels are few, positions are many
     mean = mean_float64(tf.reduce_sum(grouped, -1)) / width
     return tf.reshape(mean, [-1, *[1] * (len(grouped.shape) - 3), groups, 1])
 
 
 def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:
-    """A GroupNorm with the reference's epsilon, or nothing."""
+    """Make a GroupNorm with torch's epsilon, or nothing."""
     if not norm:
         return Identity(dtype=dtype)
     return GroupNorm(num_groups, num_channels, epsilon=1e-5, dtype=dtype)
@@ -118,7 +117,7 @@ class LayerNorm(Layer):
 
     Args:
         num_channels: C.
-        epsilon: added to the (biased) variance inside the root. The reference's is 1e-5.
+        epsilon: added to the (biased) variance inside the root. torch's is 1e-5.
 
     Variables: weight (C), bias (C).
     Shape: (..., C) -> (..., C).
@@ -133,7 +132,6 @@ class LayerNorm(Layer):
         self.bias = self.variable("bias", (num_channels,), 0)
 
     def call(self, x: Any) -> Any:
-        """(..., C) -> (..., C)."""
         centred = x - tf.reduce_mean(x, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
         scale = tf.math.rsqrt(variance + tf.constant(self.epsilon, x.dtype))

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, uniform
+from demucs_tf.layers.base import BTC, Layer, uniform
 from demucs_tf.layers.linear import product
 
 
@@ -38,8 +38,7 @@ class LSTM(Layer):
                     name = f"{kind}_{suffix}"
                     setattr(self, name, self.variable(name, shape, uniform(hidden_size)))
 
-    def call(self, x: Any) -> tuple[Any, Any, Any]:
-        """(B, T, C) -> (B, T, 2 D), (2 N, B, D), (2 N, B, D)."""
+    def call(self, x: BTC) -> tuple[BTC, Any, Any]:
         hidden, cell = [], []
         for n in range(self.num_layers):
             x, h, c = self._bidirectional(x, n)
@@ -48,7 +47,7 @@ class LSTM(Layer):
         return x, tf.concat(hidden, 0), tf.concat(cell, 0)
 
     def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
-        """One layer. Both directions advance in one loop, as a batch of two products."""
+        """Run layer `n`. Both directions advance in one loop, as a batch of two products."""
         suffixes = (f"l{n}", f"l{n}_reverse")
         inputs = tf.stack(
             [
@@ -96,7 +95,7 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
 
 
 def _sigmoid(x: Any) -> Any:
-    """As fast as tf.sigmoid and closer to the truth in float32, which a recurrence adds up.
+    """Sigmoid, as fast as TensorFlow's and closer to the truth in float32: a loop adds errors up.
 
     Below -80 it is zero for float32; the bound keeps its gradient from becoming infinity by zero.
     """

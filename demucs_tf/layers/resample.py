@@ -17,7 +17,7 @@ _AT_ONCE = 1 << 19  # numbers of a large filter that are computed together
 
 @lru_cache(maxsize=16)
 def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.945) -> Float32:
-    """The filters of every output phase, for rates without a common divisor.
+    """Make the filters of every output phase, for rates without a common divisor.
 
     Args:
         old_sr: input rate, in any unit.
@@ -43,7 +43,7 @@ def sinc_kernel(old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.94
 def sinc_bands(
     old_sr: int, new_sr: int, zeros: int = 24, rolloff: float = 0.945
 ) -> tuple[npt.NDArray[np.int64], Float32]:
-    """The same filters without what is next to zero, for rates whose whole kernel is too large.
+    """Make those filters without what is next to zero, for rates whose whole kernel is too large.
 
     A filter has `zeros` crossings on either side of its phase; the rest of its row, nearly all of
     it where the rates have no common divisor, is below 1e-20.
@@ -82,7 +82,7 @@ def _sinc(
     zeros: int,
     rolloff: float,
 ) -> Float32:
-    """Windowed sinc at the samples `index` of an output sample's phase."""
+    """Evaluate the windowed sinc at the samples `index` of an output sample's phase."""
     # QUIRK julius/resample.py:101-112: float32 even for float64 audio, so its last bits are heard.
     one = np.float32
     old_sr, new_sr = rates

@@ -12,13 +12,13 @@ import tensorflow as tf
 
 
 def size(x: Any, axis: int) -> Any:
-    """The length of one axis: an int if it is known, else a scalar int32 tensor."""
+    """Return the length of one axis: an int if it is known, else a scalar int32 tensor."""
     static = x.shape[axis]
     return tf.shape(x)[axis] if static is None else static
 
 
 def lengths(x: Any) -> list[Any]:
-    """The lengths of all axes, for `tf.reshape` alone: a single unknown one is -1.
+    """Return the lengths of all axes, for `tf.reshape` alone: a single unknown one is -1.
 
     With an unknown batch, which is how models run, shapes then stay constants. Worked out from
     `tf.shape`, each takes four operations; without those, and with plainer sums in GroupNorm,

@@ -24,7 +24,7 @@ TRANSFORMS = ("fft", "dft")
 
 @lru_cache(maxsize=8)
 def hann_window(length: int) -> npt.NDArray[np.float32]:
-    """The periodic Hann window, (length). Read-only.
+    """Make the periodic Hann window, (length). Read-only.
 
     QUIRK demucs/spec.py:20: it is made in float32, and only then cast to the type of the audio.
 
@@ -58,7 +58,7 @@ def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:
 
 
 def spectro(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft") -> Any:
-    """Windowed spectra every `hop_length` samples, centred: the ends are reflected.
+    """Take windowed spectra every `hop_length` samples, centred: the ends are reflected.
 
     Args:
         x: (B, A, T), T > n_fft / 2.
@@ -86,7 +86,7 @@ def spectro(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft") -
 
 
 def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft") -> Any:
-    """The signal of spectra: overlapping windows, divided by the sum of their squares.
+    """Make a signal of spectra: overlapping windows, divided by the sum of their squares.
 
     Args:
         z: (B, n_fft / 2 + 1, T', C, 2), any channels C.
@@ -111,7 +111,7 @@ def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft")
 
 
 def _frame(x: Any, width: int, hop: int) -> Any:
-    """(B, A, T) -> (B, A, T', width), T' = 1 + (T - width) // hop."""
+    """Cut time into frames: (B, A, T) -> (B, A, 1 + (T - width) // hop, width)."""
     blocks_per_frame = width // hop
     shape = tf.shape(x)
     count = size(x, -1) // hop
@@ -121,7 +121,7 @@ def _frame(x: Any, width: int, hop: int) -> Any:
 
 
 def _overlap_add(frames: Any, hop: int) -> Any:
-    """(B, C, T', width) -> (B, C, (T' - 1) hop + width)."""
+    """Add frames where they overlap: (B, C, T', width) -> (B, C, (T' - 1) hop + width)."""
     blocks_per_frame = frames.shape[-1] // hop
     parts = tf.split(frames, blocks_per_frame, -1)
     total = tf.add_n(
@@ -132,13 +132,13 @@ def _overlap_add(frames: Any, hop: int) -> Any:
 
 
 def _rfft(frames: Any) -> Any:
-    """(..., N) -> (..., N / 2 + 1, 2)."""
+    """Transform real numbers: (..., N) -> (..., N / 2 + 1, 2)."""
     spectra = tf.signal.rfft(frames)
     return tf.stack([tf.math.real(spectra), tf.math.imag(spectra)], -1)
 
 
 def _irfft(spectra: Any, n_fft: int) -> Any:
-    """(..., N / 2 + 1, 2) -> (..., N)."""
+    """Transform back to real numbers: (..., N / 2 + 1, 2) -> (..., N)."""
     return tf.signal.irfft(tf.complex(spectra[..., 0], spectra[..., 1]), [n_fft])
 
 
@@ -148,21 +148,21 @@ def _irfft(spectra: Any, n_fft: int) -> Any:
 
 @lru_cache(maxsize=8)
 def _factors(n: int) -> tuple[int, int]:
-    """N = P Q, as close to a square as can be, Q even."""
+    """Split N = P Q, as close to a square as can be, Q even."""
     divisors = [q for q in range(2, n + 1, 2) if n % q == 0]
     q = min(divisors, key=lambda q: abs(math.log(q * q / n)))
     return n // q, q
 
 
 def _waves(rows: int, columns: int, period: int, dtype: Any) -> tuple[Any, Any]:
-    """Cosine and sine of 2 pi row column / period, (rows, columns)."""
+    """Tabulate cosine and sine of 2 pi row column / period, (rows, columns)."""
     turns = np.outer(np.arange(rows), np.arange(columns)) % period / period
     angles = 2 * np.pi * turns
     return tf.constant(np.cos(angles), dtype), tf.constant(np.sin(angles), dtype)
 
 
 def _real_dft(frames: Any) -> Any:
-    """(B, A, T, N) -> (B, A, T, N / 2 + 1, 2)."""
+    """Transform by matrix products: (B, A, T, N) -> (B, A, T, N / 2 + 1, 2)."""
     n = frames.shape[-1]
     p, q = _factors(n)
     x = tf.reshape(frames, [-1, p, q])
@@ -181,7 +181,7 @@ def _product(x: Any, waves: Any) -> Any:
 
 
 def _real_idft(spectra: Any, n: int) -> Any:
-    """(B, C, T, N / 2 + 1, 2) -> (B, C, T, N)."""
+    """Transform back by matrix products: (B, C, T, N / 2 + 1, 2) -> (B, C, T, N)."""
     p, q = _factors(n)
     # Each k but the first and the last stands for its mirror image as well.
     weight = np.full(n // 2 + 1, 2 / n)

@@ -91,5 +91,26 @@ CASES: tuple[Case, ...] = (
         435,
         note="436 tokens of the spectrogram: several blocks of queries",
     ),
+    _case(
+        "wide",
+        {
+            "sources": ["vocals"],
+            "audio_channels": 1,
+            "segment": _seconds(3),
+            "nfft": 8,
+            "channels": 4,
+            "bottom_channels": 64,
+            "t_layers": 1,
+            "t_heads": 1,
+            "t_hidden_scale": 0.1,
+            "t_max_period": 1000.0,
+            "t_norm_in": False,
+            "t_norm_first": False,
+            "t_layer_scale": False,
+        },
+        3,
+        note="32 periods, a whole block of torch's power: one is not correctly rounded, nor is one "
+        "of the frequencies",
+    ),
     _case("music", {"segment": _seconds(4001)}, 4001, signal="music", stored="live"),
 )

@@ -16,7 +16,8 @@ from parity.core.mutate import Faults
 from parity.faults.change import no_shift, tanh_gelu, with_attributes
 
 fault = Faults()
-_PLAIN, _POSITIONS = "htdemucs-plain", "^crosstransformer:positions "
+_PLAIN, _WIDE = "htdemucs-plain", "htdemucs-wide"
+_POSITIONS = "^crosstransformer:positions "
 _SINES, _SINES_2D = (transformer, "sin_embedding"), (transformer, "sin_embedding_2d")
 _ADD = (CrossTransformerEncoder, "_add_float32")
 # The originals, before anything is replaced.
@@ -51,6 +52,24 @@ def not_interleaved(dim: int, height: int, width: Any, max_period: float) -> Any
     x = _sin_embedding_2d(dim, height, width, max_period)
     quarters = x.reshape(*x.shape[:2], 2, dim // 4, 2)
     return np.moveaxis(quarters, -1, -2).reshape(x.shape)
+
+
+@fault("periods-correctly-rounded", _WIDE, _POSITIONS, replaces=(embedding, "_periods"))
+def rounded_periods(dim: int, max_period: float) -> Any:
+    exponent = np.arange(dim // 2, dtype=np.float32) / np.float32(dim // 2 - 1)
+    return (max_period ** exponent.astype(np.float64)).astype(np.float32)
+
+
+@fault(
+    "frequencies-correctly-rounded",
+    _WIDE,
+    "^crosstransformer:positions_2d ",
+    replaces=(embedding, "_frequencies"),
+)
+def rounded_frequencies(dim: int, max_period: float) -> Any:
+    exponent = np.arange(0, dim // 2, 2, dtype=np.float32)
+    exponent *= np.float32(-np.log(max_period) / (dim // 2))
+    return np.exp(exponent.astype(np.float64)).astype(np.float32)
 
 
 fault("position-weight-ignored", "htdemucs-period", "^crosstransformer:position ", replaces=_ADD)(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,25 @@ RATES = [
     (2, 1),
     (3, 2),
 ]
-WIDTHS = sorted({*embedding._LAST_PLACES, *range(4, 129, 4), *range(32, 1089, 32)})
+WIDTHS = sorted({*range(4, 129, 4), *range(32, 1089, 32)})
+# What torch 2.13 gave with AVX-512 (the frequencies) and AVX2 (the periods), of a width's numbers
+# those that are not correctly rounded: {width: {index: units in the last place}}.
+FREQUENCIES = {
+    64: {},
+    72: {11: 1},
+    192: {29: -1},
+    384: {9: 1, 58: -1},
+    512: {12: 1, 106: 1},
+    768: {18: 1, 109: -1, 116: -1, 159: 1},
+    960: {63: 1, 145: -1, 191: -1, 238: -1},
+}
+PERIODS = {
+    64: {},
+    192: {3: 1, 4: -1, 10: 1, 61: -1, 62: -1},
+    384: {78: 1, 98: -1, 166: -1},
+    512: {12: -1, 80: -1, 167: 1, 199: 1, 203: -1},
+    1024: {5: -1, 261: 1, 314: -1, 319: -1, 327: -1, 357: -1, 436: 1, 475: 1, 495: -1},
+}
 
 
 def angles(low: float, high: float, count: int = 200_000) -> Array:
@@ -40,6 +59,18 @@ def same_bits(found: Any, wanted: Any) -> bool:
     found, wanted = np.asarray(found), np.asarray(wanted)
     assert found.dtype == wanted.dtype == np.float32
     return found.shape == wanted.shape and found.tobytes() == wanted.tobytes()
+
+
+@pytest.fixture
+def blocks_of_this_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work powers out in blocks as large as torch's are here."""
+    import torch
+
+    block = {"AVX2": 16, "AVX512": 32}[torch.backends.cpu.get_cpu_capability()]
+    monkeypatch.setattr(float32_math, "_POWER_BLOCK", block)
+    embedding._periods.cache_clear()
+    yield
+    embedding._periods.cache_clear()
 
 
 # Against torch and julius
@@ -57,11 +88,22 @@ def test_sine_and_cosine_are_torchs(name: str, high: float) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("base", [100.0, 10000.0, 12345.678])
-def test_powers_are_torchs(base: float) -> None:
+def test_exponentials_are_torchs() -> None:
     import torch
 
-    exponent = np.concatenate([np.linspace(0, 1, 4097), np.linspace(-2, 2, 999)])
+    for low, high in ((-87, 87), (-9.3, 0)):
+        x = np.random.default_rng(0).uniform(low, high, 1_000_000).astype(np.float32)
+        assert same_bits(float32_math.exp(x), torch.exp(torch.from_numpy(x)).numpy())
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("blocks_of_this_processor")
+@pytest.mark.parametrize("rest", [0, 1, 15, 16, 31])
+@pytest.mark.parametrize("base", [100.0, 10000.0, 12345.678])
+def test_powers_are_torchs(base: float, rest: int) -> None:
+    import torch
+
+    exponent = np.concatenate([np.linspace(0, 1, 4096), np.linspace(-2, 2, 992 + rest)])
     exponent = exponent.astype(np.float32)
     wanted = torch.pow(base, torch.from_numpy(exponent)).numpy()
     assert same_bits(float32_math.power(base, exponent), wanted)
@@ -76,6 +118,7 @@ def test_windows_are_torchs(length: int) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.usefixtures("blocks_of_this_processor")
 @pytest.mark.parametrize("shift", [0, 7])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_sinusoids_are_the_references(width: int, shift: int) -> None:
@@ -139,6 +182,28 @@ def test_the_error_is_below_a_unit_in_the_last_place(name: str) -> None:
 def test_large_angles_are_correctly_rounded() -> None:
     x = angles(10_000, 1e6, 1000)
     assert same_bits(float32_math.sin(x), np.sin(x.astype(np.float64)).astype(np.float32))
+
+
+def units(found: Array, exact: Array) -> dict[int, int]:
+    """Where `found` is not the nearest float32 number, and by how many units in the last place."""
+    nearest = exact.astype(np.float32)
+    away = found.view(np.int32).astype(int) - nearest.view(np.int32)
+    return {int(index): int(away[index]) for index in np.flatnonzero(away)}
+
+
+@pytest.mark.parametrize("width", FREQUENCIES)
+def test_frequencies_are_rounded_as_torchs(width: int) -> None:
+    exponent = np.arange(0, width // 2, 2, dtype=np.float32)
+    exponent *= np.float32(-math.log(10000.0) / (width // 2))
+    exact = np.exp(exponent.astype(np.float64))
+    assert units(embedding._frequencies(width, 10000.0), exact) == FREQUENCIES[width]
+
+
+@pytest.mark.parametrize("width", PERIODS)
+def test_periods_are_rounded_as_torchs(width: int) -> None:
+    exponent = np.arange(width // 2, dtype=np.float32) / np.float32(width // 2 - 1)
+    exact = 10000.0 ** exponent.astype(np.float64)
+    assert units(embedding._periods(width, 10000.0), exact) == PERIODS[width]
 
 
 def test_power_of_simple_exponents() -> None:
