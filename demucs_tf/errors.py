@@ -16,5 +16,9 @@ class ModelNotFoundError(DemucsTFError):
     """No model of that name or at that path."""
 
 
+class MemoryBoundError(DemucsTFError, ValueError):
+    """A pass of a model needs more memory than it may take."""
+
+
 class AudioError(DemucsTFError):
     """An audio file can't be read, can't be written, or holds no usable audio."""

@@ -131,6 +131,9 @@ class Application:
         # Bound before anything is drawn, so that all members draw from one stream.
         seed = self.settings.seed
         generator: Any = random if seed is None else random.Random(seed)
+        bag = self.model.models if isinstance(self.model, BagOfModels) else [self.model]
+        for index in needed_members(self.model, self.stems):
+            self._job(bag[index], generator, {}).check(mix)
         if isinstance(self.model, BagOfModels):
             return without_warnings(self._bag(self.model, mix, generator))
         # QUIRK demucs/apply.py:185-187,231-232: the positions override the caller's keys, but a

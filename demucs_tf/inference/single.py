@@ -18,6 +18,7 @@ import numpy as np
 
 from demucs_tf.inference.arrays import Allocate, Array, Samples, ZeroPadded
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
+from demucs_tf.inference.memory import check_memory
 from demucs_tf.inference.progress import Bar
 from demucs_tf.inference.settings import Settings
 from demucs_tf.inference.streams import in_threads, summed, without_first
@@ -76,6 +77,19 @@ class Job:
         room = partial(self.allocate, self._out_shape(mix, length), mix.dtype)
         total = summed(shifted(), shifts, room)
         return (block / mix.dtype.type(shifts) for block in total)
+
+    def check(self, mix: Samples) -> None:
+        """Refuse a mixture (B, A, T) whose chunks need more memory than they may take.
+
+        Raises:
+            ValueError: see `check_memory`, or a chunk that is longer than the model takes.
+        """
+        settings, length = self.settings, mix.shape[-1]
+        if settings.shifts:
+            length += self._max_shift
+        longest = min(length, self._segment_and_stride()[0]) if settings.split else length
+        together = min(settings.batch_size * max(1, settings.jobs), -(-length // longest))
+        check_memory(self.model, self._valid_length(longest), mix.shape[0] * together)
 
     def pass_over(self, length: int) -> None:
         """Draw what `blocks` would draw for a mixture of that length, and do nothing else."""
