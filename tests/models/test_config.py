@@ -38,7 +38,7 @@ def test_arguments_and_defaults_are_the_references(name: str) -> None:
         assert defaults[key] == (tuple(default) if isinstance(default, list) else default), key
 
 
-@pytest.mark.parametrize("port", {*PORTS.values()}, ids=lambda port: port.__name__)
+@pytest.mark.parametrize("port", dict.fromkeys(PORTS.values()), ids=lambda port: port.__name__)
 def test_a_port_shows_its_arguments(port: Any) -> None:
     shown = inspect.signature(port).parameters
     assert list(shown) == [*port.config_class.names(ours=True), "dtype", "kwargs"]
