@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,21 @@ import numpy as np
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.formats.torch_package import Package, read_package
-from demucs_tf.checkpoints.limits import check_segment, within
+from demucs_tf.checkpoints.formats.untrusted import check_segment, made_from
 from demucs_tf.errors import CheckpointError
-from demucs_tf.utils.text import brief, printable, shown
+from demucs_tf.utils.text import printable, shown
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
+
+# A model may have this many times the numbers that the file has before it is given up: a mere
+# mismatch is reported weight by weight, and only what would fill the memory is stopped.
+_MAX_GROWTH = 4
+_ALWAYS_FINE = 2**22
+# The same for variables, which take a millisecond each whatever their size. The largest published
+# model has 533.
+_SPARE = 100
+_MAX_VARIABLES = 5000
 
 
 def read_model(path: Path, dtype: str | None = None) -> Model:
@@ -56,7 +66,7 @@ def _port(cls: type[Model], package: Package, dtype: str) -> Model:
 
     arguments = _constructor_arguments(cls, package)
     state = package.state
-    try:
+    with made_from(arguments, cls.__name__):
         config = cls.config_class(**arguments)
         check_segment(config.segment)
         if isinstance(state, Quantized):
@@ -65,11 +75,6 @@ def _port(cls: type[Model], package: Package, dtype: str) -> Model:
             limit = within(sum(array.size for array in state.values()), len(state))
         with blank_weights(), limit:
             model = cls(**config.arguments(), dtype=dtype)
-    except Exception as error:  # arguments from a file may fail in any way
-        raise CheckpointError(
-            f"{cls.__name__} can't be made from its constructor arguments: "
-            f"{printable(str(error), 300)} They are: {brief(arguments, 2000)}"
-        ) from error
     try:
         load_state(model, package.weights(shapes_of(model)))
     except CheckpointError:
@@ -79,6 +84,34 @@ def _port(cls: type[Model], package: Package, dtype: str) -> Model:
             f"its weights can't be read ({type(error).__name__}: {printable(str(error), 300)})."
         ) from error
     return model
+
+
+@contextmanager
+def within(total: int, arrays: int, growth: int = _MAX_GROWTH) -> Iterator[None]:
+    """Let a model be made inside the block if it is about as large as the weights of its file.
+
+    Args:
+        total: how many numbers they are.
+        arrays: how many arrays.
+        growth: how many times as many numbers the model may need; few more are always fine.
+
+    Raises:
+        CheckpointError: it is far larger; nothing of that size was allocated.
+    """
+    from demucs_tf.layers.base import Budget, OverBudget, limited
+
+    budget = Budget(min(arrays + _SPARE, _MAX_VARIABLES), growth * total + _ALWAYS_FINE)
+    variables, numbers = budget.variables, budget.numbers
+    try:
+        with limited(budget):
+            yield
+    except OverBudget as error:
+        raise CheckpointError(
+            f"they describe a model of more than {variables} weights, and the file holds {arrays}."
+            if budget.variables < 0
+            else f"they describe a model of more than {numbers} numbers as weights, and the file "
+            f"holds {total}."
+        ) from error
 
 
 def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]:

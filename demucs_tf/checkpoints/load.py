@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 from demucs_tf.checkpoints.assemble import converted, read_model
-from demucs_tf.checkpoints.bag import make_bag
 from demucs_tf.checkpoints.locate import Located, locate
+from demucs_tf.errors import CheckpointError
+from demucs_tf.models.bag import Bag, BagOfModels
 
 
 def load_model(
@@ -74,3 +76,18 @@ def load_located(found: Located, dtype: str | None) -> Any:
         (model,) = models.values()
         return model
     return make_bag(found.bag, [models[member] for member in found.bag.models], found.name)
+
+
+def make_bag(bag: Bag, models: Sequence[Any], about: str) -> BagOfModels:
+    """Put loaded models together, in the order of `bag.models`.
+
+    Args:
+        about: path or name of the bag, for errors.
+
+    Raises:
+        CheckpointError: the models or the weights do not fit each other.
+    """
+    try:
+        return BagOfModels(models, bag.weights, bag.segment)
+    except ValueError as error:
+        raise CheckpointError(f"{about}: the bag does not fit its models. {error}") from error

@@ -10,13 +10,13 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from demucs_tf.checkpoints.assemble import READERS
-from demucs_tf.checkpoints.bag import Bag
 from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.checkpoints.sources import folder, hub, legacy_host
 from demucs_tf.checkpoints.sources.downloads import ModelFile
 from demucs_tf.checkpoints.sources.folder import not_there
 from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.models.bag import Bag
 from demucs_tf.utils.text import reason_of, shown
 
 _log = logging.getLogger("demucs_tf")

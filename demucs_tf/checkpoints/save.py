@@ -128,8 +128,8 @@ def _sort_header(path: Path) -> None:
 
 
 def _save_bag(bag: BagOfModels, path: Path) -> None:
-    from demucs_tf.checkpoints.bag import Bag
     from demucs_tf.checkpoints.formats.bag_yaml import bag_text
+    from demucs_tf.models.bag import Bag
 
     signatures: dict[int, str] = {}  # a model may be in a bag twice
     for model in bag.models:

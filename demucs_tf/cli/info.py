@@ -11,9 +11,9 @@ from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import brief, shown
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.bag import Bag
     from demucs_tf.checkpoints.describe import Description
     from demucs_tf.checkpoints.locate import Located
+    from demucs_tf.models.bag import Bag
 
 _WIDTH = 12
 _LONGEST = 200

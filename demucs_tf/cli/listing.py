@@ -10,8 +10,8 @@ from demucs_tf.cli.options import ListOptions
 from demucs_tf.utils.text import printable
 
 if TYPE_CHECKING:
-    from demucs_tf.checkpoints.bag import Bag
     from demucs_tf.checkpoints.sources.folder import Folder
+    from demucs_tf.models.bag import Bag
 
 Row = tuple[str, str, str]
 

@@ -1,13 +1,31 @@
-"""Several models whose outputs are averaged."""
+"""Several models whose outputs are averaged: by their names, and as models."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # Sizes of weights: beyond these, sums in float32 overflow, or lose all that there is.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
+
+
+@dataclass(frozen=True)
+class Bag:
+    """What a bag's file says.
+
+    Attributes:
+        models: signatures of the members; one may be there more than once.
+        weights: for each member its weight for each source; None: all 1.
+        segment: seconds, which replaces that of the members; None: they keep theirs.
+
+    Reference: demucs/repo.py::BagOnlyRepo
+    """
+
+    models: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...] | None = None
+    segment: float | None = None
 
 
 class BagOfModels:

@@ -59,10 +59,13 @@ _NUMBER: dict[str, tuple[float, float]] = {
 _MAY_BE_ZERO = ("rescale", "t_dropout")
 _CHOICES = {"t_emb": ("sin", "scaled", "cape"), "stft": ("fft", "dft")}
 _MAX_SOURCES = 100  # (6)
+_LONGEST_NAME = 100  # (8) letters
 # Samples that the innermost layer takes at once (9,557).
 _LONGEST_STEP = 2**18
-# Seconds (44), and samples of one segment.
+# Seconds (44, and 7.8), and samples of one segment. Shorter ones that a file asks for would take
+# hours for a song; whoever makes a model may do so.
 LONGEST_SEGMENT = 300
+SHORTEST_SEGMENT = 0.01
 _MOST_SAMPLES = 2**26
 
 
@@ -124,6 +127,16 @@ _ITEMS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether this can name a file in a folder, and nothing outside of it."""
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and not name.startswith(".")
+        and not set(name) & set("/\\:")
+    )
+
+
 def check_sources(sources: Sequence[str]) -> None:
     """Refuse what can't be names of files, which stems become, or is no two names of files."""
     if not 0 < len(sources) <= _MAX_SOURCES:
@@ -132,7 +145,7 @@ def check_sources(sources: Sequence[str]) -> None:
             f"sources must name at least one stem, and at most {_MAX_SOURCES}, got {count}."
         )
     for stem in sources:
-        if not stem.isprintable() or not 0 < len(stem) <= 100 or set(stem) & set("/\\"):
+        if not is_plain_name(stem):
             raise ValueError(f"sources must be names of stems, got {brief(stem)}.")
     alike = {unicodedata.normalize("NFKC", stem).casefold() for stem in sources}
     if len(alike) < len(sources):

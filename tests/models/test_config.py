@@ -123,7 +123,11 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("t_cape_glob_loc_scale", [["a"], 3], "a list of numbers, got"),
     ("segment", [0, float("nan"), "8", True, None], "a positive number, got"),
     ("sources", ["drums", [1], 3, None], "a list of names, got"),
-    ("sources", [["a/b"], [""], ["a" * 101]], "names of stems, got"),
+    (
+        "sources",
+        [["a/b"], ["a\\b"], ["c:a"], [".."], [".a"], [""], ["a" * 101]],
+        "names of stems, got",
+    ),
     ("sources", [["a", "a"], ["voix", "VOIX"], ["é", "e\u0301"]], "different names, got"),
     ("multi_freqs", [[0.5, 1.5], [0], 0.5], "shares below 1, got"),
 ]

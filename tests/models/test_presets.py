@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demucs_tf.checkpoints.limits import within
+from demucs_tf.checkpoints.assemble import within
 from demucs_tf.errors import CheckpointError
 from demucs_tf.layers.base import blank_weights
 from demucs_tf.models.presets import PRESETS, build

@@ -16,7 +16,6 @@ FLOORS = (
     ("demucs_tf.layers",),
     ("demucs_tf.blocks", "demucs_tf.audio"),
     ("demucs_tf.models",),
-    ("demucs_tf.checkpoints.bag", "demucs_tf.checkpoints.limits"),  # what both below speak of
     ("demucs_tf.checkpoints.sources", "demucs_tf.checkpoints.formats"),
     ("demucs_tf.checkpoints",),
     ("demucs_tf.inference",),

@@ -23,11 +23,7 @@ _FLOORS: tuple[tuple[str, ...], ...] = (
         "demucs_tf.checkpoints.from_torch",
     ),
     ("demucs_tf.checkpoints.formats", "demucs_tf.checkpoints.sources"),
-    (
-        "demucs_tf.checkpoints.bag",
-        "demucs_tf.checkpoints.limits",
-        "demucs_tf.checkpoints.weights",
-    ),
+    ("demucs_tf.checkpoints.weights",),
     ("demucs_tf.audio", "demucs_tf.models"),
     ("demucs_tf.blocks",),
     ("demucs_tf.layers",),

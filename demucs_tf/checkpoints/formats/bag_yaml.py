@@ -12,12 +12,10 @@ from typing import Any
 
 import yaml
 
-from demucs_tf.checkpoints.bag import Bag, is_plain_name
 from demucs_tf.checkpoints.formats.untrusted import reading
-from demucs_tf.checkpoints.limits import SHORTEST_SEGMENT
 from demucs_tf.errors import CheckpointError
-from demucs_tf.models.bag import LEAST_WEIGHT, MOST_WEIGHT
-from demucs_tf.models.ranges import LONGEST_SEGMENT
+from demucs_tf.models.bag import LEAST_WEIGHT, MOST_WEIGHT, Bag
+from demucs_tf.models.ranges import LONGEST_SEGMENT, SHORTEST_SEGMENT, is_plain_name
 from demucs_tf.utils.text import shown
 
 # The largest published file has 170 bytes and four members.

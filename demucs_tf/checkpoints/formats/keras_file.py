@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from demucs_tf.checkpoints.formats.plain_zip import PlainZip
-from demucs_tf.checkpoints.formats.untrusted import parse_json, reading
-from demucs_tf.checkpoints.limits import check_segment
+from demucs_tf.checkpoints.formats.untrusted import (
+    check_segment,
+    made_from,
+    parse_json,
+    reading,
+)
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.config import CONFIGS
-from demucs_tf.utils.text import printable, shown
+from demucs_tf.utils.text import shown
 
 _MAX_BYTES = 2**20
 _ENTRIES = ("metadata.json", "config.json", "model.weights.h5")
@@ -56,15 +60,9 @@ def check_file(path: Path) -> tuple[int, int]:
         contents = {entry: archive.read(entry) for entry in archive.sizes}
         config = parse_json(contents["config.json"], "its config.json", _MAX_BYTES)
         name, arguments = _class_and_arguments(config)
-        total, arrays = _count_numbers(contents["model.weights.h5"])
-    try:
-        check_segment(_CLASSES[name].from_dict(arguments).segment)
-    except Exception as error:  # arguments from a file may fail in any way
-        raise CheckpointError(
-            f"{path}: {name} can't be made from its constructor arguments: "
-            f"{printable(str(error), 300)}"
-        ) from error
-    return total, arrays
+        with made_from(arguments, name):
+            check_segment(_CLASSES[name].from_dict(arguments).segment)
+        return _count_numbers(contents["model.weights.h5"])
 
 
 def _class_and_arguments(config: Any) -> tuple[str, dict[str, Any]]:

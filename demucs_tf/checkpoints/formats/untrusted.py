@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from demucs_tf.models.config import CONFIGS
-from demucs_tf.utils.text import reason_of, shown
+from demucs_tf.models.ranges import SHORTEST_SEGMENT
+from demucs_tf.utils.text import brief, printable, reason_of, shown
 
 Array = npt.NDArray[Any]
 
@@ -117,6 +118,30 @@ def known_class(name: str) -> str:
             f"wanted one of the classes {', '.join(CLASSES)}, found {shown(name)}"
         )
     return name
+
+
+@contextmanager
+def made_from(arguments: Mapping[str, object], name: str) -> Iterator[None]:
+    """Tell of whatever goes wrong in the block, where a file's arguments become a model.
+
+    Raises:
+        CheckpointError: the block failed.
+    """
+    try:
+        yield
+    except Exception as error:  # arguments from a file may fail in any way
+        raise CheckpointError(
+            f"{name} can't be made from its constructor arguments: "
+            f"{printable(str(error), 300)} They are: {brief(arguments, 2000)}"
+        ) from error
+
+
+def check_segment(seconds: float | Fraction) -> None:
+    """Refuse a segment that would cut a song into a hundred thousand pieces."""
+    if seconds < SHORTEST_SEGMENT:
+        raise CheckpointError(
+            f"a segment of {float(seconds):g} s is too short: wanted at least {SHORTEST_SEGMENT} s."
+        )
 
 
 def plain(

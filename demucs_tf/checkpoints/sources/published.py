@@ -5,7 +5,7 @@ Reference: demucs/remote/*.yaml, demucs/remote/files.txt
 
 from __future__ import annotations
 
-from demucs_tf.checkpoints.bag import Bag
+from demucs_tf.models.bag import Bag
 
 # Weights for drums, bass, other, vocals.
 _ONE_SPECIALIST_EACH = (

@@ -15,12 +15,13 @@ import pytest
 import yaml
 
 import demucs_tf
-from demucs_tf.checkpoints.bag import Bag, make_bag
 from demucs_tf.checkpoints.formats.bag_yaml import bag_text, read_bag
+from demucs_tf.checkpoints.load import make_bag
 from demucs_tf.checkpoints.locate import locate
 from demucs_tf.checkpoints.sources.published import BAGS
 from demucs_tf.checkpoints.weights import read_state
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.models.bag import Bag
 from parity.core.compare import compare
 from tests.support.fakes import FakeTF, noise
 from tests.support.hub_server import HubServer, loopback

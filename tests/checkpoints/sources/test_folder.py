@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import demucs_tf
-from demucs_tf.checkpoints.bag import Bag, is_plain_name
 from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.checkpoints.locate import list_models, locate
 from demucs_tf.checkpoints.sources import checksums, downloads, hub, legacy_host
@@ -20,6 +19,8 @@ from demucs_tf.checkpoints.sources.downloads import check_record, forget_record,
 from demucs_tf.checkpoints.sources.folder import not_there, scan
 from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.models.bag import Bag
+from demucs_tf.models.ranges import is_plain_name
 
 # SHA-256 of "abc": FIPS 180-2, appendix B.1.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from demucs_tf.checkpoints.bag import Bag
 from demucs_tf.checkpoints.load import load_model
 from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.checkpoints.sources import hub
 from demucs_tf.checkpoints.sources.checksums import sha256
 from demucs_tf.checkpoints.sources.downloads import records_file
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.models.bag import Bag
 from tests.support.hub_server import (
     Behaviour,
     HubServer,
