@@ -30,7 +30,7 @@ def check_memory(model: Any, length: int, items: int) -> None:
     """Refuse a pass that does not fit into memory.
 
     Args:
-        model: a model with a `config`; others are not looked at.
+        model: a model with a `config`.
         length: of its input, in samples.
         items: inputs of that length that are computed at a time.
 
@@ -38,8 +38,6 @@ def check_memory(model: Any, length: int, items: int) -> None:
         MemoryBoundError: it needs more than the bound. The message has the longest segment that
             fits.
     """
-    if getattr(model, "config", None) is None:
-        return
     each = items * numbers_per_sample(model.config) * np.dtype(model.compute_dtype).itemsize
     need, bound = _FIXED + each * length, memory_bound()
     if need <= bound:

@@ -81,9 +81,13 @@ class Job:
     def check(self, mix: Samples) -> None:
         """Refuse a mixture (B, A, T) whose chunks need more memory than they may take.
 
+        Models without a `config` are not looked at.
+
         Raises:
             ValueError: see `check_memory`, or a chunk that is longer than the model takes.
         """
+        if getattr(self.model, "config", None) is None:
+            return  # nothing is known of it
         settings, length = self.settings, mix.shape[-1]
         if settings.shifts:
             length += self._max_shift

@@ -204,8 +204,8 @@ def test_killed_in_the_middle_and_resumed(album: Path, checkpoint: Path) -> None
         with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             for line in process.stderr:
-                if line.startswith("Separating"):
-                    separated.append(Path(line.split()[1]).name)
+                if started := re.match(r"\[\d/3\] Separating (\S+)", line):
+                    separated.append(Path(started[1]).name)
                     if separated[-1] == wanted:
                         while not any(PREFIX in name for name in files("separated")):
                             time.sleep(0.01)  # until the stems are being written
