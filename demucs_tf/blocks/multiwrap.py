@@ -57,13 +57,13 @@ class MultiWrap(Layer):
             pad = kernel // 4
             left, right = (pad if start == 0 else 0), (pad if ratio == 1 else 0)
             if ratio == 1:
-                limit = freqs
+                limit, frames = freqs, 1
             else:
                 # QUIRK demucs/hdemucs.py:208-212: Python's round, which takes halves to even.
                 room = round(freqs * ratio) - start + left
                 frames = round((room - kernel) / stride + 1)
                 limit = start + (frames - 1) * stride + kernel - left
-            if limit <= start or limit > freqs:
+            if frames < 1 or limit <= start or limit > freqs:
                 raise ValueError(
                     f"multi_freqs {self.split_ratios} leaves no room for a kernel of {kernel} "
                     f"in the band from {start} to {limit} of {freqs} frequencies: move the splits."

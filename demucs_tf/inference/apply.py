@@ -73,6 +73,7 @@ def apply_model(
     Raises:
         ValueError: an argument out of range, a mixture that does not fit the model or has samples
             that are NaN or infinite, or a segment longer than the one an HTDemucs was trained on.
+        CheckpointError: the model's layers do not fit each other for chunks of that length.
 
     Reference: demucs/apply.py::apply_model
     """

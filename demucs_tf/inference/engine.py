@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,8 +13,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
+from demucs_tf.errors import CheckpointError
 from demucs_tf.models.config import Config
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.text import printable
 
 Array = npt.NDArray[Any]
 
@@ -32,16 +35,34 @@ def forward_function(
     A graph is traced once for all models that are as equal arguments made them, as the members of
     many bags are. A model that was changed since, by another layer, attribute or method in it or in
     its classes, gets a graph of its own. What is changed after this call is not heard.
+
+    The function raises CheckpointError where the layers of a model of ours do not fit each other.
     """
     tf = import_tensorflow()
     place = device_name(device)
     function = model if engine == "eager" else _graph(model, engine == "xla")
 
     def forward(*inputs: Array) -> Array:
-        with tf.device(place):
-            return np.asarray(function(*map(tf.convert_to_tensor, inputs)))
+        try:
+            with tf.device(place):
+                return np.asarray(function(*map(tf.convert_to_tensor, inputs)))
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            if not hasattr(model, "config"):  # a stranger, whose errors are its own
+                raise
+            raise CheckpointError(
+                f"the model fails on an input of {inputs[0].shape[-1]} samples, for which its "
+                f"layers do not fit each other: {_reason(error)}. Choose another segment, or "
+                "another checkpoint: its arguments, such as kernel_size, stride and nfft, do not "
+                "go together."
+            ) from error
 
     return forward
+
+
+def _reason(error: Exception) -> str:
+    """What TensorFlow says, without what it and Keras wrap around it on lines of their own."""
+    bold = re.findall(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+    return printable(re.sub(r"\{\{.*?\}\}\s*", "", (bold or [str(error)])[-1]).strip(), 200)
 
 
 # Each graph lives as long as one of the models that use it; these keep it, and it keeps the model

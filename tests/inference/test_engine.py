@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from demucs_tf.errors import CheckpointError
 from demucs_tf.inference import engine
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.layers.base import Identity
 from demucs_tf.models.demucs import DemucsTF
+from demucs_tf.models.hdemucs import HDemucsTF
 from tests.support.fakes import FakeTF, noise
 
 SOURCES = ["drums", "vocals"]
@@ -141,3 +143,23 @@ def test_a_graph_goes_with_its_last_model() -> None:
         del models[0]
         gc.collect()
     assert not engine._graphs
+
+
+@pytest.mark.parametrize("kind", ["eager", "graph"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kernel_size": 3},  # its decoder gives 127 frequencies for 128
+        {"depth": 5, "time_stride": 7},  # as many frames as it took only for some lengths
+        {"multi_freqs": [0.5, 0.5], "multi_freqs_depth": 1},  # a band of nothing
+    ],
+    ids=str,
+)
+def test_layers_that_do_not_fit_each_other_are_one_clear_error(
+    kind: str, changes: dict[str, Any]
+) -> None:
+    model = HDemucsTF(["a"], channels=4, **{"nfft": 256, "depth": 3, "hybrid": False, **changes})
+    with pytest.raises(CheckpointError, match=r"^the model fails on an input of 4000 ") as caught:
+        forward_function(model, kind)(noise(1, 2, 4000))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
