@@ -12,7 +12,7 @@ from demucs_tf.utils.text import brief
 
 # The least and the most of each whole number. What published models have (in brackets) lies far
 # inside; beyond, an argument costs time or memory out of all proportion, or overflows.
-_WHOLE: dict[str, tuple[int, int]] = {
+WHOLE: dict[str, tuple[int, int]] = {
     "audio_channels": (1, 32),  # (2)
     "bottom_channels": (0, 8192),  # (512)
     "channels": (1, 8192),  # (64)
@@ -44,7 +44,7 @@ _WHOLE: dict[str, tuple[int, int]] = {
     "wiener_iters": (-16, 16),  # (0) each iteration takes as long as the model
 }
 # The least and the most of other numbers; 0 itself is left out where nothing may be below it.
-_NUMBER: dict[str, tuple[float, float]] = {
+NUMBERS: dict[str, tuple[float, float]] = {
     "dconv_comp": (0, 1024),  # (8)
     "dconv_init": (-1e6, 1e6),  # (1e-3)
     "emb_scale": (-1e6, 1e6),  # (10)
@@ -57,7 +57,7 @@ _NUMBER: dict[str, tuple[float, float]] = {
     "t_weight_pos_embed": (-1e6, 1e6),  # (1)
 }
 _MAY_BE_ZERO = ("rescale", "t_dropout")
-_CHOICES = {"t_emb": ("sin", "scaled", "cape"), "stft": ("fft", "dft")}
+CHOICES = {"t_emb": ("sin", "scaled", "cape"), "stft": ("fft", "dft")}
 _MAX_SOURCES = 100  # (6)
 _LONGEST_NAME = 100  # (8) letters
 # Samples that the innermost layer takes at once (9,557).
@@ -77,9 +77,9 @@ def checked(name: str, kind: str, value: Any) -> Any:
         return value
     if kind.startswith("Sequence"):
         return _tuple(name, value)
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {brief(value)}.")
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} must be one of {CHOICES[name]}, got {brief(value)}.")
     elif kind == "str":
         if not isinstance(value, str):
             raise ValueError(f"{name} must be text, got {brief(value)}.")
@@ -94,7 +94,7 @@ def checked(name: str, kind: str, value: Any) -> Any:
 
 
 def _check_whole(name: str, value: Any, kinds: tuple[type, ...]) -> None:
-    least, most = _WHOLE.get(name, (-(2**63), 2**63))
+    least, most = WHOLE.get(name, (-(2**63), 2**63))
     if type(value) not in kinds or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {brief(value)}.")
     if value > most:
@@ -102,7 +102,7 @@ def _check_whole(name: str, value: Any, kinds: tuple[type, ...]) -> None:
 
 
 def _check_number(name: str, value: Any) -> None:
-    least, most = _NUMBER.get(name, (-math.inf, math.inf))
+    least, most = NUMBERS.get(name, (-math.inf, math.inf))
     positive = least == 0 and name not in _MAY_BE_ZERO
     number = isinstance(value, int | float | Fraction) and -math.inf < value < math.inf
     if not number or (positive and value <= 0):

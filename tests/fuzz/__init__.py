@@ -1,1 +1,1 @@
-"""A fuzzer for the readers of checkpoints: `python -m tests.fuzz --minutes 10 --seed 0`."""
+"""A fuzzer for checkpoints and their arguments: `python -m tests.fuzz --minutes 10 --seed 0`."""

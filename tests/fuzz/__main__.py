@@ -1,8 +1,9 @@
-"""The command: one process reads the files, this one looks after it and counts."""
+"""The command: a process reads the files or runs the models, this one looks after it and counts."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import queue
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 _SILENCE = 120  # seconds after which a process that reads counts as hung
 _FORGET = 200  # files after which Keras forgets the names of layers
+# What is drawn: files with changed bytes, and models with changed arguments.
+_FAMILIES = {"files": "tests.fuzz.run", "models": "tests.fuzz.passes"}
 
 
 def main() -> int:
@@ -22,37 +25,41 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"), help="a folder")
-    parser.add_argument("--only", type=int, help="read the file of this number alone, and say more")
+    parser.add_argument("--family", choices=_FAMILIES, help="one of both, each half the time")
+    parser.add_argument("--only", type=int, help="one of --family, of this number, and say more")
     parser.add_argument("--start", type=int, default=0, help="begin at this number")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only is not None:
-        return _only(options.seed, options.only)
+        return _only(options.family or "files", options.seed, options.only)
     if options.worker:
-        return _work(options.seed, options.start, options.findings)
-    return look_after([sys.executable, "-m", "tests.fuzz"], options)
+        return _work(options.family, options.seed, options.start, options.findings)
+    families = [options.family] if options.family else list(_FAMILIES)
+    options.minutes /= len(families)
+    found = 0
+    for options.family in families:
+        found |= look_after([sys.executable, "-m", "tests.fuzz"], options)
+    return found
 
 
-def _only(seed: int, number: int) -> int:
-    from tests.fuzz.run import cases, new_runner
-
-    runner = new_runner()
-    case = next(cases(seed, number))
-    outcome = runner.read(case.suffix, case.content)
+def _only(family: str, seed: int, number: int) -> int:
+    module = importlib.import_module(_FAMILIES[family])
+    runner = module.new_runner()
+    case = next(module.cases(seed, number))
+    outcome = runner.judge(case)
     print(f"{case.number} {case.sample}, {len(case.content)} bytes: {outcome.kind}")
     print(outcome.details)
     return int(outcome.is_finding)
 
 
-def _work(seed: int, start: int, findings: Path) -> int:
+def _work(family: str, seed: int, start: int, findings: Path) -> int:
     import keras
 
-    from tests.fuzz.run import cases, new_runner
-
-    runner = new_runner()
-    for case in cases(seed, start):
+    module = importlib.import_module(_FAMILIES[family])
+    runner = module.new_runner()
+    for case in module.cases(seed, start):
         _say(case=case.number, sample=case.sample)
-        outcome = runner.read(case.suffix, case.content)
+        outcome = runner.judge(case)
         if outcome.is_finding:
             _say(minimising=case.number)
             content = runner.minimised(case, outcome.kind)
@@ -74,7 +81,7 @@ class _Worker:
     """A process that reads files, and the lines that it prints."""
 
     def __init__(self, command: list[str], options: argparse.Namespace, start: int) -> None:
-        command = [*command, "--worker", "--seed", str(options.seed)]
+        command = [*command, "--worker", "--seed", str(options.seed), "--family", options.family]
         command += ["--start", str(start), "--findings", str(options.findings)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.lines: queue.Queue[str | None] = queue.Queue()
@@ -116,9 +123,10 @@ def look_after(command: list[str], options: argparse.Namespace) -> int:
         start = number + 1
     for (sample, kind), count in sorted(counts.items()):
         print(f"{sample:20} {kind:30} {count:8}")
-    print(f"{sum(counts.values())} files, {len(findings)} findings")
+    print(f"{sum(counts.values())} {options.family}, {len(findings)} findings", flush=True)
+    again = f"python -m tests.fuzz --family {options.family} --seed {options.seed} --only NUMBER"
     for finding in findings:
-        print(f"  {finding} (python -m tests.fuzz --seed {options.seed} --only NUMBER)")
+        print(f"  {finding} ({again})")
     return int(bool(findings))
 
 
@@ -153,9 +161,8 @@ def _watch_one(
 
 def _keep(options: argparse.Namespace, number: int) -> None:
     """Write the file that a worker died of, as it is: each try would cost a process."""
-    from tests.fuzz.run import cases
-
-    case = next(cases(options.seed, number))
+    module = importlib.import_module(_FAMILIES[options.family])
+    case = next(module.cases(options.seed, number))
     options.findings.mkdir(parents=True, exist_ok=True)
     path = options.findings / f"{case.sample}-{options.seed}-{number}{case.suffix}"
     path.write_bytes(case.content)

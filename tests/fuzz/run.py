@@ -52,15 +52,15 @@ class TooSlow(BaseException):
     """Not an Exception: the readers turn those into errors of their own."""
 
 
-def cases(seed: int, start: int = 0, step: int = 1) -> Iterator[Case]:
-    """Changed files without end: number `start`, and every `step`-th from there."""
+def cases(seed: int, start: int = 0) -> Iterator[Case]:
+    """Changed files without end, from number `start`."""
     samples = make_samples()
     names = list(samples)
     everything = list(samples.values())
     number = start
     while True:
         yield _case(seed, number, names[number % len(names)], samples, everything)
-        number += step
+        number += 1
 
 
 def _case(
@@ -91,6 +91,10 @@ class Runner:
             self.read(sample.suffix, sample.content[:-9], watch=False)
             self.read(sample.suffix, b"x", watch=False)
 
+    def judge(self, case: Case) -> Outcome:
+        """Say what becomes of a file."""
+        return self.read(case.suffix, case.content)
+
     def read(self, suffix: str, content: bytes, watch: bool = True) -> Outcome:
         path = self.folder / f"case{suffix}"
         path.write_bytes(content)
@@ -107,10 +111,10 @@ class Runner:
 
     def _read(self, path: Path) -> Outcome:
         try:
-            with _time_limit():
+            with time_limit(MAX_SECONDS):
                 self.readers[path.suffix](path)
         except (CheckpointError, ModelNotFoundError) as error:
-            return _refusal(error, path)
+            return refusal(error, f"{path}: ")
         except TooSlow:
             return Outcome("slow", traceback.format_exc())
         except BaseException as error:
@@ -148,25 +152,27 @@ def _reader(suffix: str) -> Callable[[Path], Any]:
     return lambda path: READERS[suffix](path, "float32")
 
 
-def _refusal(error: Exception, path: Path) -> Outcome:
-    """A refusal as it should be, or what is wrong with it."""
+def refusal(error: Exception, start: str = "") -> Outcome:
+    """A refusal as it should be, on one line that begins with `start`, or what is wrong with it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError):
             return Outcome("MemoryError", traceback.format_exc())
         cause = cause.__cause__
     message = str(error)
-    bad = not message.startswith(f"{path}: ") or not message.isprintable() or len(message) > 10_000
+    bad = not message.startswith(start) or not message.isprintable() or len(message) > 10_000
     return Outcome("message", message) if bad else Outcome("refused", message)
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TooSlow in the block after so many seconds of the processor."""
+
     def stop(*_: object) -> None:
         raise TooSlow
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:

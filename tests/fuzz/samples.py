@@ -18,6 +18,7 @@ from demucs_tf.checkpoints.formats.pickle_data import Name
 from tests.support import pickles
 from tests.support.headers import pack
 
+KLASS = "demucs.demucs.Demucs"
 ARGUMENTS: dict[str, Any] = {
     "sources": ["a"],
     "channels": 4,
@@ -61,10 +62,10 @@ def make_samples() -> dict[str, Sample]:
     state = read_state(model)
     hybrid_pack = pack(_metadata("htdemucs.HTDemucs", HYBRID), read_state(hybrid))
     packed = _packed(state)
-    keras = _without_times(_written(".keras", model.save))
+    keras = _without_times(written(".keras", model.save))
     return {
-        "th": Sample(".th", _package(dict(state)), "archive/data.pkl"),
-        "th-diffq": Sample(".th", _package(packed), "archive/data.pkl"),
+        "th": Sample(".th", package(KLASS, ARGUMENTS, dict(state)), "archive/data.pkl"),
+        "th-diffq": Sample(".th", package(KLASS, ARGUMENTS, packed), "archive/data.pkl"),
         "safetensors": Sample(".safetensors", pack(_metadata("demucs.Demucs", ARGUMENTS), state)),
         "safetensors-hybrid": Sample(".safetensors", hybrid_pack),
         "safetensors-diffq": Sample(".safetensors", _safetensors(packed)),
@@ -77,7 +78,8 @@ def make_samples() -> dict[str, Sample]:
     }
 
 
-def _written(suffix: str, write: Callable[[Path], object]) -> bytes:
+def written(suffix: str, write: Callable[[Path], object]) -> bytes:
+    """What `write` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a{suffix}"
         write(path)
@@ -89,6 +91,11 @@ def _without_times(content: bytes) -> bytes:
     entries = entries_of(content)
     if "metadata.json" in entries:
         entries["metadata.json"] = b'{"keras_version": "3.0.0"}'
+    return zipped(entries)
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    """An archive with these entries, without times."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, data in entries.items():
@@ -130,11 +137,12 @@ def _packed(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _package(state: dict[str, Any]) -> bytes:
+def package(klass: str, arguments: dict[str, Any], state: dict[str, Any]) -> bytes:
+    """A `.th` file."""
     entries = {"byteorder": b"little"}
-    arguments = pickles.dict_of(**{k: _pickled(v, entries) for k, v in ARGUMENTS.items()})
-    pickled = pickles.package(kwargs=arguments, state=_pickled(state, entries))
-    return _without_times(_written(".th", lambda path: pickles.write(path, pickled, entries)))
+    parts = {"kwargs": _pickled(arguments, entries), "state": _pickled(state, entries)}
+    pickled = pickles.package(klass=pickles.named(*klass.rsplit(".", 1)), **parts)
+    return _without_times(written(".th", lambda path: pickles.write(path, pickled, entries)))
 
 
 _KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import itertools
+import json
 import subprocess
 import sys
 import time
@@ -12,10 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import demucs_tf
 from demucs_tf.errors import CheckpointError
-from tests.fuzz import run
+from demucs_tf.models.config import CONFIGS
+from tests.fuzz import passes, run
 from tests.fuzz.__main__ import look_after
 from tests.fuzz.run import Case, Runner, cases
 from tests.fuzz.samples import make_samples
@@ -153,6 +157,96 @@ def test_a_finding_is_made_smaller(tmp_path: Path) -> None:
     assert runner.minimised(case, "KeyError") == b"bad!"
 
 
+# Models whose arguments are drawn, and a pass through them
+
+
+def test_the_same_seed_draws_the_same_models_at_and_beyond_the_edges() -> None:
+    drawn = list(itertools.islice(passes.cases(seed=1), 400))
+    assert drawn == list(itertools.islice(passes.cases(seed=1), 400))
+    assert drawn[130] == next(passes.cases(seed=1, start=130))
+    contents = [json.loads(case.content) for case in drawn]
+    assert {(each["klass"], each["suffix"]) for each in contents} == {
+        (klass, suffix) for klass in CONFIGS for suffix in (*passes.WRITERS, ".yaml")
+    }
+    assert {name for each in contents for name in each["changes"]} == {
+        name for config in CONFIGS.values() for name in config.names()
+    }
+    depths = {each["changes"].get("depth") for each in contents if "depth" in each["changes"]}
+    assert {0, 1, 16, 17} <= {depth for depth in depths if type(depth) is int}
+
+
+@pytest.mark.parametrize("suffix", [*passes.WRITERS, ".yaml"])
+def test_models_at_the_edge_are_separated_with_or_refused(tmp_path: Path, suffix: str) -> None:
+    runner = passes.Passes(tmp_path)
+    for klass, changes, kind in (
+        ("demucs.demucs.Demucs", {"growth": 1, "dconv_depth": 0}, "model"),
+        ("demucs.hdemucs.HDemucs", {"hybrid": False, "kernel_size": 3}, "refused"),
+        ("demucs.htdemucs.HTDemucs", {"t_heads": 2**31}, "refused"),
+    ):
+        content = json.dumps({"klass": klass, "suffix": suffix, "seed": 0, "changes": changes})
+        assert runner.judge(Case(0, klass, ".json", content.encode())).kind == kind
+
+
+def _stem(value: float) -> Callable[..., dict[str, Any]]:
+    return lambda *_: {"a": np.full((2, 9), value)}
+
+
+@pytest.mark.parametrize(
+    ("separate", "kind"),
+    [
+        (lambda *_: np.zeros(3)[7], "IndexError"),
+        (lambda *_: np.zeros(3).reshape(2, 2), "ValueError"),
+        (lambda *_: sys.exit(3), "SystemExit"),
+        (lambda *_: _run_out_of_memory(Path("a")), "MemoryError"),
+        (lambda *_: _two_lines(Path("a")), "message"),
+        (lambda *_: _take_long(Path("a")), "slow"),
+        (lambda *_: {"a": np.ones(2**24)}, "memory"),
+        (lambda *_: {}, "not finite"),
+        (_stem(np.nan), "not finite"),
+        (_stem(-np.inf), "not finite"),
+    ],
+)
+def test_what_a_pass_may_not_do_is_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    separate: Callable[..., dict[str, Any]],
+    kind: str,
+) -> None:
+    if kind == "slow":
+        monkeypatch.setattr(passes, "MAX_SECONDS", 0.5)
+    if kind == "memory":
+        monkeypatch.setattr(passes, "MAX_GROWTH", 64 * MB)
+    runner = passes.Passes(tmp_path, separate)
+    drawn = {"klass": "demucs.demucs.Demucs", "suffix": ".safetensors", "seed": 0}
+    outcome = runner.judge(Case(0, "Demucs", ".json", json.dumps(drawn).encode()))
+    assert outcome.kind == kind
+    assert outcome.is_finding
+
+
+def test_a_model_with_a_finding_keeps_only_the_changes_that_it_takes(tmp_path: Path) -> None:
+    def separate(path: Path, settings: dict[str, Any], rate: int) -> dict[str, Any]:
+        if demucs_tf.load_model(path).config.lstm_layers and not settings["split"]:
+            raise KeyError
+        return {"a": np.zeros(2)}
+
+    drawn = {
+        "klass": "demucs.demucs.Demucs",
+        "suffix": ".safetensors",
+        "seed": 0,
+        "changes": {"growth": 1.5, "lstm_layers": 1, "context": 0},
+        "bag": {},
+        "settings": {"split": False, "overlap": 0},
+    }
+    case = Case(0, "Demucs", ".json", json.dumps(drawn).encode())
+    runner = passes.Passes(tmp_path, separate)
+    assert runner.judge(case).kind == "KeyError"
+    smaller = json.loads(runner.minimised(case, "KeyError"))
+    assert smaller["changes"] == {"lstm_layers": 1}
+    assert smaller["settings"] == {"split": False}
+
+
+# The command
+
 _DYING = """
 import sys, time
 start = int(sys.argv[sys.argv.index("--start") + 1])
@@ -171,7 +265,9 @@ def test_the_command_survives_a_reader_that_dies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_samples()  # kept, so that the time is left for the cases
-    options = argparse.Namespace(minutes=4 / 60, seed=0, start=0, findings=tmp_path / "found")
+    options = argparse.Namespace(
+        family="files", minutes=4 / 60, seed=0, start=0, findings=tmp_path / "found"
+    )
     assert look_after([sys.executable, "-c", _DYING], options) == 1
     said = capsys.readouterr().out
     assert "1 th: died (7)" in said

@@ -101,23 +101,24 @@ def watched() -> Iterator[Seen]:
         sys.addaudithook(_hook)
         _installed = True
     seen = Seen()
-    before = _restart_peak()
+    before = restart_peak()
     _current = seen
     try:
         yield seen
     finally:
         _current = None
-        seen.growth = _peak() - before
+        seen.growth = peak() - before
 
 
-def _restart_peak() -> int:
+def restart_peak() -> int:
     """Make the kernel measure the peak of the memory afresh; return what is in use now."""
     if _CLEAR.exists():
         _CLEAR.write_text("5")
-    return _peak()
+    return peak()
 
 
-def _peak() -> int:
+def peak() -> int:
+    """The most memory that the process had since `restart_peak`, in bytes."""
     if not _STATUS.exists():  # elsewhere only the peak since the start is known
         import resource
 
