@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +17,9 @@ import soundfile
 from demucs_tf.cli.main import main
 from demucs_tf.models.presets import PRESETS
 from parity.cases import signals
-from parity.core.compare import snr_db
+from parity.core.compare import compare, relative_l2, snr_db
 from parity.core.seeding import seed_module
+from parity.core.tolerances import FACTOR
 from tests.support.fakes import Array, sums_in_float64
 
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -171,6 +174,58 @@ def test_the_same_files_in_float64(run: str, small: Path, clip: Path, tmp_path: 
         assert np.abs(pair[1].astype(int)).max() > 300
         assert equal >= 0.99999
         assert furthest <= 1
+
+
+# A script of a user, with the generator seeded before anything of ours is there.
+SEEDED = """
+import random
+import numpy as np
+random.seed({seed})
+import demucs_tf
+separator = demucs_tf.Separator("weighted", repo={repo!r}, shifts=2, device="cpu")
+np.savez({out!r}, **separator.separate_file({clip!r})[1], drawn=random.random())
+"""
+# What a long session has done before.
+OTHERS = """
+import demucs_tf
+import numpy as np
+other = demucs_tf.Separator("timedom1", repo={repo!r})
+other.separate_tensor(np.ones((2, 50000), np.float32))
+demucs_tf.DemucsTF(["a", "b"], channels=4, depth=2)
+demucs_tf.load_model("one_hot", repo={repo!r})
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("before", ["", OTHERS], ids=["fresh", "after-others"])
+@pytest.mark.parametrize("clip", CLIPS[:1], indirect=True)
+def test_a_seeded_script_gets_what_it_gets_from_demucs(
+    before: str, small: Path, clip: Path, tmp_path: Path
+) -> None:
+    """`random.seed`, and then a Separator: the same script but for the import."""
+    out = tmp_path / "stems.npz"
+    script = (before + SEEDED).format(repo=str(small), clip=str(clip), out=str(out), seed=SEED)
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    narrow, drawn = _seeded_reference(small, clip)
+    with reference_in_float64():
+        wide, _ = _seeded_reference(small, clip)
+    with np.load(out) as found:
+        assert found["drawn"] == drawn
+        for name, stem in wide.items():
+            floor = relative_l2(narrow[name], stem)
+            difference = compare(found[name], stem, FACTOR * floor, floor, "float32")
+            print(f"{name}: noise ratio {difference.noise_ratio}")
+            assert difference.passed, difference
+
+
+def _seeded_reference(repo: Path, clip: Path) -> tuple[dict[str, Array], float]:
+    """The stems of the reference, and what its generator gives next."""
+    from demucs.api import Separator
+
+    random.seed(SEED)
+    separator = Separator("weighted", repo=repo, shifts=2, device="cpu")
+    _, stems = separator.separate_audio_file(clip)
+    return {name: stem.numpy() for name, stem in stems.items()}, random.random()
 
 
 def _pcm(samples: Array) -> Array:
