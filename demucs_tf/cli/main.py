@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from demucs_tf.utils.interrupts import raising_signals
+from demucs_tf.utils.interrupts import check, raising_signals
 
 TYPE_CHECKING = False  # importing `typing` takes a while
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ def _run(argv: Sequence[str]) -> int:
             if sys.stdout is not None:  # as it is in a service
                 sys.stdout.flush()
             return status
-        except terminal.UsageError as error:
-            parser.error(printable(str(error)))
         except BrokenPipeError:
             raise
         except Exception as error:
+            check()  # a library may have made this of an interrupt
+            if isinstance(error, terminal.UsageError):
+                parser.error(printable(str(error)))
             terminal.report_error(error, parser.prog, debug=given.debug)
             return 1
 

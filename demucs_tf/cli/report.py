@@ -15,6 +15,7 @@ from demucs_tf.cli.options import SeparateOptions
 from demucs_tf.cli.terminal import explained, report_error, say
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.atomic import write_whole
+from demucs_tf.utils.interrupts import check
 from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.
@@ -44,7 +45,8 @@ class Report:
         self._start = time.monotonic()
 
     def failed(self, track: Path, error: Exception) -> None:
-        """Print the error of a track, and note it."""
+        """Print the error of a track, and note it; what an interrupt became is no error."""
+        check()
         if isinstance(error, DemucsTFError) and not str(error).startswith(str(track)):
             named = AudioError(f"{track}: {error}")
             named.__cause__ = error

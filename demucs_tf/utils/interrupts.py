@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 _NUMBERS = [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)])]
 
 
+class Interrupted(KeyboardInterrupt):
+    """What a signal becomes, whichever it is.
+
+    Not a KeyboardInterrupt itself: once one has left a text in `exec`, as dataclasses have, a
+    program run by `python -m` dies of SIGINT at its end. Nor a SystemExit: where TensorFlow's code
+    in C prints one that it met, the process ends on the spot.
+    """
+
+
 class _State:
     """What has arrived, whether it was raised, and how many blocks hold it back."""
 
@@ -32,17 +41,10 @@ def _arrive(number: int, _: Any) -> None:
 
 
 def check() -> None:
-    """Raise what has arrived: an exception may have got lost in `__del__`, or in a library.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C.
-        SystemExit: another; its code is 128 more than the number of the signal, as in a shell.
-    """
+    """Raise `Interrupted` if anything has arrived: a library may have made something else of it."""
     if _State.arrived is not None:
         _State.raised = True
-        if _State.arrived == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + _State.arrived)
+        raise Interrupted
 
 
 class held_back:
@@ -62,6 +64,10 @@ class raising_signals:
 
     Args:
         last: the process ends with the block, where a signal is to end it without a word.
+
+    Raises:
+        Interrupted: Ctrl-C has arrived, whatever the block made of it.
+        SystemExit: another; its code is 128 more than the number of the signal, as in a shell.
     """
 
     def __init__(self, *, last: bool) -> None:
@@ -69,7 +75,8 @@ class raising_signals:
 
     def __enter__(self) -> None:
         _State.arrived, _State.raised, _State.held = None, False, 0
-        self.unraisable, sys.unraisablehook = sys.unraisablehook, self.told_later
+        self.hooks = sys.excepthook, sys.unraisablehook
+        sys.excepthook, sys.unraisablehook = map(_unless_raised, self.hooks)
         self.before: dict[int, Any] = {}
         for number in _NUMBERS:
             if signal.getsignal(number) is signal.SIG_IGN:  # nohup, a job in the background
@@ -82,9 +89,13 @@ class raising_signals:
     def __exit__(self, *_: object) -> None:
         for number, before in self.before.items():
             signal.signal(number, signal.SIG_DFL if self.last else before)
-        sys.unraisablehook = self.unraisable
+        sys.excepthook, sys.unraisablehook = self.hooks
+        if _State.arrived == signal.SIGINT:
+            raise Interrupted
+        if _State.arrived is not None:
+            raise SystemExit(128 + _State.arrived)
 
-    def told_later(self, found: Any) -> None:
-        """Say nothing of an interrupt that got lost: the next `check` raises it again."""
-        if not (_State.raised and isinstance(found.exc_value, (KeyboardInterrupt, SystemExit))):
-            self.unraisable(found)
+
+def _unless_raised(hook: Any) -> Any:
+    """A hook that says nothing of what an interrupt does to others' code: it is raised again."""
+    return lambda *found: None if _State.raised else hook(*found)

@@ -18,11 +18,14 @@ import soundfile
 from demucs_tf.audio.reader import read_audio
 from demucs_tf.audio.writer import prevent_clip
 from demucs_tf.cli import outputs
+from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
 from demucs_tf.cli.terminal import UsageError
+from demucs_tf.inference import separator
+from demucs_tf.utils.interrupts import check
 from parity.core.compare import snr_db
 from tests.audio.test_reader_writer import largest_file
-from tests.support.fakes import noise
+from tests.support.fakes import noise, sigint_heard
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
@@ -547,9 +550,10 @@ def start(checkpoint: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "demucs_tf", "separate", "song.wav", "-n", str(checkpoint)]
     pipe = subprocess.PIPE
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.Popen(
-        [*command, *options], stdout=pipe, stderr=pipe, text=True, env=environment
-    )
+    with sigint_heard():
+        return subprocess.Popen(
+            [*command, *options], stdout=pipe, stderr=pipe, text=True, env=environment
+        )
 
 
 TELLS = """
@@ -583,9 +587,10 @@ def test_signals_at_any_time(
     """Seconds after `main` has put its handlers up: while it imports, loads, or separates."""
     command = [sys.executable, "-c", TELLS, "separate", "song.wav", "-n", str(checkpoint)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*command, "--shifts", "100000"], stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    command += ["--shifts", "100000"]
+    with sigint_heard():
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         time.sleep(after)
@@ -610,6 +615,43 @@ def test_signals_stop_without_leftovers(
         _, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in err
+    assert last is None or err.splitlines()[-1] == last
+    assert files(".") == ["song.wav"]
+
+
+@SIGNALS
+@pytest.mark.parametrize("error", [OSError, ValueError])
+@pytest.mark.parametrize("at", ["_separator", "load_model", "_separate", "place"])
+def test_what_a_library_makes_of_a_signal_is_no_error(
+    folder: Path,
+    checkpoint: Path,
+    number: signal.Signals,
+    status: int,
+    last: str | None,
+    error: type[Exception],
+    at: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TensorFlow turns what is raised while it traces into errors of its own."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        try:
+            signal.raise_signal(number)
+            check()
+        except KeyboardInterrupt as found:
+            raise error("'SymbolicTensor' object has no attribute '_type_spec'") from found
+
+    owner = {"load_model": separator, "place": outputs}.get(at, cli_separate)
+    monkeypatch.setattr(owner, at, interrupted)
+    arguments = ["separate", "song.wav", "song.wav", "-n", str(checkpoint)]
+    if status == 130:
+        assert main(arguments) == status
+    else:
+        with pytest.raises(SystemExit, match=str(status)):
+            main(arguments)
+    err = capsys.readouterr().err
+    assert "error" not in err
     assert last is None or err.splitlines()[-1] == last
     assert files(".") == ["song.wav"]
 

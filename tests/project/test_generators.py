@@ -67,6 +67,10 @@ def loads(suffix: str) -> Callable[[Path], Any]:
     return lambda folder: demucs_tf.load_model(made(folder, suffix))
 
 
+def tells(suffix: str) -> Callable[[Path], Any]:
+    return lambda folder: command("info", made(folder, suffix))
+
+
 def applies(make: Callable[[], Any], **settings: Any) -> Callable[[Path], Any]:
     return lambda _: demucs_tf.apply_model(make(), MIX[None], **settings)
 
@@ -104,8 +108,7 @@ ENTRIES: dict[str, Callable[[Path], Any]] = {
     "demucs-tf separate --mp3": lambda folder: separate(folder, "--mp3", "--shifts", "2"),
     "demucs-tf convert": convert,
     "demucs-tf list": lambda _: command("list"),
-    "demucs-tf info": lambda f: [command("info", made(f, each)) for each in (".th", ".keras")],
-    "demucs-tf info of a bag": lambda folder: command("info", made(folder, ".yaml")),
+    **{f"demucs-tf info {each}": tells(each) for each in (".th", ".keras", ".yaml")},
 }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from demucs_tf.utils import work_folder as module
 from demucs_tf.utils.interrupts import check, held_back, raising_signals
 from demucs_tf.utils.work_folder import work_folder
+from tests.support.fakes import sigint_heard
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
@@ -34,19 +38,77 @@ def test_a_block_comes_to_its_end(number: int, error: type[BaseException]) -> No
     assert done == ["inside"]
 
 
+class Deaf:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
 @SIGNALS
 def test_what_gets_lost_is_raised_again(
     number: int, error: type[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Deaf:
-        def __del__(self) -> None:
-            signal.raise_signal(number)
-
-    with raising_signals(last=False):
-        Deaf()  # Python ignores what is raised in there
-        with pytest.raises(error):
+    def work() -> None:
+        Deaf(number)  # Python ignores what is raised in there
+        with pytest.raises(KeyboardInterrupt):
             check()
+
+    with pytest.raises(error), raising_signals(last=False):
+        work()
     assert capsys.readouterr().err == ""
+
+
+@SIGNALS
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_becomes_another_error_is_the_interrupt(
+    number: int, error: type[BaseException], lost: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in TensorFlow, which also prints what it finds in its way."""
+
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+        except BaseException as found:
+            sys.excepthook(SystemError, SystemError(), None)
+            if not lost:
+                raise ValueError("'SymbolicTensor' object has no attribute") from found
+
+    with pytest.raises(error), raising_signals(last=False):
+        work()
+    assert capsys.readouterr().err == ""
+
+
+MODULE = """
+import signal, sys
+from demucs_tf.utils.interrupts import raising_signals
+
+def main():
+    try:
+        with raising_signals(last=True):
+            exec("signal.raise_signal({number}); [each for each in range(9)]")
+    except KeyboardInterrupt:
+        return 130
+
+sys.exit(main())
+"""
+
+
+@SIGNALS
+def test_the_status_is_ours_wherever_the_signal_comes(
+    number: int, error: type[BaseException], tmp_path: Path
+) -> None:
+    """As `python -m`, Python dies of SIGINT if ever a KeyboardInterrupt left a text in `exec`.
+
+    That of a dataclass, say, which TensorFlow makes when it is imported.
+    """
+    (tmp_path / "stopped.py").write_text(MODULE.format(number=int(number)))
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    command, environment = [sys.executable, "-m", "stopped"], {**os.environ, "PYTHONPATH": path}
+    with sigint_heard():
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + number, "")
 
 
 def test_a_second_signal_does_not_disturb_the_way_out() -> None:
