@@ -41,6 +41,8 @@ def as_array(samples: Any) -> Array:
     """An array of what is one already, or of a tensor: of torch's wherever and whatever for."""
     if hasattr(samples, "detach"):
         samples = samples.detach().cpu()
+        if "bfloat16" in str(samples.dtype):  # which NumPy does not have
+            samples = samples.float()
     return np.asarray(samples)
 
 

@@ -66,8 +66,10 @@ def center_trim(tensor: Array, length: int) -> Array:
     return tensor[..., delta // 2 : delta // 2 + length]
 
 
-def transition_weight(length: int, power: float, dtype: np.dtype[Any]) -> Array:
-    """A triangle over `length` samples with a peak of 1, to the power `power`.
+def transition_weight(
+    length: int, power: float, dtype: np.dtype[Any], count: int | None = None
+) -> Array:
+    """The first `count` of a triangle over `length` samples with a peak of 1, to the power `power`.
 
     It neither starts nor ends at zero, so every sample of a track has some weight.
 
@@ -76,11 +78,9 @@ def transition_weight(length: int, power: float, dtype: np.dtype[Any]) -> Array:
 
     Reference: demucs/apply.py:271-276
     """
-    half = length // 2
-    rising = np.arange(1, half + 1)
-    falling = np.arange(length - half, 0, -1)
-    triangle = np.concatenate([rising, falling]).astype(dtype)
-    weight: Array = (triangle / triangle.max()) ** dtype.type(power)
+    place = np.arange(length if count is None else count)
+    triangle = np.minimum(place + 1, length - place).astype(dtype)
+    weight: Array = (triangle / dtype.type(length - length // 2)) ** dtype.type(power)
     if not weight[0] > 0:
         raise ValueError(
             f"transition_power {power:g} is too large: the first of {length} samples gets no "

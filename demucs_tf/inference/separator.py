@@ -29,7 +29,7 @@ from demucs_tf.inference.arrays import (
 )
 from demucs_tf.inference.engine import device_name
 from demucs_tf.inference.settings import Settings, named, takes_settings
-from demucs_tf.inference.single import Model
+from demucs_tf.inference.single import Model, segment_and_stride
 from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
 from demucs_tf.utils.quiet import import_tensorflow
@@ -276,9 +276,7 @@ class Separator:
     @property
     def members(self) -> tuple[int, int]:
         """How many models run for a track, and how many there are."""
-        bag = self._model
-        there = len(bag.models) if isinstance(bag, BagOfModels) else 1
-        return len(needed_members(bag, self._computed())), there
+        return len(needed_members(self._model, self._computed())), len(self._models)
 
     @property
     def samplerate(self) -> int:
@@ -296,10 +294,14 @@ class Separator:
         return self._model
 
     @property
+    def _models(self) -> list[Any]:
+        bag = self._model
+        return bag.models if isinstance(bag, BagOfModels) else [bag]
+
+    @property
     def max_allowed_segment(self) -> float:
         """Seconds: the longest `segment` that the model takes; infinity if any."""
-        bag = self._model
-        return longest_segment(bag.models if isinstance(bag, BagOfModels) else [bag])
+        return longest_segment(self._models)
 
     def _check(self, settings: Settings) -> None:
         """ValueError for what does not fit the model or this machine."""
@@ -310,6 +312,9 @@ class Separator:
                 f"segment {settings.segment:g} s: the model was trained on {longest:g} s and takes "
                 "no more."
             )
+        if settings.split:
+            for model in self._models:
+                segment_and_stride(model, settings)
         if settings.two_stems not in (None, *self._model.sources):
             raise ValueError(
                 f"two_stems must be of {', '.join(self._model.sources)}, "

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, SupportsIndex, TypeVar, get_args
 
+from demucs_tf.models.ranges import LONGEST_SEGMENT, SHORTEST_SEGMENT
+from demucs_tf.utils.text import brief
+
 Callback = Callable[[dict[str, Any]], None]
 Engine = Literal["auto", "graph", "xla", "eager"]
 OtherMethod = Literal["add", "minus", "none"]
@@ -132,7 +135,7 @@ class Settings:
                 fine = False
             if not fine:
                 name = "num_workers" if name == "jobs" else name
-                raise ValueError(f"{name} must be {wanted}, got {value!r}.")
+                raise ValueError(f"{name} must be {wanted}, got {brief(value)}.")
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:
@@ -141,12 +144,15 @@ def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:
 
 # What is wanted in words, and whether a value is that. May raise for what is of another type.
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "shifts": ("0 or more", lambda count: operator.index(count) >= 0),
+    "shifts": ("from 0 to 1000000", lambda count: 0 <= operator.index(count) <= 10**6),
     "overlap": ("at least 0 and below 1", lambda share: 0 <= share < 1),
     "transition_power": ("1 or more", lambda power: 1 <= power < math.inf),
     "segment": (
-        "more than 0 seconds",
-        lambda time: time is None or (not isinstance(time, bool) and 0 < time < math.inf),
+        f"from {SHORTEST_SEGMENT} to {LONGEST_SEGMENT} seconds",
+        lambda time: (
+            time is None
+            or (not isinstance(time, bool) and SHORTEST_SEGMENT <= time <= LONGEST_SEGMENT)
+        ),
     ),
     "jobs": ("0 or more", lambda count: operator.index(count) >= 0),
     "batch_size": ("1 or more", lambda count: operator.index(count) >= 1),

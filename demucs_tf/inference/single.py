@@ -91,7 +91,11 @@ class Job:
         settings, length = self.settings, mix.shape[-1]
         if settings.shifts:
             length += self._max_shift
-        longest = min(length, self._segment_and_stride()[0]) if settings.split else length
+        longest = (
+            min(length, segment_and_stride(self.model, self.settings)[0])
+            if settings.split
+            else length
+        )
         together = min(settings.batch_size * max(1, settings.jobs), -(-length // longest))
         check_memory(self.model, self._valid_length(longest), mix.shape[0] * together)
 
@@ -123,13 +127,14 @@ class Job:
     def _split(self, mix: TensorChunk, shift_idx: int) -> Iterator[Array]:
         """Chunk by chunk, joined by triangular weights."""
         settings, dtype = self.settings, mix.tensor.dtype
-        segment_length, stride = self._segment_and_stride()
-        weight = transition_weight(segment_length, settings.transition_power, dtype)
+        segment_length, stride = segment_and_stride(self.model, settings)
+        window = min(segment_length, mix.length)
+        weight = transition_weight(segment_length, settings.transition_power, dtype, window)
         offsets = self._offsets(mix.length)
         chunks = [TensorChunk(mix, offset, segment_length) for offset in offsets]
         # What the chunks so far have given from the current offset on.
-        out = np.zeros(self._out_shape(mix.tensor, segment_length), dtype)
-        sum_weight = np.zeros(segment_length, dtype)
+        out = np.zeros(self._out_shape(mix.tensor, window), dtype)
+        sum_weight = np.zeros(window, dtype)
         with (
             self._bar(mix.length, shift_idx) as bar,
             closing(self._outputs(chunks, offsets, shift_idx)) as outputs,
@@ -152,20 +157,7 @@ class Job:
         return Bar(length, rate, title, disable=quiet)
 
     def _offsets(self, length: int) -> range:
-        return range(0, length, self._segment_and_stride()[1])
-
-    def _segment_and_stride(self) -> tuple[int, int]:
-        """In samples; truncated as in demucs/apply.py:264-265."""
-        segment = self.model.segment if self.settings.segment is None else self.settings.segment
-        length = int(self.model.samplerate * segment)
-        stride = int((1 - self.settings.overlap) * length)
-        if stride < 1:
-            raise ValueError(
-                f"segment {float(segment):g} s with overlap {self.settings.overlap:g} at "
-                f"{self.model.samplerate} Hz moves by less than one sample from chunk to chunk: "
-                "choose a longer segment or a smaller overlap."
-            )
-        return length, stride
+        return range(0, length, segment_and_stride(self.model, self.settings)[1])
 
     def _outputs(
         self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int
@@ -242,8 +234,29 @@ class Job:
         return (mix.shape[0], len(self.model.sources), mix.shape[1], length)
 
 
+def segment_and_stride(model: Model, settings: Settings) -> tuple[int, int]:
+    """The length of a chunk, and how far the next one lies behind it, in samples.
+
+    Truncated as in demucs/apply.py:264-265.
+
+    Raises:
+        ValueError: it moves by less than a sample, or than a millisecond: a song would take days.
+    """
+    segment = model.segment if settings.segment is None else settings.segment
+    length = int(model.samplerate * segment)
+    stride, least = int((1 - settings.overlap) * length), max(1, model.samplerate // 1000)
+    if stride < least:
+        raise ValueError(
+            f"segment {float(segment):g} s with overlap {settings.overlap:g} at "
+            f"{model.samplerate} Hz moves by less than "
+            f"{'one sample' if least == 1 else f'{least} samples'} from chunk to chunk: "
+            "choose a longer segment or a smaller overlap."
+        )
+    return length, stride
+
+
 def _move_on(window: Array, stride: int) -> None:
     """Let `window` start `stride` samples later, with zeros behind."""
-    kept = window.shape[-1] - stride
+    kept = max(0, window.shape[-1] - stride)
     window[..., :kept] = window[..., stride:]
     window[..., kept:] = 0

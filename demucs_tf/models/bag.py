@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from demucs_tf.models.ranges import LONGEST_SEGMENT, SHORTEST_SEGMENT
+from demucs_tf.utils.text import brief
+
 # Sizes of weights: beyond these, sums in float32 overflow, or lose all that there is.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
 
@@ -69,8 +72,11 @@ class BagOfModels:
             self._override_segment(segment)
 
     def _override_segment(self, segment: float) -> None:
-        if not 0 < segment < float("inf"):
-            raise ValueError(f"segment must be more than 0 seconds, got {segment!r}.")
+        if not SHORTEST_SEGMENT <= segment <= LONGEST_SEGMENT:
+            raise ValueError(
+                f"segment must be from {SHORTEST_SEGMENT} to {LONGEST_SEGMENT} seconds, got "
+                f"{brief(segment)}."
+            )
         for model in self.models:
             if not hasattr(model, "training_length") or segment <= model.segment:
                 model.segment = segment

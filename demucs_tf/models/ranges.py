@@ -62,8 +62,8 @@ _MAX_SOURCES = 100  # (6)
 _LONGEST_NAME = 100  # (8) letters
 # Samples that the innermost layer takes at once (9,557).
 _LONGEST_STEP = 2**18
-# Seconds (44, and 7.8), and samples of one segment. Shorter ones that a file asks for would take
-# hours for a song; whoever makes a model may do so.
+# Seconds (44, and 7.8), and samples of one segment. Shorter ones that a file or a setting asks for
+# would take hours for a song; whoever makes a model may do so.
 LONGEST_SEGMENT = 300
 SHORTEST_SEGMENT = 0.01
 _MOST_SAMPLES = 2**26

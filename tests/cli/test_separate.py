@@ -410,9 +410,11 @@ def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     ("options", "message"),
     [
         (("--overlap", "1"), "overlap must be at least 0 and below 1, got 1.0"),
-        (("--shifts", "-1"), "shifts must be 0 or more, got -1"),
+        (("--shifts", "-1"), "shifts must be from 0 to 1000000, got -1"),
         (("--shifts", "many"), "invalid int value"),
-        (("--segment", "0"), "segment must be more than 0 seconds"),
+        (("--segment", "0"), "segment must be from 0.01 to 300 seconds, got 0.0"),
+        (("--segment", "0.0001"), "segment must be from 0.01 to 300 seconds, got 0.0001"),
+        (("--segment", "3600"), "segment must be from 0.01 to 300 seconds, got 3600"),
         (("--segment", "3", "--no-split"), "not allowed with"),
         (("--int24", "--float32"), "not allowed with"),
         (("--float32", "--flac"), "--float32 and --flac exclude each other"),

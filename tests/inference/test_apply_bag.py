@@ -141,6 +141,14 @@ def test_threads_change_nothing(workers: int) -> None:
     assert np.array_equal(apply_model(bag, mix, seed=2, shifts=2, num_workers=workers), alone)
 
 
+@pytest.mark.parametrize("segment", [0, 0.0001, 3600, float("nan")])
+def test_a_segment_that_can_not_be(segment: float) -> None:
+    model = FakeTF()
+    with pytest.raises(ValueError, match=r"segment must be from 0\.01 to 300 seconds, got"):
+        BagOfModels([model], segment=segment)
+    assert model.segment == 1
+
+
 def test_interrupting_threads_stops_them() -> None:
     started = []
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from demucs_tf import BagOfModels, DemucsTF, HTDemucsTF, apply_model
+from demucs_tf import BagOfModels, DemucsTF, HTDemucsTF, Separator, apply_model
 from demucs_tf.errors import MemoryBoundError
 from demucs_tf.inference.memory import SHARE, memory_bound, numbers_per_sample
 from demucs_tf.models.config import CONFIGS
@@ -66,6 +66,20 @@ def test_what_fits_is_told_and_fits(make: Any, monkeypatch: pytest.MonkeyPatch) 
         apply_model(model, mix, **options, segment=fits * 0.8, batch_size=4)
     monkeypatch.setenv("DEMUCS_TF_MEMORY", "1")
     assert apply_model(model, mix, **options, split=False).shape == (1, 2, 2, 9000)
+
+
+def test_a_separator_refuses_a_track_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMUCS_TF_MEMORY", "0.2505")
+    ran: list[str] = []
+    model = DemucsTF(["a", "b"], **SMALL)
+    separator = Separator(model, segment=200, callback=lambda state: ran.append(state["state"]))
+    with pytest.raises(
+        MemoryBoundError, match=r"over 200.* s needs .* a segment of at most .* fits"
+    ):
+        separator.separate_tensor(noise(2, 300_000))
+    assert not ran
+    separator.separate_tensor(noise(2, 500))  # of which there is less than a segment
+    assert ran
 
 
 def test_every_member_of_a_bag_is_looked_at_before_the_first_runs(

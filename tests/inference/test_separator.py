@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -197,13 +198,14 @@ def test_what_comes_from_torch_is_taken_as_the_reference_takes_it() -> None:
 
 
 @pytest.mark.live
-def test_tensors_and_devices_of_torch() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_tensors_and_devices_of_torch(dtype: str) -> None:
     import torch
 
-    wav = torch.from_numpy(noise(2, 300)).requires_grad_()
+    wav = torch.from_numpy(noise(2, 300)).to(getattr(torch, dtype)).requires_grad_()
     separator = Separator(FakeTF(), device=torch.device("cpu"), seed=1)
     origin, _ = separator.separate_tensor(wav)
-    assert np.array_equal(origin, noise(2, 300))
+    assert np.array_equal(origin, wav.detach().float().numpy())
 
 
 def test_settings_by_position_are_the_references() -> None:
@@ -283,8 +285,12 @@ def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None
         ({"engine": "turbo"}, "engine must be one of auto, graph, xla, eager, got 'turbo'"),
         ({"jobs": -1}, "num_workers must be 0 or more"),
         ({"overlap": "x"}, "overlap must be at least 0 and below 1, got 'x'"),
-        ({"shifts": "many"}, "shifts must be 0 or more, got 'many'"),
-        ({"segment": [1]}, r"segment must be more than 0 seconds, got \[1\]"),
+        ({"shifts": "many"}, "shifts must be from 0 to 1000000, got 'many'"),
+        ({"segment": [1]}, r"segment must be from 0.01 to 300 seconds, got \[1\]"),
+        ({"segment": 0.0001}, "segment must be from 0.01 to 300 seconds, got 0.0001"),
+        ({"segment": 3600}, "segment must be from 0.01 to 300 seconds, got 3600"),
+        ({"overlap": 0.9999999}, "moves by less than one sample from chunk to chunk"),
+        ({"shifts": 10**9}, "shifts must be from 0 to 1000000, got 1000000000"),
         ({"transition_power": None}, "transition_power must be 1 or more, got None"),
         ({"callback": 3}, "callback must be a function or None, got 3"),
         ({"callback_arg": 3}, "callback_arg must be a dictionary or None, got 3"),
@@ -293,8 +299,41 @@ def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None
     ],
 )
 def test_settings_that_can_not_be(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Separator(FakeTF(), **options)
+    """Found before there is a track, and not kept."""
+    for model in (FakeTF(), BagOfModels([FakeTF()])):
+        with pytest.raises(ValueError, match=message):
+            Separator(model, **options)
+        separator = Separator(model, shifts=0)
+        with pytest.raises(ValueError, match=message):
+            separator.update_parameter(**options)
+        assert separator.separate_tensor(noise(2, 300))[0].shape == (2, 300)
+
+
+class Fast(FakeTF):
+    samplerate = 44100
+
+
+def test_steps_that_would_take_days() -> None:
+    """A track of a minute would be two million chunks."""
+    separator = Separator(Fast(), overlap=0.99, shifts=0)
+    with pytest.raises(ValueError, match=r"overlap 0\.9995 at 44100 Hz moves by less than 44 samp"):
+        separator.update_parameter(overlap=0.9995)
+    separator.update_parameter(overlap=0.9995, split=False)  # where there is one chunk
+
+
+def test_what_is_short_is_given_no_more_room_than_it_needs() -> None:
+    """Its windows would take a gigabyte, and its model sees the track alone."""
+    wav = noise(2, 1000)
+    _, wanted = Separator(Fast(), shifts=0, segment=1).separate_tensor(wav)
+    separator = Separator(Fast(), shifts=0, segment=300)
+    tracemalloc.start()
+    try:
+        _, found = separator.separate_tensor(wav)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+    for name, stem in wanted.items():
+        assert snr_db(found[name], stem) > 120
 
 
 @pytest.mark.parametrize("device", ["gpu:7", "toaster", "cuda:x"])
