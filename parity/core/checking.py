@@ -12,7 +12,7 @@ import numpy.typing as npt
 from parity.core import layouts, tolerances
 from parity.core.capture import port
 from parity.core.compare import compare
-from parity.core.events import Event, Expected, content
+from parity.core.events import Event, Expected, content, owner_of
 from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
 from parity.core.subject import Subject
 
@@ -67,6 +67,7 @@ def check_expected(
             f"dtype is {dtype}, but the port computes in {port_model.compute_dtype}: "
             f'make it with dtype="{dtype}".'
         )
+    port.build(subject, port_model, expected)
     found: dict[Mode, port.Outputs] = {}
     if mode in ("both", "isolated"):
         found["isolated"] = port.isolated(subject, port_model, expected)
@@ -206,7 +207,7 @@ def _parameters(expected: Expected, state: Mapping[str, Array], dtype: str) -> l
                 dtype=dtype,
                 shape=wanted.shape,
                 tolerance=tolerances.BITWISE,
-                **_origin(owners.get(key.rpartition(".")[0])),
+                **_origin(owners.get(owner_of(key))),
                 **_plain(difference),
             )
         )

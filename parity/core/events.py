@@ -12,6 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Key = tuple[str, int]  # path (a tap's has ":name"), call index
 TENSOR = "tensor"
+PARTS = "parametrizations"  # the attribute in which torch keeps what makes a module's weights
 
 
 @dataclass
@@ -67,6 +68,16 @@ class Expected:
     def root(self) -> Event:
         """The call of the model itself, which ends last."""
         return self.events[-1]
+
+
+def owner_of(key: str) -> str:
+    """The path of the module that a key of the `state_dict` belongs to.
+
+    What makes a weight of others (weight norm, in `torch.nn.utils.parametrizations`) is part of the
+    module whose weight it is, and no module of its own.
+    """
+    *names, _ = key.split(".")
+    return ".".join(names[: names.index(PARTS)] if PARTS in names else names)
 
 
 def content(array: Array) -> bytes:

@@ -250,6 +250,88 @@ def test_whole_numbers_are_an_input_as_well() -> None:
 
 
 @live
+def test_weight_norm_is_part_of_the_layer_whose_weight_it_makes() -> None:
+    import torch
+
+    import parity
+
+    normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(3, 4))
+    port = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="linear")])
+    dense = port.get_layer("linear")
+    dense.set_weights([normed.weight.detach().numpy().T, normed.bias.detach().numpy()])
+    state = {key: value.numpy() for key, value in normed.state_dict(prefix="0.").items()}
+    subject = Subject((), lambda model: {"0": dense}, lambda model: state)
+    result = parity.check(torch.nn.Sequential(normed), port, np.ones((2, 3)), subject=subject)
+    assert result.verdict == "pass", (result.failures, result.coverage.missing)
+    assert str(result.coverage) == "modules 1/1, calls 2/2, taps 0/0, parameters 3/3, buffers 0/0"
+    assert {r.path: r.module_class for r in result.layers if r.path} == {
+        "0": "Linear",
+        "0.bias": "Linear",
+        "0.parametrizations.weight.original0": "Linear",
+        "0.parametrizations.weight.original1": "Linear",
+    }
+
+
+@live
+def test_a_number_of_samples_is_no_input_of_a_step() -> None:
+    """Torch code may keep it as a tensor without axes."""
+    import torch
+
+    import parity
+
+    class Pad(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Identity()
+            self.register_buffer("left", torch.tensor(2), persistent=False)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.nn.functional.pad(self.inner(x), (0, 0, self.left, self.left - 1))
+            return x
+
+    Pad.__qualname__ = "Pad"
+    x = keras.Input((None, 3))
+    inner = keras.layers.Identity(name="inner")(x)
+    port = keras.Model(x, keras.layers.ZeroPadding1D((2, 1), name="pad")(inner))
+    statement = "x = torch.nn.functional.pad(self.inner(x), (0, 0, self.left, self.left - 1))"
+    subject = Subject(
+        reference=(),
+        layers=lambda model: {"inner": model.get_layer("inner"), ":pad": model.get_layer("pad")},
+        read_state=lambda model: {},
+        taps=(Tap("Pad", "pad", ("BTC",), "BTC", (statement,), moves=True),),
+    )
+    result = parity.check(Pad(), port, np.ones((2, 5, 3)), subject=subject)
+    assert result.verdict == "pass", (result.failures, result.coverage.missing)
+    assert result.coverage.taps.total == 1
+
+
+@live
+def test_a_port_that_nobody_has_called_yet() -> None:
+    """Keras builds it by calling its layers without numbers, which is no call of the pass."""
+    import torch
+
+    import parity
+
+    class Relu(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.relu(x)
+
+    class Port(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = Relu()
+
+        def call(self, x: Any) -> Any:
+            return self.relu(x)
+
+    subject = Subject((), lambda port: {"0": port.relu}, lambda port: {})
+    module = torch.nn.Sequential(torch.nn.ReLU())
+    for mode in ("isolated", "cumulative"):
+        result = parity.check(module, Port(), np.ones((2, 3)), mode=mode, subject=subject)
+        assert result.verdict == "pass", (result.failures, result.coverage.missing)
+
+
+@live
 def test_a_list_of_tensors_is_refused() -> None:
     import torch
 

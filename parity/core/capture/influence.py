@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from parity.core.capture.progress import counted
-from parity.core.events import Event
+from parity.core.events import Event, owner_of
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -46,7 +46,7 @@ def without_influence(
         return not all(np.array_equal(before, after) for before, after in pairs)
 
     def matters(key: str, parameter: torch.nn.Parameter) -> bool:
-        path = key.rpartition(".")[0]
+        path = owner_of(key)
         if path not in calls:
             path, _, child = path.rpartition(".")
             used = subject.never_called.get((calls[path].owner, child)) if path in calls else None

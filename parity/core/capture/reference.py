@@ -10,7 +10,7 @@ import copy
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
 from parity.core.capture.progress import counted, say
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
-from parity.core.events import TENSOR, Event, Expected, Key, content
+from parity.core.events import PARTS, TENSOR, Event, Expected, Key, content
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Fused, Subject, Tap
@@ -86,7 +87,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
         buffers=tuple(name for name, _ in module.named_buffers() if name in state),
         leaves=tuple(
             name
-            for name, sub in module.named_modules()
+            for name, sub in _modules(module)
             if _is_leaf(sub) and (name in called or not _is_never_called(subject, module, name))
         ),
         idle=without_influence(subject, narrow, events, call),
@@ -133,7 +134,7 @@ class Tracer(TorchFunctionMode):
         numbers = [t for t in (*self.module.parameters(), *tensors) if t.is_floating_point()]
         self._dtype = numbers[0].dtype if numbers else self._dtype
         with ExitStack() as stack:
-            for path, module in self.module.named_modules():
+            for path, module in _modules(self.module):
                 handles = (
                     module.register_forward_pre_hook(self._enter(path), with_kwargs=True),
                     module.register_forward_hook(
@@ -157,7 +158,7 @@ class Tracer(TorchFunctionMode):
                         f"{path or '(model)'}: a {type(value).__name__} of tensors is an argument; "
                         "only modules that take each tensor as an argument of its own can be fed."
                     )
-            self._stack.append(((path, type(module).__qualname__), self._copies((args, kwargs))))
+            self._stack.append(((path, _class(module)), self._copies((args, kwargs))))
 
         return hook
 
@@ -340,7 +341,7 @@ class _Group:
                 return {key: visit(item) for key, item in value.items()}
             if not isinstance(value, torch.Tensor):
                 return value
-            if id(value) in self._inside or id(value) in self._parameters:
+            if id(value) in self._inside or id(value) in self._parameters or _is_length(value):
                 return value
             key = id(value), seen[id(value)]
             seen[id(value)] += 1
@@ -370,15 +371,30 @@ def _is_query(func: Any, args: tuple[Any, ...]) -> bool:
     return func.__name__ in ("size", "dim", "__len__")
 
 
+def _is_length(value: torch.Tensor) -> bool:
+    """Whether this is a size or an index, which the port has as a number."""
+    return not value.dim() and not (value.is_floating_point() or value.is_complex())
+
+
 def _is_leaf(module: torch.nn.Module) -> bool:
     """Whether a module is compared as a whole; an empty list is not even called."""
     containers = (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList)
-    return not any(True for _ in module.children()) and not isinstance(module, containers)
+    children = sum(1 for _ in module.children()) - is_parametrized(module)
+    return not children and not isinstance(module, containers)
+
+
+def _modules(root: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The modules with their paths, without those that are part of another: see `owner_of`."""
+    return (pair for pair in root.named_modules() if PARTS not in pair[0].split("."))
+
+
+def _class(module: torch.nn.Module) -> str:
+    return type_before_parametrizations(module).__qualname__
 
 
 def _is_never_called(subject: Subject, root: torch.nn.Module, name: str) -> bool:
     parent, _, child = name.rpartition(".")
-    return (type(root.get_submodule(parent)).__qualname__, child) in subject.never_called
+    return (_class(root.get_submodule(parent)), child) in subject.never_called
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
