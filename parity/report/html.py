@@ -24,19 +24,19 @@ AROUND = 3  # tensors shown on each side of a first divergence
 COVERED = ("modules", "call_sites", "taps", "parameters", "buffers")
 
 
-def write_html(path: Path, results: Sequence[Result]) -> None:
-    """Write the report of `results` to `path`, whole or not at all.
+def write_html(path: Path, results: Sequence[Result], subject: str = "demucs_tf") -> None:
+    """Write the report of `results` on the port `subject` to `path`, whole or not at all.
 
     Raises:
         ParityError: Jinja2 or Plotly, the extra `report`, is not installed.
         OSError: the folder of `path` does not exist or cannot be written.
     """
-    page = _page(results)
+    page = _page(results, subject)
     with write_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _page(results: Sequence[Result]) -> str:
+def _page(results: Sequence[Result], subject: str) -> str:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -69,6 +69,7 @@ def _page(results: Sequence[Result]) -> str:
         overview=Markup(as_json(overview(results))),
         modes=distinct(record.mode for result in results for record in result.layers),
         scripts=[Markup(script) for script in scripts],
+        subject=subject,
         stylesheet=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         tensors=sum(len(result.layers) for result in results),
         worst_noise=worst(case.worst_noise for case in cases),
