@@ -25,8 +25,9 @@ from demucs_tf.inference import separator
 from demucs_tf.utils.interrupts import check
 from parity.core.compare import snr_db
 from tests.audio.test_reader_writer import largest_file
-from tests.support.fakes import noise, sigint_heard
+from tests.support.fakes import noise
 
+pytestmark = pytest.mark.usefixtures("sigint_heard")
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 8000
 
@@ -552,10 +553,9 @@ def start(checkpoint: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "demucs_tf", "separate", "song.wav", "-n", str(checkpoint)]
     pipe = subprocess.PIPE
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    with sigint_heard():
-        return subprocess.Popen(
-            [*command, *options], stdout=pipe, stderr=pipe, text=True, env=environment
-        )
+    return subprocess.Popen(
+        [*command, *options], stdout=pipe, stderr=pipe, text=True, env=environment
+    )
 
 
 TELLS = """
@@ -589,10 +589,9 @@ def test_signals_at_any_time(
     """Seconds after `main` has put its handlers up: while it imports, loads, or separates."""
     command = [sys.executable, "-c", TELLS, "separate", "song.wav", "-n", str(checkpoint)]
     pipe = subprocess.PIPE
-    command += ["--shifts", "100000"]
-    with sigint_heard():
-        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-    with process:
+    with subprocess.Popen(
+        [*command, "--shifts", "100000"], stdout=pipe, stderr=pipe, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         time.sleep(after)

@@ -15,8 +15,8 @@ import pytest
 from demucs_tf.utils import work_folder as module
 from demucs_tf.utils.interrupts import check, held_back, raising_signals
 from demucs_tf.utils.work_folder import work_folder
-from tests.support.fakes import sigint_heard
 
+pytestmark = pytest.mark.usefixtures("sigint_heard")
 SIGNALS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
@@ -106,8 +106,7 @@ def test_the_status_is_ours_wherever_the_signal_comes(
     (tmp_path / "stopped.py").write_text(MODULE.format(number=int(number)))
     path = os.pathsep.join([str(tmp_path), *sys.path])
     command, environment = [sys.executable, "-m", "stopped"], {**os.environ, "PYTHONPATH": path}
-    with sigint_heard():
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (128 + number, "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,16 +15,6 @@ Array = npt.NDArray[Any]
 def noise(*shape: int, seed: int = 0, dtype: str = "float32") -> Array:
     """Reproducible white noise of deviation 0.1."""
     return (np.random.default_rng(seed).standard_normal(shape) * 0.1).astype(dtype)
-
-
-@contextmanager
-def sigint_heard() -> Iterator[None]:
-    """Processes started in the block hear Ctrl-C: those of a job in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class FakeTF:
