@@ -56,6 +56,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "t_max_period": (0, 1e9),  # (10000)
     "t_weight_pos_embed": (-1e6, 1e6),  # (1)
 }
+_ANY_NUMBER = (-1e9, 1e9)  # those that only training or sparse attention would need
 _MAY_BE_ZERO = ("rescale", "t_dropout")
 CHOICES = {"t_emb": ("sin", "scaled", "cape"), "stft": ("fft", "dft")}
 _MAX_SOURCES = 100  # (6)
@@ -102,9 +103,9 @@ def _check_whole(name: str, value: Any, kinds: tuple[type, ...]) -> None:
 
 
 def _check_number(name: str, value: Any) -> None:
-    least, most = NUMBERS.get(name, (-math.inf, math.inf))
+    least, most = NUMBERS.get(name, _ANY_NUMBER)
     positive = least == 0 and name not in _MAY_BE_ZERO
-    number = isinstance(value, int | float | Fraction) and -math.inf < value < math.inf
+    number = isinstance(value, int | float) and -math.inf < value < math.inf
     if not number or (positive and value <= 0):
         kind = "positive" if positive else "finite"
         raise ValueError(f"{name} must be a {kind} number, got {brief(value)}.")
@@ -123,7 +124,10 @@ def _tuple(name: str, value: Any) -> tuple[Any, ...]:
 _ITEMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sources": (lambda each: isinstance(each, str), "a list of names"),
     "multi_freqs": (lambda each: isinstance(each, int | float) and 0 < each < 1, "shares below 1"),
-    "t_cape_glob_loc_scale": (lambda each: isinstance(each, int | float), "a list of numbers"),
+    "t_cape_glob_loc_scale": (
+        lambda each: isinstance(each, int | float) and abs(each) <= _ANY_NUMBER[1],
+        "a list of numbers",
+    ),
 }
 
 

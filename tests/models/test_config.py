@@ -121,6 +121,10 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("t_emb", ["learnt", ["sin"]], "one of"),
     ("t_mask_type", [3], "text, got"),
     ("t_cape_glob_loc_scale", [["a"], 3], "a list of numbers, got"),
+    ("t_cape_glob_loc_scale", [[float("nan")], [2**2040]], "a list of numbers, got"),
+    ("t_weight_decay", [2**2040, -1e300], "from -1e[+]09 to 1e[+]09, got"),
+    ("t_sparsity", [1e10], "from -1e[+]09 to 1e[+]09, got"),
+    ("emb_scale", [Fraction(1, 3)], "a finite number, got"),  # no tensor can be multiplied by it
     ("segment", [0, float("nan"), "8", True, None], "a positive number, got"),
     ("sources", ["drums", [1], 3, None], "a list of names, got"),
     (
