@@ -247,7 +247,7 @@ def _names() -> dict[str, object]:
     for path in (*CLASSES, *QUANTIZERS):
         module, _, name = path.rpartition(".")
         table[f"{module} {name}"] = Name(module, name)
-    for name in (*torch_zip.STORAGES, *torch_zip.SCALARS):
+    for name in (*torch_zip.STORAGES, *torch_zip.DTYPES):
         table[f"torch {name}"] = Name("torch", name)
     return table
 

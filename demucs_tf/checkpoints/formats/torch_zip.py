@@ -21,44 +21,23 @@ from demucs_tf.checkpoints.formats.untrusted import widened
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.text import shown
 
-# PyTorch's names for element types. bfloat16 is read as its 16 bits and widened afterwards.
-DTYPES = {
-    "double": "f8",
-    "float": "f4",
-    "half": "f2",
-    "bfloat16": "u2",
-    "long": "i8",
-    "int": "i4",
-    "short": "i2",
-    "char": "i1",
-    "byte": "u1",
-    "bool": "?",
-}
-STORAGES = {
-    "DoubleStorage": "double",
-    "FloatStorage": "float",
-    "HalfStorage": "half",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "long",
-    "IntStorage": "int",
-    "ShortStorage": "short",
-    "CharStorage": "char",
-    "ByteStorage": "byte",
-    "BoolStorage": "bool",
-}
+# PyTorch's names for element types: in C, as a dtype, and NumPy's. bfloat16 is read as its 16 bits
+# and widened afterwards.
+_ELEMENTS = (
+    ("Double", "float64", "f8"),
+    ("Float", "float32", "f4"),
+    ("Half", "float16", "f2"),
+    ("BFloat16", "bfloat16", "u2"),
+    ("Long", "int64", "i8"),
+    ("Int", "int32", "i4"),
+    ("Short", "int16", "i2"),
+    ("Char", "int8", "i1"),
+    ("Byte", "uint8", "u1"),
+    ("Bool", "bool", "?"),
+)
+DTYPES = {dtype: code for _, dtype, code in _ELEMENTS}
+STORAGES = {f"{name}Storage": dtype for name, dtype, _ in _ELEMENTS}
 UNTYPED = "UntypedStorage"
-SCALARS = {
-    "float64": "double",
-    "float32": "float",
-    "float16": "half",
-    "bfloat16": "bfloat16",
-    "int64": "long",
-    "int32": "int",
-    "int16": "short",
-    "int8": "char",
-    "uint8": "byte",
-    "bool": "bool",
-}
 SAVE_AGAIN = "To convert it: load it with a recent PyTorch and `torch.save` it again."
 _ZIP_START = b"PK\x03\x04"
 _KEY = re.compile(r"[0-9]{1,9}")
@@ -217,9 +196,9 @@ def rebuild_untyped_tensor(
 ) -> Tensor:
     """Stands for torch._utils._rebuild_tensor_v3, which gives the element type by itself."""
     _check_plain(hooks, metadata)
-    if not isinstance(storage, Storage) or not isinstance(dtype, Name) or dtype.name not in SCALARS:
+    if not isinstance(storage, Storage) or not isinstance(dtype, Name) or dtype.name not in DTYPES:
         raise CheckpointError("a tensor in its pickle has no storage or no element type")
-    return _tensor(storage, SCALARS[dtype.name], offset, shape, stride)
+    return _tensor(storage, dtype.name, offset, shape, stride)
 
 
 def rebuild_parameter(data: object, _requires_grad: object, hooks: object) -> Tensor:
