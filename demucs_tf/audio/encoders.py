@@ -15,6 +15,7 @@ import numpy.typing as npt
 import soundfile
 
 from demucs_tf.audio.format import Format, Rounding
+from demucs_tf.audio.tags import id3, info_list
 from demucs_tf.errors import AudioError
 
 Array = npt.NDArray[Any]
@@ -52,13 +53,13 @@ def make_encoder(file: BinaryIO, form: Format, rate: int, channels: int) -> Enco
 
 def check_wav_size(samples: int, form: Format) -> None:
     """AudioError if a WAV can't hold so many samples (frames times channels)."""
-    size = samples * form.sample_bytes
+    size = samples * form.sample_bytes + len(info_list(form.tags))
     if size > WAV_BYTES:
         raise AudioError(f"a WAV file can't hold {size} bytes; write FLAC, or split the track.")
 
 
 class _Wav:
-    """WAV as the reference writes it, plus the pad byte that RIFF wants after an odd chunk.
+    """WAV as the reference writes it, and tags; RIFF wants a pad byte after an odd chunk.
 
     Reference: demucs/audio.py::encode_wav
     """
@@ -69,6 +70,7 @@ class _Wav:
         self._rate = rate
         self._channels = channels
         self._samples = 0
+        self._tags = info_list(form.tags)
         file.write(self._header())
 
     def write(self, block: Array) -> None:
@@ -78,8 +80,8 @@ class _Wav:
         self._samples += block.size
 
     def close(self) -> None:
-        """Pad, and state the length in the header."""
-        self._file.write(bytes(self._size() % 2))
+        """Pad, add the tags, and state the length in the header."""
+        self._file.write(bytes(self._size() % 2) + self._tags)
         self._file.seek(0)
         self._file.write(self._header())
         self._file.seek(0, 2)
@@ -103,7 +105,8 @@ class _Wav:
             chunks += b"fact" + struct.pack("<II", 4, self._samples // self._channels)
         size = self._size()
         chunks += b"data" + struct.pack("<I", size)
-        return b"RIFF" + struct.pack("<I", 4 + len(chunks) + size + size % 2) + b"WAVE" + chunks
+        whole = 4 + len(chunks) + size + size % 2 + len(self._tags)
+        return b"RIFF" + struct.pack("<I", whole) + b"WAVE" + chunks
 
     def _size(self) -> int:
         return self._samples * self._format.sample_bytes
@@ -125,6 +128,8 @@ class _Flac:
                 f"FLAC can't have {channels} channels at {rate} Hz: {error.error_string} "
                 "Write WAV, or convert the audio."
             ) from error
+        for name, text in form.tags.items():
+            self._call(setattr, self._file, name, text)
 
     def write(self, block: Array) -> None:
         """Add samples."""
@@ -205,6 +210,7 @@ class _Mp3:
         self._encoder.set_channels(channels)
         self._encoder.set_quality(form.preset)
         self._encoder.silence()
+        file.write(id3(form.tags))
 
     def write(self, block: Array) -> None:
         """Add samples."""

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.audio.checks import damaged, unreadable
+from demucs_tf.audio.tags import from_ffmpeg
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.text import reason_of, shown
 
@@ -31,6 +32,7 @@ CONTAINERS = (
 )
 
 _PART_FRAMES = 1 << 16
+_MOST_TAGS = 1 << 16  # bytes of their listing
 _AU_HEADER = 24  # bytes: ".snd", where the samples start, their size, encoding, rate, channels
 _AU_FLOAT32 = 6
 # What a program ends with that can't start: by a shell, a loader without its libraries, Windows.
@@ -80,11 +82,29 @@ def command(program: str, path: Path) -> list[str]:
     lists keep a playlist from leading to other files or to the network.
     """
     return [
-        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"),
-        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)),
-        *("-i", f"file:{path}", "-map", "0:a:0", "-map_metadata", "-1", "-bitexact"),
+        *_reading(program, path),
+        *("-map", "0:a:0", "-map_metadata", "-1", "-bitexact"),
         *("-c:a", "pcm_f32be", "-f", "au", "pipe:1"),
     ]
+
+
+def _reading(program: str, path: Path) -> list[str]:
+    return [
+        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"),
+        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)),
+        *("-i", f"file:{path}"),
+    ]
+
+
+def _tags(program: str, path: Path) -> dict[str, str]:
+    """The tags of a file, as a list of KEY=VALUE with backslashes before what is no letter."""
+    listing = [*_reading(program, path), "-map_metadata:g", "0:s:a:0", "-map_metadata:g", "0:g"]
+    done = subprocess.run(
+        [*listing, "-f", "ffmetadata", "pipe:1"], stdin=subprocess.DEVNULL, capture_output=True
+    )
+    text = done.stdout[:_MOST_TAGS].decode(errors="replace").partition("\n[")[0]  # a chapter
+    pairs = re.findall(r"^([A-Za-z_ -]+)=((?:\\.|[^\\\n])*)", text, re.M | re.S)
+    return from_ffmpeg((key, re.sub(r"\\(.)", r"\1", value, flags=re.S)) for key, value in pairs)
 
 
 class FfmpegDecoder:
@@ -113,6 +133,7 @@ class FfmpegDecoder:
         self._pipe = self._process.stdout
         try:
             self._read_header()
+            self.tags: Mapping[str, str] = _tags(program, path)
         except BaseException:
             self.close()
             raise

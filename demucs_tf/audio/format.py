@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from demucs_tf.audio.tags import Tags
 
 ClipMode = Literal["rescale", "clamp", "tanh", "none"]
 Rounding = Literal["truncate", "round"]
@@ -27,6 +29,7 @@ class Format:
             takes the nearest.
         clip: see `demucs_tf.audio.writer.prevent_clip`. Integers are clamped to [-1, 1] in
             any case.
+        tags: as `demucs_tf.audio.tags.cleaned` gives them.
 
     Raises:
         ValueError: a format or a setting that is not offered.
@@ -41,6 +44,7 @@ class Format:
     preset: int = 2
     rounding: Rounding = "truncate"
     clip: ClipMode = "rescale"
+    tags: Tags = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_clip(self.clip)

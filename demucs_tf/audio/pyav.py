@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from demucs_tf.audio.checks import damaged, unreadable
 from demucs_tf.audio.ffmpeg import CONTAINERS
+from demucs_tf.audio.tags import from_ffmpeg
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.text import reason_of, shown
 
@@ -18,6 +19,8 @@ Array = npt.NDArray[Any]
 
 # A playlist must not lead to other files or to the network.
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
+# What Python's file says of a place that a damaged header sends it to.
+_OF_SEEKING = (OSError, OverflowError, ValueError)
 # Sample formats of FFmpeg: what is subtracted, and the full scale. Planar ones have a "p" more.
 _SCALES = {
     "u8": (128, 2.0**7),
@@ -58,11 +61,17 @@ class AvDecoder:
         import av
 
         try:
-            container = av.open(self._file, "r", container_options=_OPTIONS)
-        except (av.FFmpegError, ValueError) as error:
+            container = av.open(
+                self._file, "r", container_options=_OPTIONS, metadata_errors="replace"
+            )
+        except (av.FFmpegError, *_OF_SEEKING) as error:
             raise AudioError(unreadable(self._path, _reason(error), "PyAV")) from error
         if not container.streams.audio:
             raise AudioError(f"{self._path}: expected audio, found no audio track in the file.")
+        of_stream = container.streams.audio[0].metadata  # where OGG has them
+        self.tags: Mapping[str, str] = from_ffmpeg(
+            [*of_stream.items(), *container.metadata.items()]
+        )
         self._frames = container.decode(container.streams.audio[0])
         # The header of an HE-AAC file may state half the rate: the decoder knows.
         self._first = self._next()
@@ -89,7 +98,7 @@ class AvDecoder:
 
         try:
             frame = next(self._frames, None)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, *_OF_SEEKING) as error:
             raise AudioError(damaged(self._path, _reason(error))) from error
         if frame is not None and frame.is_corrupt:
             raise AudioError(damaged(self._path, "a frame is marked as damaged"))

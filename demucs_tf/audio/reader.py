@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from demucs_tf.audio.cut_short import (
     reason_for_truncation,
 )
 from demucs_tf.audio.samples import BLOCK
+from demucs_tf.audio.tags import NAMES, cleaned
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.atomic import Closing
 
@@ -34,6 +35,7 @@ class Decoder(Protocol):
 
     rate: int
     channels: int
+    tags: Mapping[str, str]
 
     def parts(self) -> Iterator[Array]:
         """Yield float32 (A, n), of any length, to the end of the file; AudioError if damaged."""
@@ -49,12 +51,14 @@ class AudioStream(Closing):
         path: the file.
         rate: its sample rate in Hz.
         channels: its channel count A.
+        tags: of those in `demucs_tf.audio.tags.NAMES` what it has.
     """
 
     def __init__(self, path: Path, decoder: Decoder) -> None:
         self.path = path
         self.rate = decoder.rate
         self.channels = decoder.channels
+        self.tags = cleaned(decoder.tags)
         self._decoder = decoder
         self._started = False
 
@@ -174,6 +178,7 @@ class _Sndfile:
         self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
+        self.tags: Mapping[str, str] = {name: getattr(self._file, name) for name in NAMES}
         if self._file.frames > UNKNOWN_LENGTH:
             kind = self._file.format
             self._file.close()

@@ -226,6 +226,7 @@ def _separate(
     import numpy as np
 
     from demucs_tf.audio.reader import open_audio
+    from demucs_tf.audio.tags import of_stem
     from demucs_tf.cli.outputs import place
     from demucs_tf.cli.track import Source
 
@@ -239,7 +240,8 @@ def _separate(
         pieces = stack.enter_context(closing(separator.stream(source, work)))
         writers = {}
         for name, path in zip(separator.stems, paths, strict=True):
-            writers[name] = _writer(path, temporary[path], separator, source, options)
+            form = replace(_format(options), tags=of_stem(source.tags, name))
+            writers[name] = _writer(path, temporary[path], separator, source, form, options.rate)
             stack.enter_context(writers[name])
         for _, stems in pieces:
             for name, writer in writers.items():
@@ -255,17 +257,17 @@ def _separate(
 
 
 def _writer(
-    path: Path, temporary: Path, separator: Separator, source: Source, options: SeparateOptions
+    path: Path, temporary: Path, separator: Separator, source: Source, form: Format, rate: str
 ) -> StemWriter | KeptRate:
     from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.track import KeptRate
 
-    keep = options.rate == "keep"
+    keep = rate == "keep"
     writer = StemWriter(
         temporary,
         source.rate if keep else separator.samplerate,
         separator.audio_channels,
-        _format(options),
+        form,
         scratch=temporary.parent,
         name=path,
     )

@@ -27,6 +27,7 @@ class Source:
 
     def __init__(self, audio: AudioStream, *, noisy: bool = False) -> None:
         self.path, self.rate, self.channels = audio.path, audio.rate, audio.channels
+        self.tags = audio.tags
         self.frames = 0
         self._audio = audio
         self._noisy = noisy

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from demucs_tf.audio.reader import read_audio
+from demucs_tf.audio.reader import open_audio, read_audio
 from demucs_tf.audio.writer import prevent_clip
 from demucs_tf.cli import outputs
 from demucs_tf.cli import separate as cli_separate
@@ -527,6 +527,26 @@ def test_names_can_not_write_to_the_terminal(
     assert "\x1b" not in err.replace("\x1b[A", "")  # which moves the bar
     for text in ("Separating", "Done already:"):
         assert rf"{text} a\x1b[31m\nb.wav" in err
+
+
+@pytest.mark.parametrize("options", [[], ["--flac"], ["--mp3", "--mp3-bitrate", "64"]])
+@pytest.mark.parametrize("rate", ["model", "keep"])
+def test_stems_have_the_tags_of_their_track(
+    folder: Path, checkpoint: Path, options: list[str], rate: str
+) -> None:
+    with soundfile.SoundFile("song.flac", "w", RATE, 2) as song:
+        song.title, song.artist, song.tracknumber = "A \x1b[31m song", "Someone", "3"
+        song.write(noise(2, RATE).T)
+    both = ["-n", str(checkpoint), "--seed", "1", "--rate", rate, *options]
+    run("song.flac", *both)
+    run("song.flac", *both, "-o", "again")
+    paths = sorted(Path("separated").rglob("*.*"))
+    assert [path.stem for path in paths] == sorted(SOURCES)
+    for path in paths:
+        with open_audio(path) as audio:
+            title = f"A  [31m song ({path.stem})"
+            assert audio.tags == {"title": title, "artist": "Someone", "tracknumber": "3"}
+        assert path.read_bytes() == Path("again", *path.parts[1:]).read_bytes()
 
 
 # --- the process ------------------------------------------------------------------------------
