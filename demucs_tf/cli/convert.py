@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.cli.options import ConvertOptions
-from demucs_tf.cli.terminal import UsageError, logs_on_stderr
+from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths
 from demucs_tf.utils.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(options: ConvertOptions) -> int:
         written = _save(model, options.target)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{options.target}: can't write it: {error}") from error
-    print(*written, sep="\n")
+    print_paths(written)
     return 0
 
 

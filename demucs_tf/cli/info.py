@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from demucs_tf.cli.options import InfoOptions
 from demucs_tf.utils.quiet import import_tensorflow
-from demucs_tf.utils.text import brief, shown
+from demucs_tf.utils.text import brief, printable, shown
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.describe import Description
@@ -83,7 +83,7 @@ def _about_bag(found: Located, bag: Bag, described: dict[str, Description]) -> I
 
 
 def _row(name: str, value: str) -> str:
-    return f"{name:{_WIDTH}}{value}"
+    return f"{name:{_WIDTH}}{printable(value)}"
 
 
 def _value(value: object) -> str:

@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except MemoryError:
+        print("error: not enough memory", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         from demucs_tf.utils.quiet import mute_stdout
 
@@ -47,7 +50,6 @@ def _run(argv: Sequence[str]) -> int:
     import warnings
 
     from demucs_tf.cli import options, terminal
-    from demucs_tf.utils.text import printable
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
@@ -69,7 +71,7 @@ def _run(argv: Sequence[str]) -> int:
         except Exception as error:
             check()  # a library may have made this of an interrupt
             if isinstance(error, terminal.UsageError):
-                parser.error(printable(str(error)))
+                parser.error(str(error))
             terminal.report_error(error, parser.prog, debug=given.debug)
             return 1
 

@@ -9,12 +9,13 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from demucs_tf import __version__
 from demucs_tf.audio.format import Rounding
 from demucs_tf.cli.terminal import UsageError
 from demucs_tf.inference.settings import Settings, option
+from demucs_tf.utils.text import printable
 
 DTYPES = ("float32", "float64")
 
@@ -225,9 +226,16 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are fit for a terminal: a pattern may give names of files as options."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The parser, and by name those of the commands."""
-    parser = argparse.ArgumentParser("demucs-tf", description="Demucs for TensorFlow and Keras.")
+    parser = _Parser("demucs-tf", description="Demucs for TensorFlow and Keras.")
     parser.add_argument("--version", action="version", version=f"demucs-tf {__version__}")
     commands = parser.add_subparsers(
         title="commands", required=True, metavar="COMMAND", dest="command"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demucs_tf.cli.options import SeparateOptions
-from demucs_tf.cli.terminal import UsageError, logs_on_stderr, say
+from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths, say
 from demucs_tf.errors import AudioError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.utils import interrupts
@@ -211,8 +210,7 @@ def _separate_all(
 def _print(paths: list[Path]) -> None:
     """Print where the stems are; they are there all the same if nobody can be told."""
     try:
-        shown = map(printable, map(str, paths)) if sys.stdout and sys.stdout.isatty() else paths
-        print(*shown, sep="\n", flush=True)
+        print_paths(paths)
     except OSError as error:
         mute_stdout()
         if not isinstance(error, BrokenPipeError):

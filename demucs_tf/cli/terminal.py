@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.text import printable
@@ -27,26 +28,40 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
+def print_paths(paths: Iterable[Path]) -> None:
+    """Print paths on stdout: as they are, but on a terminal without control characters."""
+    shown = map(printable, map(str, paths)) if sys.stdout and sys.stdout.isatty() else paths
+    print(*shown, sep="\n", flush=True)
+
+
 def report_error(error: Exception, about: str = "", *, debug: bool = False) -> None:
     """Print one line `error: ...` on stderr, and with `debug` the traceback above it.
 
     An error that nobody foresaw gets `about`, what it happened to, and its type in front.
     """
     if debug:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            say(line)
     say(f"error: {explained(error, about, debug=debug)}")
 
 
 def explained(error: Exception, about: str, *, debug: bool = False) -> str:
     """The text of an error on one line."""
-    message = " ".join(str(error).split())
+    message = _line(error)
+    cause: BaseException = error  # which what reads a file may have blamed on the file
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, MemoryError) or type(cause).__name__ == "ResourceExhaustedError":
+        reason = _line(cause).partition(" [Op:")[0] or "the system gives no more"
+        return f"{about}: {_NO_MEMORY.format(reason=reason[:200])}."
     if isinstance(error, DemucsTFError):
         return message
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        reason = message.partition(" [Op:")[0] or "the system gives no more"
-        return f"{about}: {_NO_MEMORY.format(reason=reason[:200])}."
     hint = "" if debug else " (--debug shows where)"
     return f"{about}: {type(error).__name__}: {message}{hint}"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def report_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -21,6 +21,7 @@ from demucs_tf.cli import outputs
 from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
 from demucs_tf.cli.terminal import UsageError
+from demucs_tf.errors import AudioError
 from demucs_tf.inference import separator
 from demucs_tf.utils.interrupts import check
 from parity.core.compare import snr_db
@@ -353,6 +354,12 @@ def test_nobody_reads_what_is_printed(folder: Path, checkpoint: Path) -> None:
     assert (done.stdout, done.stderr) == ("141\n", "")
 
 
+def blamed_on_a_file() -> Exception:
+    error = AudioError("song.wav: the file is damaged (MemoryError). Get it again.")
+    error.__cause__ = MemoryError("Unable to allocate 9 GiB")
+    return error
+
+
 def out_of_memory() -> Exception:
     import tensorflow as tf
 
@@ -365,6 +372,7 @@ def out_of_memory() -> Exception:
         (lambda: RuntimeError("one\ntwo"), "RuntimeError: one two (--debug shows where)"),
         (MemoryError, "not enough memory (the system gives no more): choose a shorter --segment,"),
         (lambda: MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate"),
+        (blamed_on_a_file, "not enough memory (Unable to allocate"),
         (out_of_memory, "not enough memory (OOM when allocating): choose a shorter --segment,"),
     ],
 )
@@ -384,6 +392,17 @@ def test_unforeseen_errors_are_one_line(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"error: song.wav: {message}")
     assert files(".") == ["song.wav"]
+
+
+def test_too_little_memory_for_anything_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("demucs_tf.cli.options.parsers", fail)
+    assert main(["list"]) == 1
+    assert capsys.readouterr().err == "error: not enough memory\n"
 
 
 # --- what goes wrong before a track ---------------------------------------------------------
@@ -527,6 +546,55 @@ def test_names_can_not_write_to_the_terminal(
     assert "\x1b" not in err.replace("\x1b[A", "")  # which moves the bar
     for text in ("Separating", "Done already:"):
         assert rf"{text} a\x1b[31m\nb.wav" in err
+
+
+EVIL = "a\x1b[31m\nb\u202e\x9b"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["separate", "song.wav", f"{EVIL}.wav", "-n", "CHECKPOINT", "--debug"], 1),
+        (["separate", EVIL, f"{EVIL}/*.wav", "-n", "CHECKPOINT", "--report", "r.json"], 1),
+        (["separate", "song.wav", "-n", "CHECKPOINT", "-o", EVIL, "-v"], 0),
+        (["separate", "song.wav", "-n", f"{EVIL}.th"], 1),
+        (["separate", "song.wav", "-n", "x", "--repo", EVIL], 1),
+        (["separate", "song.wav", f"--{EVIL}"], 2),
+        (["separate", "song.wav", "--seed", EVIL], 2),
+        (["separate", "song.wav", "--filename", f"{EVIL}{{x"], 2),
+        (["separate", "song.wav", "--report", f"{EVIL}/x/r.json"], 2),
+        (["separate", "song.wav", "-n", "CHECKPOINT", "--stems", EVIL], 2),
+        ([f"{EVIL}x"], 1),
+        (["convert", "CHECKPOINT", f"{EVIL}.safetensors"], 0),
+        (["convert", "CHECKPOINT", EVIL], 2),
+        (["info", f"{EVIL}.keras"], 0),
+        (["info", f"{EVIL}.th"], 1),
+    ],
+)
+def test_nothing_raw_on_the_terminal(
+    folder: Path,
+    checkpoint: Path,
+    arguments: list[str],
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names of files are text from anywhere: downloads, archives, shared folders."""
+    Path(EVIL).mkdir()
+    Path(f"{EVIL}.wav").write_text("no audio")
+    Path(f"{EVIL}.keras").write_bytes(checkpoint.read_bytes())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    try:
+        found: Any = main([each.replace("CHECKPOINT", str(checkpoint)) for each in arguments])
+    except SystemExit as exit_:
+        found = exit_.code
+    out, err = capsys.readouterr()
+    assert found == status, err
+    text = (out + err).replace("\x1b[A", "")  # which moves the bar
+    assert not set(text) & set("\x1b\u202e\x9b")
+    assert r"a\x1b[31m" in text
+    assert r"\u202e\x9b" in text
+    assert "--debug" in arguments or not any(x.startswith("b") for x in text.splitlines())
 
 
 @pytest.mark.parametrize("options", [[], ["--flac"], ["--mp3", "--mp3-bitrate", "64"]])
