@@ -13,7 +13,7 @@ import tensorflow as tf
 from demucs_tf.blocks.wiener import mark_silence, wiener
 from demucs_tf.layers.base import Observable
 from demucs_tf.layers.shape import pad_axis, size
-from demucs_tf.layers.spectral import Transform, ispectro, pad1d, spectro
+from demucs_tf.layers.spectral import Transform, ispectro, spectro
 
 # Frames that the Wiener filter sees at a time.
 _WIENER_WINDOW = 300
@@ -155,3 +155,24 @@ def _phase_times_magnitude(z: Any, m: Any) -> Any:
     """(B, F, T, A, 2), (B, F, T, S, A) -> (B, F, T, S, A, 2)."""
     phase = z / (1e-8 + _absolute(z)[..., None])
     return phase[:, :, :, None] * m[..., None]
+
+
+def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:
+    """Pad the last axis, by reflection or with zeros.
+
+    An input that is too short to be reflected gets zeros first, on the right as far as they fit.
+
+    Shape: (B, A, T) -> (B, A, left + T + right).
+
+    Reference: demucs/hdemucs.py::pad1d
+    """
+    if not reflect:
+        return pad_axis(x, left, right, axis=-1)
+    length = size(x, -1)
+    known = all(isinstance(number, int) for number in (left, right, length))
+    maximum, minimum = (max, min) if known else (tf.maximum, tf.minimum)
+    extra = maximum(maximum(left, right) - length + 1, 0)
+    extra_right = minimum(right, extra)
+    extra_left = extra - extra_right
+    x = pad_axis(x, extra_left, extra_right, axis=-1)
+    return tf.pad(x, [[0, 0], [0, 0], [left - extra_left, right - extra_right]], "REFLECT")

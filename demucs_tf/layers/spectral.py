@@ -36,27 +36,6 @@ def hann_window(length: int) -> npt.NDArray[np.float32]:
     return window
 
 
-def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:
-    """Pad the last axis, by reflection or with zeros.
-
-    An input that is too short to be reflected gets zeros first, on the right as far as they fit.
-
-    Shape: (B, A, T) -> (B, A, left + T + right).
-
-    Reference: demucs/hdemucs.py::pad1d
-    """
-    if not reflect:
-        return pad_axis(x, left, right, axis=-1)
-    length = size(x, -1)
-    known = all(isinstance(number, int) for number in (left, right, length))
-    maximum, minimum = (max, min) if known else (tf.maximum, tf.minimum)
-    extra = maximum(maximum(left, right) - length + 1, 0)
-    extra_right = minimum(right, extra)
-    extra_left = extra - extra_right
-    x = pad_axis(x, extra_left, extra_right, axis=-1)
-    return tf.pad(x, [[0, 0], [0, 0], [left - extra_left, right - extra_right]], "REFLECT")
-
-
 def spectro(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft") -> Any:
     """Take windowed spectra every `hop_length` samples, centred: the ends are reflected.
 

@@ -20,7 +20,7 @@ _PLAIN, _RESIDUAL = "hdemucs-plain", "hdemucs-wiener2-residual"
 _STEP, _ISPECTRO = (HybridModel, "step"), (spectrogram, "ispectro")
 _WINDOW, _PAD1D = (spectral, "hann_window"), (spectrogram, "pad1d")
 # The originals, before anything is replaced.
-_hann_window, _pad1d = spectral.hann_window, spectral.pad1d
+_hann_window, _pad1d = spectral.hann_window, spectrogram.pad1d
 
 # The transforms
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.local_state import LocalState
+from demucs_tf.blocks.spectrogram import pad1d
 from demucs_tf.layers import attention
 from demucs_tf.layers.attention import MultiheadAttention
-from demucs_tf.layers.spectral import pad1d
 
 
 def attend(length: int) -> Callable[[Any], Any]:
