@@ -17,6 +17,7 @@ from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.formats.torch_package import Package, read_package
 from demucs_tf.checkpoints.formats.untrusted import check_segment, made_from
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import printable, shown
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None
 
 def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:
     """Make the model of a package that was read from `path`; raises as `read_model`."""
+    import_tensorflow()
     from demucs_tf.models.ports import PORTS
 
     try:
@@ -146,6 +148,7 @@ def _caller() -> int:
 
 
 def _load_keras(path: Path, dtype: str | None) -> Model:
+    import_tensorflow()
     import keras
 
     import demucs_tf.models.ports  # noqa: F401  Keras finds the classes that are registered

@@ -6,6 +6,7 @@ from typing import Any
 
 from demucs_tf.checkpoints.weights import load_state
 from demucs_tf.errors import CheckpointError
+from demucs_tf.utils.quiet import import_tensorflow
 
 
 def from_torch(module: Any, dtype: str = "float32") -> Any:
@@ -21,6 +22,7 @@ def from_torch(module: Any, dtype: str = "float32") -> Any:
     Raises:
         CheckpointError: `module` is of a class that has no port.
     """
+    import_tensorflow()
     from demucs_tf.layers.base import blank_weights
     from demucs_tf.models.ports import PORTS
 

@@ -95,7 +95,7 @@ ENTRIES: dict[str, Callable[[Path], Any]] = {
     "update_parameter": lambda folder: separator(folder).update_parameter(shifts=0, segment=0.5),
     **{
         f"apply_model {engine}": applies(small, seed=2, shifts=2, engine=engine)
-        for engine in ("auto", "eager", "xla")
+        for engine in ("auto", "eager")
     },
     "apply_model in threads": applies(small, seed=2, num_workers=2),
     "apply_model without shifts": applies(small, shifts=0),
@@ -120,13 +120,8 @@ def moves(call: Callable[[Path], Any], folder: Path) -> bool:
     return (random.getstate(), repr(np.random.get_state())) != before  # noqa: NPY002
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_an_entry_leaves_the_generators_alone(entry: str, tmp_path: Path) -> None:
-    assert not moves(ENTRIES[entry], tmp_path)
-
-
-def test_they_do_in_a_fresh_process(tmp_path: Path) -> None:
-    """Libraries draw from them when they are imported, each with its first use."""
+def test_no_entry_moves_the_generators(tmp_path: Path) -> None:
+    """In a fresh process: libraries draw from them when they are imported, with their first use."""
     code = (
         "import pathlib; from tests.project.test_generators import ENTRIES, moves\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
@@ -142,12 +137,32 @@ def test_every_public_name_is_among_them() -> None:
     assert names == {"BagOfModels", "__version__", "from_torch"}
 
 
-@pytest.mark.live
-def test_from_torch_leaves_them_alone(tmp_path: Path) -> None:
-    from demucs.demucs import Demucs
+# What is imported before, and what imports TensorFlow then.
+DOORS = {
+    "load_model .th": ("", "demucs_tf.load_model({th!r})"),
+    "load_model .keras": ("", "demucs_tf.load_model({keras!r})"),
+    "apply_model": (
+        "from tests.support.fakes import FakeTF, noise",
+        "demucs_tf.apply_model(FakeTF(), noise(1, 2, 99), seed=0)",
+    ),
+    "from_torch": (
+        "from demucs.demucs import Demucs",
+        "demucs_tf.from_torch(Demucs(['a', 'b'], channels=4, depth=1))",
+    ),
+}
+LIVE = {"from_torch": pytest.mark.live}
 
-    module = Demucs(["a", "b"], **SMALL)
-    assert not moves(lambda _: demucs_tf.from_torch(module), tmp_path)
+
+@pytest.mark.parametrize("door", [pytest.param(x, marks=LIVE.get(x, ())) for x in DOORS])
+def test_whatever_imports_tensorflow_leaves_them_alone(door: str, tmp_path: Path) -> None:
+    before, call = DOORS[door]
+    files = {suffix[1:]: str(made(tmp_path, suffix)) for suffix in (".th", ".keras")}
+    code = (
+        f"{before}\nimport random; random.seed(0); before = random.getstate()\n"
+        f"import demucs_tf; {call.format(**files)}\n"
+        "print(random.getstate() == before)"
+    )
+    assert in_a_fresh_python(code).splitlines()[-1] == "True"
 
 
 @pytest.mark.parametrize("shifts", [0, 1, 3])
