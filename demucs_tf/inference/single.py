@@ -247,7 +247,7 @@ def segment_and_stride(model: Model, settings: Settings) -> tuple[int, int]:
     stride, least = int((1 - settings.overlap) * length), max(1, model.samplerate // 1000)
     if stride < least:
         raise ValueError(
-            f"segment {float(segment):g} s with overlap {settings.overlap:g} at "
+            f"segment {float(segment):g} s with overlap {settings.overlap} at "
             f"{model.samplerate} Hz moves by less than "
             f"{'one sample' if least == 1 else f'{least} samples'} from chunk to chunk: "
             "choose a longer segment or a smaller overlap."

@@ -289,7 +289,7 @@ def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None
         ({"segment": [1]}, r"segment must be from 0.01 to 300 seconds, got \[1\]"),
         ({"segment": 0.0001}, "segment must be from 0.01 to 300 seconds, got 0.0001"),
         ({"segment": 3600}, "segment must be from 0.01 to 300 seconds, got 3600"),
-        ({"overlap": 0.9999999}, "moves by less than one sample from chunk to chunk"),
+        ({"overlap": 0.9999999}, "overlap 0.9999999 at 100 Hz moves by less than one sample from"),
         ({"shifts": 10**9}, "shifts must be from 0 to 1000000, got 1000000000"),
         ({"transition_power": None}, "transition_power must be 1 or more, got None"),
         ({"callback": 3}, "callback must be a function or None, got 3"),
