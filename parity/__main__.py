@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
-    except (ParityError, DemucsTFError, OSError) as error:
+    except (ParityError, DemucsTFError) as error:
         return _report_error(str(error))
+    except OSError as error:
+        return _report_error(f"{error.filename or 'a file'}: {error.strerror or error}")
     except ImportError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from parity.commands.outputs import written
 from parity.core.result import ParityError
 
 
@@ -43,5 +44,8 @@ def run(options: argparse.Namespace) -> int:
         raise ParityError(f"{live[0]} has no golden: `run --case {live[0]} --live`.")
     for case in cases:
         if case.stored != "live":
-            print(SUITE.golden(case, options.golden).write(SUITE.live_expected(case)), flush=True)
+            golden = SUITE.golden(case, options.golden)
+            expected = SUITE.live_expected(case)
+            with written(golden.path):
+                print(golden.write(expected), flush=True)
     return 0

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.utils.atomic import write_whole
+from parity.commands.outputs import written
+from parity.core.files.atomic import write_whole
 from parity.core.result import ParityError
 
 
@@ -43,6 +44,6 @@ def run(options: argparse.Namespace) -> int:
     killed = sum(outcome.killed and outcome.placed for outcome in outcomes)
     print(f"mutation score: {killed}/{len(outcomes)} killed at the right layer")
     if options.json:
-        with write_whole(options.json) as temporary:
-            temporary.write_text(json.dumps([asdict(o) for o in outcomes], indent=1) + "\n")
+        with written(options.json):
+            write_whole(options.json, json.dumps([asdict(o) for o in outcomes], indent=1) + "\n")
     return 0 if killed == len(outcomes) else 1

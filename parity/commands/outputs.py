@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from parity.core.result import ParityError, Result
@@ -15,9 +18,30 @@ def check_outputs(json_path: Path | None, html_path: Path | None) -> None:
             raise ParityError(f"{option} {path}: there is no folder {path.parent}.")
         if path and path.is_dir():
             raise ParityError(f"{option} {path}: expected a file, found a folder.")
+        if path and not os.access(path.parent, os.W_OK):
+            raise _unwritable(path, errno.EACCES)
     if html_path:
         import jinja2  # noqa: F401
         import plotly  # noqa: F401
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Name the file, and say what to do, where it cannot be written.
+
+    Raises:
+        ParityError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error.errno) from error
+
+
+def _unwritable(path: Path, number: int | None) -> ParityError:
+    full = number in (errno.ENOSPC, errno.EDQUOT)
+    advice = "make room, or name a file on another disk" if full else "name a file elsewhere"
+    return ParityError(f"{path} cannot be written ({os.strerror(number or errno.EIO)}): {advice}.")
 
 
 def write(results: Sequence[Result], json_path: Path | None, html_path: Path | None) -> None:
@@ -25,10 +49,12 @@ def write(results: Sequence[Result], json_path: Path | None, html_path: Path | N
     from parity.core import result
 
     if json_path:
-        result.write_json(json_path, results)
+        with written(json_path):
+            result.write_json(json_path, results)
         print(f"results: {json_path}")
     if html_path:
         from parity.report.html import write_html
 
-        write_html(html_path, results)
+        with written(html_path):
+            write_html(html_path, results)
         print(f"report: {html_path}")

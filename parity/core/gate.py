@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from parity.core.result import ParityError, Record, Result, worst_noise_ratio
 # in any case.
 NOISE_FACTOR = 2.0
 NOISE_SLACK = 1.0
+NAMED = 3  # of those that were not run
 
 
 def baseline_of(results: Sequence[Result]) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def read_baseline(path: Path) -> dict[str, Any]:
             json_file.check(float, entry["worst_noise_ratio"])
     except json_file.DAMAGED as error:
         raise ParityError(
-            f"{path} is no baseline ({error}): write one with `python -m parity gate RESULT.json "
-            f"--baseline {path} --update`."
+            f"{path} is no baseline ({json_file.reason(error)}): write one with "
+            f"`python -m parity gate RESULT.json --baseline {path} --update`."
         ) from error
     return baseline
 
@@ -70,28 +71,44 @@ def regressions(
     results: Sequence[Result],
     baseline: dict[str, Any],
     place: Callable[[Record], str] = lambda record: record.path or "(model)",
+    names: int | None = NAMED,
 ) -> list[str]:
-    """What got worse and at which `place` of a record, a line each; empty if nothing did."""
+    """What got worse and at which `place` of a record, failures first; empty if nothing did.
+
+    One line a result, and one for all that was not run, with the first `names` (None: all).
+    """
     by_name = {_name(result): result for result in results}
     found = baseline_of(results)
-    lines = [f"{name}: in the baseline, but was not run" for name in baseline if name not in found]
-    for name, now in found.items():
-        before = baseline.get(name)
-        if now["verdict"] != "pass":
-            first = by_name[name].first_failure
-            missing = by_name[name].coverage.missing
-            where = f" at {place(first)}" if first else f": {missing[0]}" if missing else ""
-            lines.append(f"{name}: fails{where}")
-        if before is None:
-            continue  # a new case is no regression
-        if now["comparisons"] < before["comparisons"]:
-            lines.append(f"{name}: {now['comparisons']} comparisons, were {before['comparisons']}")
-        limit = max(NOISE_FACTOR * before["worst_noise_ratio"], NOISE_SLACK)
-        if not now["worst_noise_ratio"] <= limit:
-            noisiest = by_name[name].noisiest
-            lines.append(
-                f"{name}: worst noise ratio {now['worst_noise_ratio']:.2f}, "
-                f"was {before['worst_noise_ratio']:.2f}"
-                f"{f', at {place(noisiest)}' if noisiest else ''}"
-            )
-    return lines
+    worse = [
+        f"{name}: {'; '.join(reasons)}"
+        for name in sorted(found, key=lambda name: found[name]["verdict"] == "pass")
+        if (reasons := list(_worse(by_name[name], found[name], baseline.get(name), place)))
+    ]
+    left = [name for name in baseline if name not in found]
+    if left:
+        more = f" and {len(left) - names} more (-v)" if names and len(left) > names else ""
+        worse.append(
+            f"not run: {len(left)} of {len(baseline)} in the baseline: "
+            f"{', '.join(left[:names])}{more}"
+        )
+    return worse
+
+
+def _worse(
+    result: Result,
+    now: dict[str, Any],
+    before: dict[str, Any] | None,
+    place: Callable[[Record], str],
+) -> Iterator[str]:
+    """What is wrong with a result that was `before`; a new one (None) may only fail."""
+    first, missing, noisiest = result.first_failure, result.coverage.missing, result.noisiest
+    if now["verdict"] != "pass":
+        yield "fails" + (f" at {place(first)}" if first else f": {missing[0]}" if missing else "")
+    if before is None:
+        return
+    if now["comparisons"] < before["comparisons"]:
+        yield f"{now['comparisons']} comparisons, were {before['comparisons']}"
+    noise, limit = now["worst_noise_ratio"], before["worst_noise_ratio"]
+    if not noise <= max(NOISE_FACTOR * limit, NOISE_SLACK):
+        where = f", at {place(noisiest)}" if noisiest and noisiest is not first else ""
+        yield f"worst noise ratio {noise:.2f}, was {limit:.2f}{where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -166,6 +167,9 @@ def read_json(path: Path) -> list[Result]:
     """Read what `write_json` wrote; ParityError for anything else."""
     try:
         content = json_file.read(path)
+        if not isinstance(content, dict) or not {"schema", "results"} <= content.keys():
+            wanted = f'{{"schema": {SCHEMA}, "results": [...]}}'
+            raise ValueError(f"expected {wanted}, found {reprlib.repr(content)}")
         if content["schema"] != SCHEMA:
             raise ParityError(
                 f"{path} has result schema {content['schema']!r:.40}, this version reads {SCHEMA}: "
@@ -173,7 +177,9 @@ def read_json(path: Path) -> list[Result]:
             )
         return [_result(item) for item in content["results"]]
     except json_file.DAMAGED as error:
-        raise ParityError(f"{path} is not a result of `python -m parity run`: {error}") from error
+        raise ParityError(
+            f"{path} is not a result of `python -m parity run`: {json_file.reason(error)}"
+        ) from error
 
 
 def _result(item: dict[str, Any]) -> Result:

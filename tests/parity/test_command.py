@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
 from parity.commands.progress import Progress
 from parity.core import result
+from parity.core.files import atomic
 from parity.faults import FAULTS
 from tests.parity.conftest import Call
 from tests.parity.test_report import record
@@ -253,14 +256,38 @@ def test_argparse(arguments: tuple[str, ...]) -> None:
     assert error.value.code == 2
 
 
-def test_a_full_disk(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "No space left on device): make room, or name a file on another disk."),
+        (errno.EROFS, "Read-only file system): name a file elsewhere."),
+    ],
+)
+def test_a_file_that_cannot_be_written(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, reason: str
+) -> None:
     def write(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number), ".r-0123.part")
 
-    monkeypatch.setattr(result, "write_json", write)
+    monkeypatch.setattr(atomic.os, "replace", write)
     monkeypatch.setattr(run, "run_cases", lambda *_, **__: [SAMPLE])
+    path, baseline = tmp_path / "r.json", tmp_path / "b.json"
+    result_text = f"error: {path} cannot be written ({reason}\n"
+    assert call("run", *DCONV0, "--json", path, status=2)[1] == result_text
+    monkeypatch.undo()
+    result.write_json(path, [SAMPLE])
+    monkeypatch.setattr(atomic.os, "replace", write)
+    _, err = call("gate", path, "--baseline", baseline, "--update", status=2)
+    assert err == f"error: {baseline} cannot be written ({reason}\n"
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_folder_that_cannot_be_written_to_is_found_first(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
     _, err = call("run", *DCONV0, "--json", tmp_path / "r.json", status=2)
-    assert err == "error: [Errno 28] No space left on device\n"
+    assert err.startswith(f"error: {tmp_path / 'r.json'} cannot be written (Permission denied)")
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,27 @@ def test_regressions() -> None:
     before = gate.baseline_of([sample(1.0, 1.0), sample(1.0, engine="xla")])
     failing = replace(sample(2.5), layers=(record(verdict="fail", noise_ratio=2.5),))
     assert gate.regressions([failing], before) == [
-        "c float32 xla: in the baseline, but was not run",
-        "c float32: fails at encoder.0.conv",
-        "c float32: 1 comparisons, were 2",
-        "c float32: worst noise ratio 2.50, was 1.00, at encoder.0.conv",
+        "c float32: fails at encoder.0.conv; 1 comparisons, were 2; "
+        "worst noise ratio 2.50, was 1.00",
+        "not run: 1 of 2 in the baseline: c float32 xla",
     ]
+
+
+def test_a_part_of_the_baseline() -> None:
+    """Failures first and once; what was not run is counted, in one line."""
+    names = [f"c{i}" for i in range(9)]
+    before = gate.baseline_of([replace(sample(1.0, 1.0), case=name) for name in names])
+    noisy = replace(sample(1.0, 3.0), case="c0")
+    failing = replace(noisy, case="c1", layers=(record(verdict="fail"), *noisy.layers[1:]))
+    lines = gate.regressions([noisy, failing], before)
+    assert lines == [
+        "c1 float32: fails at encoder.0.conv; worst noise ratio 3.00, was 1.00, at encoder.1",
+        "c0 float32: worst noise ratio 3.00, was 1.00, at encoder.1",
+        "not run: 7 of 9 in the baseline: c2 float32, c3 float32, c4 float32 and 4 more (-v)",
+    ]
+    full = gate.regressions([noisy, failing], before, names=None)
+    assert full[:2] == lines[:2]
+    assert full[2].endswith("c7 float32, c8 float32")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +165,20 @@ def test_what_is_no_result(tmp_path: Path, damage: Callable[[Path], object]) -> 
     write_json(tmp_path / "r.json", [sample(1.0)])
     damage(tmp_path / "r.json")
     with pytest.raises(ParityError, match=r"r\.json (is not a result|has result schema)"):
+        read_json(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("[]", r'expected \{"schema": 1, "results": \[\.\.\.\]\}, found \[\]'),
+        ('{"a": 1}', r"found \{'a': 1\}"),
+        ('{"schema": 1, "results": [{}]}', "'coverage' is missing"),
+    ],
+)
+def test_what_was_found_is_said(tmp_path: Path, content: str, found: str) -> None:
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(ParityError, match=found):
         read_json(tmp_path / "r.json")
 
 

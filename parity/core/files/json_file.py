@@ -14,6 +14,13 @@ DAMAGED = (
 )  # fmt: skip
 
 
+def reason(error: Exception) -> str:
+    """What is wrong with a file, of one of `DAMAGED`, which bare says less."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def read(path: Path) -> Any:
     """What a file holds.
 
