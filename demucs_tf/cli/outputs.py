@@ -77,21 +77,29 @@ def plan(folder: Path, template: str, track: Track, stems: Iterable[str], ext: s
     return paths
 
 
-def check_distinct(planned: Mapping[Path, Iterable[Path]]) -> None:
+def check_distinct(planned: Mapping[Track, Iterable[Path]], template: str) -> None:
     """UsageError if two outputs have the same path, or one is also an input."""
-    owners: dict[Path, Path] = {}
-    tracks = {os.path.realpath(track) for track in planned}
+    owners: dict[Path, Track] = {}
+    tracks = {os.path.realpath(track.path) for track in planned}
     for track, paths in planned.items():
         for path in paths:
             if path in owners:
                 raise UsageError(
-                    f"{owners[path]} and {track} would both be written to {path}. Tell them apart "
-                    "by --filename '{track}.{trackext}/{stem}.{ext}', or separate them into "
-                    "different folders (-o)."
+                    f"{owners[path].path} and {track.path} would both be written to {path}. "
+                    f"{_told_apart(template, owners[path], track)} into different folders (-o)."
                 )
             if os.path.realpath(path) in tracks:
                 raise UsageError(f"{path} is a track to separate and would be overwritten.")
             owners[path] = track
+
+
+def _told_apart(template: str, one: Track, other: Track) -> str:
+    """How two tracks get names of their own, as the beginning of a sentence."""
+    with_suffix = template.replace("{track}", "{track}.{trackext}")
+    for better in (with_suffix, f"{{folder}}/{template}", f"{{folder}}/{with_suffix}"):
+        if _render(better, one, "stem", "ext") != _render(better, other, "stem", "ext"):
+            return f"Tell them apart by --filename '{better}', or separate them"
+    return "Separate them"
 
 
 def check_writable(folder: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demucs_tf.cli.options import SeparateOptions
 from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths, say
-from demucs_tf.errors import AudioError
+from demucs_tf.cli.tracks import Track
+from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.utils import interrupts
 from demucs_tf.utils.quiet import import_tensorflow, mute_stdout, quiet
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.report import Report
     from demucs_tf.cli.track import KeptRate, Source
-    from demucs_tf.cli.tracks import Track
     from demucs_tf.inference.separator import Separator
 
-Plan = dict[Path, list[Path]]
+Plan = dict[Track, list[Path]]
 
 
 def run(options: SeparateOptions) -> int:
@@ -52,9 +52,16 @@ def run(options: SeparateOptions) -> int:
     if not planned:
         return report.finish()
     outputs.check_writable(folder)
+    try:
+        outputs.check_distinct(planned, options.filename)
+    except UsageError:
+        with suppress(DemucsTFError):  # if there is the model, its stems tell more
+            planned = _plan(options, folder, [*planned], _separator(options).stems, report)
+            outputs.check_distinct(planned, options.filename)
+        raise
     separator = _separator(options)
-    tracks = [track for track in tracks if track.path in planned]
-    planned = _plan(options, folder, tracks, separator.stems, report)
+    planned = _plan(options, folder, [*planned], separator.stems, report)
+    outputs.check_distinct(planned, options.filename)
     try:
         with work_folder(folder) as work:
             _separate_all(separator, planned, options, work, report)
@@ -127,8 +134,7 @@ def _plan(
         except AudioError as error:
             report.failed(track.path, error)
             continue
-        planned[track.path] = paths
-    outputs.check_distinct(planned)
+        planned[track] = paths
     return planned
 
 
@@ -188,7 +194,7 @@ def _separate_all(
 ) -> None:
     from demucs_tf.audio.checks import not_written
 
-    for number, (track, paths) in enumerate(planned.items(), 1):
+    for number, ((track, _), paths) in enumerate(planned.items(), 1):
         count = f"[{number}/{len(planned)}] " if len(planned) > 1 else ""
         report.start()
         if options.resume and all(path.is_file() for path in paths):

@@ -78,11 +78,12 @@ class Model(Observable, keras.Model):
     def _complete(self) -> None:
         """Let Keras know, at the end of a constructor, that all variables are there.
 
-        It counts and exports only what it takes for built. Layers stay open to changes, which its
-        own `build` would forbid.
+        It counts only what it takes for built, and exports what it takes for called. Layers stay
+        open to changes, which its own `build` would forbid.
         """
         for _, layer in named_layers(self):
             layer.built = True
+        self._called = True
         self._build_shapes_dict = {"input_shape": (None, self.audio_channels, None)}
 
     def _rescale(self, reference: float | None) -> None:

@@ -470,15 +470,37 @@ def test_wrong_usage_is_found_before_the_model_is_loaded(
     assert len(err.splitlines()) <= 4
 
 
-def test_tracks_of_the_same_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("sub").mkdir()
-    Path("sub/song.wav").write_bytes(Path("song.wav").read_bytes())
-    err = refused(capsys, "song.wav", "./song.wav", "sub/song.wav", "-n", "x")
+def test_tracks_of_the_same_name(
+    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("song.flac").write_bytes(Path("song.wav").read_bytes())
+    err = refused(capsys, "song.wav", "./song.wav", "song.flac", "-n", checkpoint)
+    better = "{folder}/{track}.{trackext}/{stem}.{ext}"
     assert (
-        "song.wav and sub/song.wav would both be written to separated/x/song/{stem}.wav. Tell them "
-        "apart by --filename '{track}.{trackext}/{stem}.{ext}', or"
+        "song.wav and song.flac would both be written to separated/tiny/song/drums.wav. Tell them "
+        f"apart by --filename '{better}', or separate them into different folders (-o)."
     ) in err
-    assert files(".") == ["song.wav", "sub/song.wav"]
+    assert files(".") == ["song.flac", "song.wav"]
+    run("song.wav", "song.flac", "-n", checkpoint, "--filename", better, "--stems", "drums")
+    assert files("separated") == ["tiny/song.flac/drums.wav", "tiny/song.wav/drums.wav"]
+
+
+@pytest.mark.parametrize(
+    ("others", "template", "advice"),
+    [
+        ("sub/song.wav", "{folder}/{track}/{stem}.wav", "Separate them into"),
+        ("song.flac", "{track}_{stem}.wav", "--filename '{track}.{trackext}_{stem}.wav', or"),
+        ("sub", "{track}/{stem}.wav", "--filename '{folder}/{track}/{stem}.wav', or"),
+    ],
+)
+def test_how_tracks_of_the_same_name_are_told_apart(
+    folder: Path, others: str, template: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("sub/deeper").mkdir(parents=True)
+    for name in ("song.flac", "sub/song.wav", "sub/deeper/song.wav"):
+        Path(name).write_bytes(Path("song.wav").read_bytes())
+    tracks = ["song.wav", others] if Path(others).is_file() else [others]
+    assert advice in refused(capsys, *tracks, "-n", "x", "--filename", template)
 
 
 def test_a_stem_that_the_model_lacks(
