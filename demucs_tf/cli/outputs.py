@@ -73,6 +73,10 @@ def plan(folder: Path, template: str, track: Track, stems: Iterable[str], ext: s
             )
         path = folder / os.path.normpath(name)
         _check_free(path)
+        try:
+            check_length(path)
+        except OSError as error:
+            raise AudioError(not_written(path, error)) from error
         paths.append(path)
     return paths
 
@@ -104,21 +108,32 @@ def _told_apart(template: str, one: Track, other: Track) -> str:
 
 def check_writable(folder: Path) -> None:
     """AudioError if nothing can be written where `folder` is or will be."""
-    existing = folder
-    while not os.path.lexists(existing) and existing != existing.parent:
-        existing = existing.parent
+    existing = _existing(folder)
     if not os.path.isdir(existing):
         found = "a link that leads nowhere" if existing.is_symlink() else "a file"
         raise AudioError(f"{existing}: expected a folder to write to, found {found}. {_AWAY}")
     try:
-        missing = folder.relative_to(existing).parts
-        longest = max((len(os.fsencode(name)) for name in missing), default=0)
-        if longest > os.pathconf(existing, "PC_NAME_MAX"):
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        check_length(folder)
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise AudioError(not_written(folder, error)) from error
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest above it that is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def check_length(path: Path) -> None:
+    """OSError if a name in a path is too long for the file system that it will be on."""
+    existing = _existing(path)
+    missing = path.relative_to(existing).parts
+    longest = max((len(os.fsencode(name)) for name in missing), default=0)
+    if longest and longest > os.pathconf(existing, "PC_NAME_MAX"):
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
 
 def place(files: Mapping[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.utils import interrupts
 from demucs_tf.utils.quiet import import_tensorflow, mute_stdout, quiet
-from demucs_tf.utils.text import printable
+from demucs_tf.utils.text import printable, reason_of
 
 if TYPE_CHECKING:
     from demucs_tf.audio.format import Format
@@ -96,8 +97,13 @@ def _check(options: SeparateOptions) -> None:
     alone = options.two_stems is not None and options.other_method == "none"
     outputs.check_template(options.filename, _extension(options), several=not alone)
     report = options.report
-    if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        raise UsageError(f"--report {report}: expected a file in a folder that is there.")
+    if report is not None:
+        if os.path.isdir(report) or not os.path.isdir(report.parent):
+            raise UsageError(f"--report {report}: expected a file in a folder that is there.")
+        try:
+            outputs.check_length(report)
+        except OSError as error:
+            raise UsageError(f"--report {report}: {reason_of(error)}.") from error
 
 
 def _format(options: SeparateOptions) -> Format:

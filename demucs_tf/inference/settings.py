@@ -100,7 +100,11 @@ class Settings:
         group="model",
     )
     two_stems: str | None = option(
-        None, "write only STEM and what is not STEM", metavar="STEM", group="stems"
+        None,
+        "write only STEM and what is not STEM",
+        metavar="STEM",
+        group="stems",
+        either="which stems",
     )
     other_method: OtherMethod = option(
         "add",
@@ -118,6 +122,7 @@ class Settings:
         type=lambda names: tuple(names.split(",")),
         metavar="STEM,...",
         group="stems",
+        either="which stems",
     )
 
     def __post_init__(self) -> None:

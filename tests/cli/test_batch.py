@@ -125,6 +125,8 @@ def test_a_report_that_can_not_be_written_is_said_at_once(
 ) -> None:
     error = refused(capsys, "album", "-n", "none.th", "--report", place)
     assert f"--report {place}: expected a file in a folder that is there" in error
+    error = refused(capsys, "album", "-n", "none.th", "--report", 300 * "x")
+    assert "x: File name too long." in error
 
 
 def test_stems_beside_their_tracks(album: Path, checkpoint: Path) -> None:

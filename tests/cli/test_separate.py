@@ -282,6 +282,13 @@ def test_a_name_that_is_too_long_does_not_stop_the_others(
     run("x" * 300, "song.wav", "-n", checkpoint, status=1)
     assert "x: it can't be opened: File name too long" in capsys.readouterr().err
     assert len(files("separated")) == 4
+    Path(250 * "y" + ".wav").write_bytes(Path("song.wav").read_bytes())
+    template = "{track}/{track}, {stem}.{ext}"
+    run(250 * "y" + ".wav", "song.wav", "-n", checkpoint, "--filename", template, status=1)
+    err = capsys.readouterr().err
+    assert "can't write it: File name too long" in err
+    assert "Separating yy" not in err
+    assert len(files("separated")) == 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names there are any bytes")
@@ -437,6 +444,7 @@ def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--segment", "3600"), "segment must be from 0.01 to 300 seconds, got 3600"),
         (("--segment", "3", "--no-split"), "not allowed with"),
         (("--int24", "--float32"), "not allowed with"),
+        (("--stems", "drums", "--two-stems", "drums"), "not allowed with"),
         (("--float32", "--flac"), "--float32 and --flac exclude each other"),
         (("--float32", "--mp3"), "--float32 and --mp3 exclude each other"),
         (("--mp3", "--flac"), "not allowed with"),
