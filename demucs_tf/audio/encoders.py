@@ -132,7 +132,6 @@ class _Flac:
             self._call(setattr, self._file, name, text)
 
     def write(self, block: Array) -> None:
-        """Add samples."""
         self._call(self._file.write, integers(block, self._format.bits, self._format.rounding).T)
 
     def close(self) -> None:
@@ -213,7 +212,6 @@ class _Mp3:
         file.write(id3(form.tags))
 
     def write(self, block: Array) -> None:
-        """Add samples."""
         samples = integers(block, 16, self._format.rounding).T
         self._file.write(self._encoder.encode(samples.tobytes()))
 

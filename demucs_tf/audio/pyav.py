@@ -118,7 +118,6 @@ class AvDecoder:
         return (samples.astype(np.float32) - np.float32(zero)) / np.float32(scale)
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 

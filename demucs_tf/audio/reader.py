@@ -200,5 +200,4 @@ class _Sndfile:
             raise AudioError(f"{self._path}: cut short: {cut}. Get a whole copy of the file.")
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()

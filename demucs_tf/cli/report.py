@@ -55,7 +55,6 @@ class Report:
         self._add(track, "failed", error=explained(error, str(track), debug=True))
 
     def start(self) -> None:
-        """Begin with a track."""
         self._start = time.monotonic()
 
     def skipped(self, track: Path, stems: Sequence[Path]) -> None:

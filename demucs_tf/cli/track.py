@@ -77,7 +77,6 @@ class KeptRate(Closing):
             self._pass_on(np.zeros((self._channels, missing), self._dtype))
 
     def abort(self) -> None:
-        """Leave nothing."""
         self._writer.abort()
 
     def _pass_on(self, block: Array) -> None:
