@@ -144,7 +144,10 @@ class Application:
         return without_warnings(block[:, self._indices] for block in blocks)
 
     def _bag(self, bag: BagOfModels, mix: Samples, generator: Any) -> Iterator[Array]:
-        """The average over the members, weighted source by source."""
+        """The average over the members, weighted source by source.
+
+        Reference: demucs/apply.py:201-229
+        """
         weights = np.array(bag.weights, mix.dtype)[:, self._indices, None, None]  # (M, S, 1, 1)
         members = needed_members(bag, self.stems)
 

@@ -17,7 +17,7 @@ class TensorChunk:
         offset: first sample, counted from the start of `tensor`.
         length: samples; cut where `tensor` ends. None: all that is left.
 
-    Reference: demucs/apply.py::TensorChunk
+    Reference: demucs/apply.py::TensorChunk, demucs/apply.py::tensor_chunk
     """
 
     def __init__(

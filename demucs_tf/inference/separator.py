@@ -202,6 +202,7 @@ class Separator:
         return wav, stems
 
     def _pieces(self, wav: Samples, allocate: Allocate) -> Iterator[tuple[Array, dict[str, Array]]]:
+        """Reference: demucs/api.py:269-288"""
         length = wav.shape[-1]
         if length < 2:
             raise AudioError(
@@ -354,10 +355,12 @@ def _check_finite(stems: dict[str, Array], start: int) -> None:
 def _track_statistics(wav: Samples) -> tuple[Any, Any]:
     """Mean and deviation of the mono mix, as scalars of wav's dtype, added up in float64.
 
-    The deviation is unbiased and the epsilon is added outside the root: demucs/api.py:269-271.
+    The deviation is unbiased and the epsilon is added outside the root.
 
     Raises:
         AudioError: they overflow.
+
+    Reference: demucs/api.py:269-271
     """
     count = wav.shape[-1]
     with np.errstate(**SILENT):
@@ -380,6 +383,7 @@ def _load(
     dtype: str,
     allow_legacy: bool,
 ) -> Model | BagOfModels:
+    """Reference: demucs/api.py::Separator._load_model"""
     tf = import_tensorflow()
     with tf.device(device_name(device)):
         model: Model | BagOfModels = load_model(source, repo, dtype, allow_legacy)

@@ -61,7 +61,10 @@ class Job:
     _lock: Lock = field(default_factory=Lock)
 
     def blocks(self, mix: Samples) -> Iterator[Array]:
-        """The average over random shifts of `mix` (B, A, T); without shifts, `mix` as it is."""
+        """The average over random shifts of `mix` (B, A, T); without shifts, `mix` as it is.
+
+        Reference: demucs/apply.py:237-256
+        """
         shifts, length = self.settings.shifts, mix.shape[-1]
         if not shifts:
             return self._one_shift(TensorChunk(mix), 0)
@@ -113,6 +116,7 @@ class Job:
         return int(0.5 * self.model.samplerate)
 
     def _draw_offset(self) -> int:
+        """Reference: demucs/apply.py:245"""
         return int(self.generator.randint(0, self._max_shift))
 
     def _draw_position(self) -> int | None:
@@ -125,7 +129,10 @@ class Job:
         return self._outputs([mix], [0], shift_idx)
 
     def _split(self, mix: TensorChunk, shift_idx: int) -> Iterator[Array]:
-        """Chunk by chunk, joined by triangular weights."""
+        """Chunk by chunk, joined by triangular weights.
+
+        Reference: demucs/apply.py:257-302
+        """
         settings, dtype = self.settings, mix.tensor.dtype
         segment_length, stride = segment_and_stride(self.model, settings)
         window = min(segment_length, mix.length)
@@ -150,6 +157,7 @@ class Job:
                 _move_on(sum_weight, stride)
 
     def _bar(self, length: int, shift_idx: int) -> Bar:
+        """Reference: demucs/apply.py:285-286"""
         shifts = self.settings.shifts
         shift = f"shift {shift_idx + 1} of {shifts}" if shifts > 1 else ""
         title = ", ".join(filter(None, (self.title, shift)))
@@ -181,6 +189,7 @@ class Job:
     def _batch(
         self, batch: list[tuple[TensorChunk, int]], length: int, shift_idx: int
     ) -> Callable[[], list[Array]]:
+        """Reference: demucs/apply.py:303-323"""
         inputs = [np.concatenate([chunk.padded(length) for chunk, _ in batch])]
         positions = [self._draw_position() for _ in batch]
         if positions[0] is not None:
@@ -225,6 +234,7 @@ class Job:
             ) from error
 
     def _notify(self, state: str, offset: int, shift_idx: int) -> None:
+        """Reference: demucs/apply.py::_replace_dict"""
         if self.settings.callback is not None:
             place = {"shift_idx": shift_idx, "segment_offset": offset, "state": state}
             with self._lock:
@@ -237,10 +247,10 @@ class Job:
 def segment_and_stride(model: Model, settings: Settings) -> tuple[int, int]:
     """The length of a chunk, and how far the next one lies behind it, in samples.
 
-    Truncated as in demucs/apply.py:264-265.
-
     Raises:
         ValueError: it moves by less than a sample, or than a millisecond: a song would take days.
+
+    Reference: demucs/apply.py:261-265
     """
     segment = model.segment if settings.segment is None else settings.segment
     length = int(model.samplerate * segment)

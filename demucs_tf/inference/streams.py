@@ -71,6 +71,8 @@ def in_threads(runs: Iterator[Callable[[], T]], workers: int) -> Iterator[T]:
     Args:
         runs: functions; no more of them are asked for than can be worked on.
         workers: how many threads work on them; 0: the caller's own.
+
+    Reference: demucs/apply.py:277-294
     """
     if not workers:
         yield from (run() for run in runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,11 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer; 1 if there is nothing to answer with."""
-    from parity.core.result import read_json
+    from parity.core.result import ParityError, read_json
     from parity.where import measured, nearest, show, where
 
+    if not re.search(r"\w", options.question):
+        raise ParityError(f"expected a line, a name or code, found {options.question!r}.")
     answers = where(options.question)
     if not answers:
         close = nearest(options.question)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from parity.demucs import SUBJECT
@@ -92,7 +93,8 @@ def _named(path: str) -> list[Answer]:
         or (target.kind == "tap" and target.name == last and owner in ("", target.owner))
     }
     if targets:
-        return [_answer(" and ".join(sorted(map(_title, targets))), None, "", targets)]
+        title = " and ".join(sorted(map(_title, targets)))
+        return [_answer(title, None, "", targets, _ranked(sorted(targets), made=True))]
     return [answer for block in port.index().named(name) for answer in _of_ours(block)]
 
 
@@ -103,6 +105,9 @@ def _title(target: Target) -> str:
 
 def _of_ours(block: Block) -> list[Answer]:
     """What the reference has for a class or function of ours."""
+    places = [p for file, *lines in port.quoted(block) for p in reference.at_lines(file, *lines)]
+    if places:
+        return [_of_place(place) for place in places]
     originals = port.originals(block)
     if originals:
         return [a for name in originals for a in _named(name)]
@@ -113,26 +118,62 @@ def _of_ours(block: Block) -> list[Answer]:
         if run.intersection(port.steps(_counterparts(tap.owner), tap.name))
     }
     title = f"{block.name} of the port"
-    return [_answer(title, None, "", steps, [port.line_of(block)])] if steps else []
+    lines = [port.line_of(block), *_ranked(sorted(steps), made=True)]
+    return [_answer(title, None, "", steps, lines)] if steps else []
 
 
 def _of_place(place: Place) -> Answer:
-    block = place.block
-    targets, note = reference.targets(place)
-    heard = {target for call in evidence.calls_of(targets) for target in call.targets & targets}
-    made = block.node.name == "__init__" and bool(place.statements)
-    ours: list[port.Line] = []
-    if made and not heard:
-        targets, note = {Target("class", block.owner, file=block.file)}, "no layer; its class"
-        names = {name for s in place.statements for name in attributes_made(s.node)}
+    """What there is about a place: of what is compared, the nearest that a case hears."""
+    targets: set[Target] = set()
+    note = "nothing that is compared calls it"
+    for candidate, why in reference.candidates(place):
+        heard = {t for call in evidence.calls_of(candidate) for t in call.targets & candidate}
+        if heard or (candidate and not evidence.calls()):
+            targets, note = heard or candidate, why
+            break
+    title = f"{place.block.file}:{place.lines[0]}  {place.block.name}"
+    return _answer(title, place, note, targets, _lines(place, note, targets))
+
+
+def _lines(place: Place, note: str, targets: Iterable[Target]) -> list[port.Line]:
+    """Our lines for a place, the nearest first: of the place, then of what is compared of it."""
+    block, in_constructor = place.block, place.block.node.name == "__init__"
+    functions = [port.line_of(each) for each in _functions(place)]
+    compared = _ranked(sorted(targets), made=in_constructor)
+    if place.statements and note in reference.NEAR:
+        return compared or functions
+    if place.statements and in_constructor:
+        names = sorted({name for s in place.statements for name in attributes_made(s.node)})
         classes = _counterparts(block.owner, block.file)
-        ours = [line for name in sorted(names) for line in port.attribute(classes, name)]
-    elif heard:  # without attributes that are no layers
-        targets = {target for target in targets if target.kind != "module" or target in heard}
-    if not ours and (note or not place.statements or not any(map(lines_of, targets))):
-        ours = [port.line_of(each) for each in _counterparts_of(block)]
-    title = f"{block.file}:{place.lines[0]}  {block.name}"
-    return _answer(title, place, note, targets, ours)
+        made = [line for name in names for line in port.attribute(classes, name)]
+        if made:
+            return [*made, *compared]
+    beside = note in ("", reference.CALLER) or not functions
+    return [*functions, *(compared if beside else ())]
+
+
+def _functions(place: Place) -> list[Block]:
+    """Our functions that do what a place does: by its lines, else by its function."""
+    near = port.at_lines(place.block.file, place.lines[0]) if place.statements else []
+    return near or _counterparts_of(place.block)
+
+
+def _ranked(targets: Iterable[Target], made: bool) -> list[port.Line]:
+    """Our lines of some targets, those first that are of most of them."""
+    return [
+        line for line, _ in Counter(n for t in targets for n in lines_of(t, made)).most_common()
+    ]
+
+
+def _of_track(place: Place, calls: Iterable[evidence.Call]) -> list[evidence.Fault]:
+    """The faults of a part of `apply_model` or the Separator: in our functions of it, or near."""
+    track = reference.TRACKS[place.block.file]
+    faults = evidence.faults_at([call for call in calls if call.event.owner == track])
+    functions = _functions(place)
+    if any(each.name == track for each in functions):
+        return faults
+    near = frozenset[str]().union(*map(port.near, functions))
+    return [fault for fault in faults if fault.replaces in near]
 
 
 def _answer(
@@ -140,20 +181,21 @@ def _answer(
     place: Place | None,
     note: str,
     targets: Iterable[Target],
-    ours: Iterable[port.Line] = (),
+    lines: Sequence[port.Line],
 ) -> Answer:
     targets = tuple(sorted(targets))
-    calls = evidence.calls_of(targets, None if note else place)
+    whole = place if place and place.block.file in reference.TRACKS else None
+    calls = evidence.calls_of(targets, whole or (None if note else place))
     parts = tuple(sorted(reference.inside(place))) if place else ()
-    lines = [*ours, *(line for target in targets for line in lines_of(target))]
     faults = evidence.faults_at(calls + evidence.calls_of(parts))
-    return Answer(
-        title, place, note, targets, parts, tuple(dict.fromkeys(lines)), tuple(calls), tuple(faults)
-    )
+    if whole:
+        faults = _of_track(whole, calls)
+    unique = tuple(dict.fromkeys(lines))
+    return Answer(title, place, note, targets, parts, unique, tuple(calls), tuple(faults))
 
 
-def lines_of(target: Target) -> list[port.Line]:
-    """The port's lines of a target."""
+def lines_of(target: Target, made: bool = True) -> list[port.Line]:
+    """The port's lines of a target; of a layer, those that make it too, if `made`."""
     if target.kind == "path":
         events = [call.event for call in evidence.calls_of([target])]
         found = [port.of_record(e.path, e.owner, e.source) for e in events]
@@ -162,7 +204,7 @@ def lines_of(target: Target) -> list[port.Line]:
     if target.kind == "tap":
         return port.steps(classes, target.name)
     if target.kind == "module":
-        return port.attribute(classes, target.name)
+        return port.attribute(classes, target.name, made)
     return [port.line_of(block) for block in classes]
 
 

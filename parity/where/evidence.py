@@ -5,22 +5,42 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from parity.cases import BY_NAME
+from parity.cases import BY_NAME, Case
+from parity.cases.case import HTDEMUCS
 from parity.core.events import Event
 from parity.core.result import Mode
 from parity.core.tolerances import tolerance
 from parity.demucs import SUBJECT
 from parity.run import SUITE
-from parity.where.reference import Place, Target
+from parity.where.reference import TRACKS, Place, Target, conditions
 
 MODES: tuple[Mode, ...] = ("isolated", "cumulative")
 DTYPES = ("float64", "float32")
 FAULTS = Path(__file__).parent.parent / "faults"
+# Which cases of whole tracks take a branch of the reference; some none.
+TAKES: dict[str, Callable[[Case], bool]] = {
+    "isinstance(model, BagOfModels)": lambda case: "bag" in case.apply,
+    "shifts": lambda case: case.apply.get("shifts", 1) > 0,
+    "split": lambda case: case.apply.get("split", True),
+    "segment is None": lambda case: "segment" not in case.apply,
+    "isinstance(model, HTDemucs) and segment is not None": lambda case: (
+        case.reference == HTDEMUCS and "segment" in case.apply
+    ),
+    **dict.fromkeys(
+        (
+            "callback is not None",
+            "num_workers > 0 and device.type == 'cpu'",
+            "progress",
+            "sr is not None and sr != self.samplerate",
+        ),
+        lambda case: False,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +54,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Fault:
-    """A planted fault as its row says it; `line` is where the row is."""
+    """A planted fault as its row says it; `replaces` is a name, `line` where the row is."""
 
     name: str
     case: str
     place: str
+    replaces: str
     line: str
 
 
@@ -65,6 +86,12 @@ def _targets(event: Event, modules: Mapping[str, Event]) -> frozenset[Target]:
     if event.kind == "tap":
         return frozenset({exact, Target("tap", event.owner, step)})
     found = {exact, Target("class", event.owner, file=_file(event))}
+    if event.owner in TRACKS.values():
+        found |= {
+            Target("class", owner, file=file)
+            for file, owner in TRACKS.items()
+            if owner in (event.owner, "apply_model")
+        }
     above = path
     while above:
         above = above.rpartition(".")[0]
@@ -85,7 +112,12 @@ def calls_of(targets: Iterable[Target], place: Place | None = None) -> list[Call
     """The calls of `targets`; of a step that has statements in several places, of `place` alone."""
     wanted = frozenset(targets)
     found = [call for call in calls() if call.targets & wanted]
-    if place is None or not place.statements:
+    if place is None:
+        return found
+    if place.block.file in TRACKS:
+        taken = [TAKES[test] for test in conditions(place) if test in TAKES]
+        return [call for call in found if all(takes(BY_NAME[call.case]) for takes in taken)]
+    if not place.statements:
         return found
     here = {f"{place.block.file}:{line}" for line in place.lines}
     placed = {t for call in found if call.event.source in here for t in call.targets & wanted}
@@ -126,31 +158,29 @@ def faults() -> tuple[Fault, ...]:
 
 def _faults(path: Path) -> Iterator[Fault]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names: dict[str, str] = {}
+    names: dict[str, ast.expr] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             names |= _constants(statement.targets[0], statement.value)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "").lower() == "fault":
-            values = [_text(argument, names) for argument in node.args[:3]]
-            texts = [value for value in values if value is not None]
-            if len(texts) == 3:
-                yield Fault(
-                    texts[0], texts[1], texts[2], f"parity/faults/{path.name}:{node.lineno}"
-                )
+            replaced = [keyword.value for keyword in node.keywords if keyword.arg == "replaces"]
+            texts = [_text(each, names) for each in (*node.args[:3], *replaced)]
+            if len(texts) == 4:
+                name, case, place, replaces = texts
+                line = f"parity/faults/{path.name}:{node.lineno}"
+                yield Fault(name, case, place, replaces, line)
 
 
-def _constants(target: ast.expr, value: ast.expr) -> dict[str, str]:
-    """The texts that `A = "a"` or `A, B = "a", "b"` gives names."""
+def _constants(target: ast.expr, value: ast.expr) -> dict[str, ast.expr]:
+    """What `A = "a"` or `A, B = "a", "b"` gives names."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         pairs = zip(target.elts, value.elts, strict=False)
-        return {name: text for pair in pairs for name, text in _constants(*pair).items()}
-    text = getattr(value, "value", None)
-    return {target.id: text} if isinstance(target, ast.Name) and isinstance(text, str) else {}
+        return {name: each for pair in pairs for name, each in _constants(*pair).items()}
+    return {target.id: value} if isinstance(target, ast.Name) else {}
 
 
-def _text(node: ast.expr, names: Mapping[str, str]) -> str | None:
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    value = getattr(node, "value", None)
-    return value if isinstance(value, str) else None
+def _text(node: ast.expr, names: Mapping[str, ast.expr]) -> str:
+    """A text; of a tuple, its last."""
+    node = names.get(getattr(node, "id", ""), node)
+    return str(getattr(node.elts[-1] if isinstance(node, ast.Tuple) else node, "value", ""))

@@ -13,6 +13,7 @@ from pathlib import Path
 from parity.where.source import Block, Index, attributes_called, attributes_made, called_name
 
 # Where the model's arithmetic is; nothing else of the port has steps or layers.
+LINES = re.compile(r"(demucs/\w+\.py):(\d+)(?:-(\d+))?")
 FOLDERS = ("models", "blocks", "layers", "inference")
 
 
@@ -57,7 +58,8 @@ def counterparts(file: str, name: str) -> tuple[Block, ...]:
     wanted = f"{file}::{name}" if file else f"torch.nn.{name}"
     exact = re.compile(rf"Reference:.*(?<![\w.]){re.escape(wanted)}(?![\w.]*\w)")
     found = [block for block in index().blocks if exact.search(block.doc)]
-    return tuple(found or [block for block in index().blocks if block.name == name])
+    found = found or [block for block in index().blocks if block.name == name]
+    return tuple(sorted(found, key=lambda block: block.file.endswith("/config.py")))
 
 
 def line_of(block: Block, number: int | None = None) -> Line:
@@ -86,17 +88,50 @@ def steps(owner: Iterable[Block], name: str) -> list[Line]:
     return []
 
 
-def attribute(owner: Iterable[Block], name: str) -> list[Line]:
-    """Where classes of ours make a layer, and where they call it."""
+def attribute(owner: Iterable[Block], name: str, made: bool = True) -> list[Line]:
+    """Where classes of ours call a layer; and where they make it, if `made`, or none calls it."""
     methods = [method for block in owner for method in index().methods(block)]
+    lines: dict[bool, dict[Line, None]] = {True: {}, False: {}}  # whether it is made there
+    for method in methods:
+        for statement in method.statements:
+            makes = name in attributes_made(statement.node)
+            if makes or name in attributes_called(method, statement.node):
+                lines[makes][line_of(method, statement.first)] = None
+    makers = lines[True] if made or not lines[False] else {}
+    # `self.lstm = None` says less than the layer that it is otherwise.
+    return [*sorted(makers, key=lambda line: line.text.endswith("= None")), *lines[False]]
+
+
+def at_lines(file: str, line: int) -> list[Block]:
+    """Our functions whose docstring names lines of the reference around `line`, nearest first."""
     found = [
-        line_of(method, statement.first)
-        for method in methods
-        for statement in method.statements
-        if name in attributes_made(statement.node)
-        or name in attributes_called(method, statement.node)
+        (last - first, block)
+        for block in index().blocks
+        for name, first, last in quoted(block)
+        if name == file and first <= line <= last
     ]
-    return list(dict.fromkeys(found))
+    return [block for _, block in sorted(found, key=lambda each: each[0])]
+
+
+def quoted(block: Block) -> list[tuple[str, int, int]]:
+    """The lines of the reference that a function of ours says it does: file, first, last."""
+    found = LINES.findall(block.doc.partition("Reference:")[2])
+    return [(file, int(first), int(last or first)) for file, first, last in found]
+
+
+@cache
+def near(block: Block) -> frozenset[str]:
+    """The names of a function of ours, of what it calls, and of what that calls."""
+    found = {block}
+    for _ in range(2):
+        names = frozenset[str]().union(*(_names(each.node) for each in found))
+        classes = {each.name for each in index().blocks if each.is_class and each.name in names}
+        found |= {
+            each
+            for each in index().blocks
+            if each.node.name in names or (each.node.name == "__init__" and each.owner in classes)
+        }
+    return frozenset(each.node.name for each in found)
 
 
 def of_record(path: str, owner: str, source: str) -> Line | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,6 +17,7 @@ from parity.where.source import (
     Block,
     Index,
     Statement,
+    attributes,
     attributes_called,
     attributes_made,
     functions_called,
@@ -22,9 +25,20 @@ from parity.where.source import (
     squeezed,
 )
 
+# Around the models, where a whole track is compared, and of what.
+TRACKS = {"demucs/apply.py": "apply_model", "demucs/api.py": "Separator"}
+RUN = re.compile(  # of all that is in those files
+    r"apply_model|tensor_chunk|_replace_dict|TensorChunk.*|(BagOfModels|Separator)(\.__init__)?"
+    r"|Separator\.(update_parameter|separate_tensor)"
+)
 # Where the models' arithmetic is, and the layer of torch that one of theirs extends.
-FILES = ("demucs", "hdemucs", "htdemucs", "transformer", "spec", "wiener", "utils", "apply")
+MODELS = ("demucs", "hdemucs", "htdemucs", "transformer", "spec", "wiener", "utils")
 EXTENDED = "torch/nn/modules/transformer.py"
+# What an answer says of what is compared, where that is not the place itself.
+ALONE = "nothing is compared of this line alone"
+NAMES, LEADS = "the layers that it names", f"{ALONE}; what it leads to"
+CALLER = "the step that calls this function"
+NEAR = ("", NAMES, LEADS)
 SHORTEST = 4  # characters of a quotation that need not be a whole statement
 
 
@@ -67,7 +81,8 @@ def index() -> Index:
     root, torch = _folder("demucs"), _folder("torch")
     if root is None:
         raise ParityError('demucs is not installed: pip install "demucs-tf[reference]".')
-    files = {f"demucs/{name}.py": root / f"{name}.py" for name in FILES}
+    names = (*(f"demucs/{name}.py" for name in MODELS), *TRACKS)
+    files = {name: root.parent / name for name in names}
     if torch and (torch.parent / EXTENDED).is_file():
         files[EXTENDED] = torch.parent / EXTENDED
     return Index(files)
@@ -85,11 +100,19 @@ def at_lines(file: str, first: int, last: int) -> list[Place]:
     """The statements on some lines of a file; where nothing is computed, what is around them."""
     inside = [b for b in index().blocks if b.file == file and b.first <= last and first <= b.last]
     functions = [block for block in inside if not block.is_class] or inside
+    if first == last and any(_is_comment(block, first) for block in functions):
+        return at_lines(file, first + 1, last + 1)
     places = [
         Place(block, tuple(s for s in block.statements if s.first <= last and first <= s.last))
         for block in functions
     ]
     return [place for place in places if place.statements] or places[:1]
+
+
+def _is_comment(block: Block, number: int) -> bool:
+    """Whether a line is a comment on what comes next; the first in a function is on all of it."""
+    behind = any(statement.first < number for statement in block.statements)
+    return behind and block.line(number).startswith("#")
 
 
 def by_name(name: str) -> list[Place]:
@@ -140,23 +163,72 @@ def _statements(wanted: Callable[[Block, Statement], bool]) -> list[Place]:
 # From a place to what is compared
 
 
-def targets(place: Place) -> tuple[set[Target], str]:
-    """What is compared of a place, and in a few words why, where that is not the place itself."""
+def candidates(place: Place) -> Iterator[tuple[set[Target], str]]:
+    """What may be compared of a place, nearest first; a few words say what, if not the place."""
     block = place.block
+    if block.file in TRACKS:
+        if RUN.fullmatch(block.name):
+            whole = Target("class", TRACKS[block.file], file=block.file)
+            yield {whole}, "a whole track is compared, and not this alone"
+        return
+    owner = {Target("class", block.owner or block.name, file=block.file)}
     if block.is_class:
-        return {Target("class", block.name, file=block.file)}, ""
-    found = {t for s in place.statements for t in _of_statement(block, s, block.owner)}
-    if found:
-        return found, ""
-    note = "nothing is compared of this line alone; its function" if place.statements else ""
-    found = _of_function(block, block.owner)
-    if found:
-        return found, note
-    found = set(_around(block))
-    if found:
-        return found, "the step that calls this function"
-    owners = {Target("class", block.owner, file=block.file)} if block.owner else set()
-    return owners, "nothing is compared of this function alone; its class"
+        yield owner, ""
+        return
+    if not place.statements:
+        yield _of_function(block, block.owner), ""
+    else:
+        yield {t for s in place.statements for t in _of_statement(block, s, block.owner)}, ""
+        named = {name for s in place.statements for name in attributes(s.node)}
+        yield _layers(block, named), NAMES
+        yield _led_to(place), LEADS
+        if block.node.name == "__init__":
+            yield owner, "no layer; its class"
+        yield _of_function(block, block.owner), f"{ALONE}; its function"
+    yield set(_around(block)), CALLER
+    if block.owner:
+        yield owner, "nothing is compared of this function alone; its class"
+
+
+def conditions(place: Place) -> set[str]:
+    """The tests of the branches that a place is in, and that something is of its class."""
+    first = place.lines[0] if place.statements else 0
+    return {f"isinstance(model, {place.block.owner or place.block.name})"} | {
+        ast.unparse(node.test)
+        for node in ast.walk(place.block.node)
+        if isinstance(node, ast.If)
+        and node.body[0].lineno <= first <= (node.body[-1].end_lineno or 0)
+    }
+
+
+def _led_to(place: Place) -> set[Target]:
+    """What is compared where a value first goes that a place gives a name, or a branch of it."""
+    block, statement = place.block, place.statements[-1]
+    names: set[str] = set()
+    branch = True
+    for each in block.statements[block.statements.index(statement) :]:
+        inside = each.node.col_offset > statement.node.col_offset
+        branch = branch and (each is statement or inside)
+        if each is not statement and (branch or names & _names(each.node, ast.Load)):
+            found = _of_statement(block, each, block.owner)
+            if found:
+                return found
+        if branch or names & _names(each.node, ast.Load):
+            names |= _names(each.node, ast.Store)
+    return set()
+
+
+def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, context)}
+
+
+def _layers(block: Block, names: set[str]) -> set[Target]:
+    """The layers that attributes of `self` may be."""
+    wanted = names - {method.node.name for method in _methods(block)}
+    return {
+        Target("module", heir.name, name, heir.file) for name in wanted for heir in _heirs(block)
+    }
 
 
 def inside(place: Place) -> set[Target]:
@@ -177,12 +249,7 @@ def _of_statement(
     called = attributes_called(block, statement.node)
     if block.node.name == "__init__":
         called |= attributes_made(statement.node)
-    methods = {method.node.name for method in _methods(block)}
-    found = {
-        Target("module", heir.name, name, heir.file)
-        for name in called - methods
-        for heir in _heirs(block)
-    }
+    found = _layers(block, called)
     steps = {_target(tap) for tap in _taps(block, statement)}
     if steps:
         mine = {step for step in steps if block.owner or owner in ("", step.owner)}

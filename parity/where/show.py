@@ -11,6 +11,7 @@ from parity.where.measured import Error
 from parity.where.reference import Target
 
 SHOWN = 8  # entries of a long list
+LINES = 3  # lines of the port
 Errors = Mapping[tuple[str, str], Mapping[tuple[str, str], Error]]  # case, dtype; path, mode
 
 
@@ -25,10 +26,14 @@ def answer(found: Answer, errors: Errors, verbose: bool = False) -> Iterator[str
     if found.note:
         yield f"  ({found.note})"
     yield "port"
-    for line in found.lines if verbose else found.lines[:SHOWN]:
-        yield f"  {line}  {line.name}\n    {line.text}"
+    shown = found.lines if verbose else found.lines[:LINES]
+    yield from (f"  {line}  {line.name}\n    {line.text}" for line in shown)
+    if len(found.lines) > len(shown):
+        yield f"  and {_count(len(found.lines) - len(shown), 'line')} more (-v)"
     if not found.lines:
-        yield "  no line bears this name"
+        yield "  it has nothing of this name"
+    if not found.targets:
+        return
     yield from _listed("compared", map(name_of, found.targets), verbose)
     if found.parts:
         yield from _listed("its parts", map(name_of, found.parts), verbose)

@@ -78,9 +78,8 @@ class Block:
                 targets, value = node.targets, node.value
             else:
                 continue
-            attributes = _attributes(value)
             for name in (n for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)):
-                found.setdefault(name.id, set()).update(attributes)
+                found.setdefault(name.id, set()).update(attributes(value))
         return found
 
     def squeezed(self, statement: Statement) -> str:
@@ -172,7 +171,7 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _attributes(node: ast.AST) -> set[str]:
+def attributes(node: ast.AST) -> set[str]:
     """The attributes of `self` in a piece of code."""
     return {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and _of_self(n)}
 
@@ -207,7 +206,7 @@ def attributes_made(node: ast.stmt) -> set[str]:
     """The attributes of `self` that a statement gives a value, or appends to."""
     targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
     changed = [c.value for c in calls(node) if isinstance(c, ast.Attribute) and c.attr in CHANGING]
-    return {name for each in (*targets, *changed) if each for name in _attributes(each)}
+    return {name for each in (*targets, *changed) if each for name in attributes(each)}
 
 
 def called_name(function: ast.expr) -> str:

@@ -11,12 +11,13 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from parity import run
+from parity.cases import BY_NAME
 from parity.core import result
 from parity.where import Answer, evidence, measured, nearest, port, where
 from tests.parity.conftest import Call
@@ -45,7 +46,7 @@ def _reference() -> Path:
     return Path(spec.origin).parent
 
 
-def _lines(wanted: Callable[[str], bool]) -> list[Drawn]:
+def _lines(wanted: Callable[[str], bool], files: Sequence[str] = FILES) -> list[Drawn]:
     """The lines with a statement in the functions whose name is `wanted`."""
     found: list[Drawn] = []
 
@@ -61,7 +62,7 @@ def _lines(wanted: Callable[[str], bool]) -> list[Drawn]:
                     found.append((file, child.lineno, child, owner, function))
                 visit(child, file, owner, function)
 
-    for name in FILES:
+    for name in files:
         file = f"demucs/{name}.py"
         visit(ast.parse((_reference() / f"{name}.py").read_text()), file, "", "")
     return found
@@ -172,8 +173,15 @@ def _is_ours(name: str) -> bool:
         ("site-packages/demucs/htdemucs.py:475-476", "HTDemucs._mask", "HTDemucs:mask"),
         ("hdemucs.py:123", "HEncLayer.forward", "HEncLayer:gelu"),  # a def
         ("hdemucs.py:125", "HEncLayer.forward", "HEncLayer:gelu"),  # a docstring
-        ("hdemucs.py:132", "HEncLayer.forward", "HEncLayer:gelu"),  # a blank
+        ("hdemucs.py:131", "HEncLayer.forward", "HEncLayer:gelu"),  # a blank
+        ("hdemucs.py:132", "HEncLayer.forward", "HEncLayer:pad"),  # a branch
+        ("hdemucs.py:717", "HDemucs.forward", "HDemucs.encoder"),  # a loop over layers
+        ("demucs.py:327", "Demucs.__init__", "Demucs.encoder"),  # a branch
+        ("htdemucs.py:313", "HTDemucs.__init__", "HTDemucs.tencoder"),  # a local name
+        ("apply.py:222", "apply_model", "apply_model"),
+        ("api.py:270", "Separator.separate_tensor", "Separator"),
         ("htdemucs.py:464", "HTDemucs._mask", "HTDemucs:mask"),  # a comment
+        ("hdemucs.py:735", "HDemucs.forward", "HDemucs:frequencies"),  # on a line
         ("spec.py:20", "spectro", "HTDemucs:stft"),  # inside what a step calls
         ("hdemucs.py:116", "HEncLayer.__init__", "HEncLayer.rewrite"),
         ("hdemucs.py:99", "HEncLayer.__init__", "HEncLayer"),  # no layer
@@ -190,6 +198,7 @@ def _is_ours(name: str) -> bool:
         ("encoder.0.rewrite", "encoder.0.rewrite", "encoder.0.rewrite"),
         # Names of ours.
         ("DemucsTF", "Demucs", "Demucs"),
+        ("transition_weight", "apply_model", "apply_model"),
         ("layers.activation.GLU", "GLU", "GLU"),
         # Quotations.
         ("x = x + skip", "HDecLayer.forward", "HDecLayer:skip"),
@@ -197,7 +206,7 @@ def _is_ours(name: str) -> bool:
         ("x = rearrange(x,\"b c f t-> b c (f t)\")", "HTDemucs.forward", "HTDemucs:flatten"),
         ("F.gelu(self.norm1(y))", "HEncLayer.forward", "HEncLayer:gelu"),
         ("return z / (1e-8 + z.abs()) * m", "HDemucs._mask", "HDemucs:mask"),
-        ("if inject is not None:", "HEncLayer.forward", "HEncLayer:gelu"),
+        ("if inject is not None:", "HEncLayer.forward", "HEncLayer:inject"),
         ("x = F.pad(x, (0, self.stride -", "HEncLayer.forward", "HEncLayer:pad"),
         ("y = self.conv(y)\ny = foo()", None, None),
     ],
@@ -297,3 +306,96 @@ def test_every_captured_call_has_a_line_of_the_port() -> None:
         step = path.rpartition(":")[2] if ":" in path else ""
         text = "\n".join((ROOT / line.file).read_text().splitlines()[line.number - 1 :][:2])
         assert f'"{step}"' in text if step else re.match(r"\s*(class|def) ", text)
+
+
+# What of `apply_model` our functions do; the rest is its own.
+PARTS = {
+    "Application._bag": range(201, 230), "Job.blocks": range(237, 257),
+    "Job._split": range(257, 303), "Job._batch": range(303, 324),
+}  # fmt: skip
+UNTAKEN = (180, 286, 316, 321)  # threads, a progress bar, callbacks
+
+
+def test_lines_of_whole_tracks_at_random() -> None:
+    """They are answered by the function that does it, the cases that run it, and its faults."""
+    seed = int(os.environ.get("PARITY_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"PARITY_SEED={seed}")
+    lines = _lines(lambda name: name in ("apply_model", "padded", "__init__"), ("apply",))
+    tracks = {case.name: case.apply for case in BY_NAME.values() if case.apply}
+    for _, number, _, owner, function in random.Random(seed).sample(lines, 20):
+        (answer,) = where(f"apply.py:{number}")
+        name = next((name for name, part in PARTS.items() if number in part), None)
+        name = name or f"{owner}.{function}".removeprefix(".")
+        assert name in {line.name for line in answer.lines}, number
+        heard = {call.case for call in answer.calls}
+        bag = number in PARTS["Application._bag"][1:] or owner == "BagOfModels"
+        assert heard <= {case for case in tracks if not bag or "bag" in tracks[case]}, number
+        assert {fault.case for fault in answer.faults} <= heard, number
+        assert bool(heard) == (number not in UNTAKEN), number
+
+
+@pytest.mark.parametrize(
+    ("question", "ours", "cases", "faults"),
+    [
+        ("apply.py:222", "Application._bag", 2, "bag-weights-ignored bag-table-shifted"),
+        ("apply.py:259", "Job._split", 10, "overlap-not-weighted"),
+        ("apply.py:300", "Job._split", 10, "overlap-weight-from-zero"),
+        ("apply.py:306", "Job._valid_length", 1, "segment-rule-ignored"),
+        ("apply.py:316", "Job._batch", 0, ""),  # a callback
+        ("apply_model", "apply_model", 11, "position-shift-not-drawn overlap-not-weighted"),
+        ("TensorChunk.padded", "TensorChunk.padded", 11, "chunks-padded-with-zeros"),
+        ("BagOfModels", "BagOfModels", 2, "bag-table-shifted"),
+        ("BagOfModels.max_allowed_segment", "BagOfModels.max_allowed_segment", 0, ""),
+        ("api.py:271", "_track_statistics", 1, "track-level-biased"),
+        ("api.py:204", "_load", 0, ""),
+    ],
+)
+def test_whole_tracks(question: str, ours: str, cases: int, faults: str) -> None:
+    (answer,) = where(question)
+    assert answer.lines[0].name == ours
+    assert re.match(r"demucs_tf/(inference|models/bag\.py)", answer.lines[0].file)
+    assert len({call.case for call in answer.calls}) == cases
+    assert {*faults.split()} <= {fault.name for fault in answer.faults}
+    assert len(answer.faults) < 4 or question == "apply_model"
+    if answer.calls:
+        assert {mode for mode, _ in evidence.tolerances(answer.calls)} == {"cumulative"}
+
+
+def test_few_lines_the_nearest_first(call: Call) -> None:
+    (loop,) = where("hdemucs.py:717")
+    assert [line.name for line in loop.lines] == ["HybridModel._encode"]
+    (line,) = where("hdemucs.py:144")  # y = F.gelu(self.norm1(y))
+    (model,) = where("htdemucs.py:49")
+    assert [each.name for each in model.lines][:1] == ["HTDemucsTF"]
+    assert 'self.step("gelu"' in line.lines[0].text
+    assert [each.name for each in line.lines] == ["HEncLayer.call"]
+    out, _ = call("where", "hdemucs.py:700")
+    assert out.count("demucs_tf/") <= 3
+    out, _ = call("where", "_mask")
+    assert re.search(r"and \d+ lines? more \(-v\)", out)
+
+
+def test_a_function_that_nothing_calls(call: Call) -> None:
+    out, _ = call("where", "get_elementary_mask")
+    assert "(nothing that is compared calls it)" in out
+    assert "its class" not in out
+
+
+@pytest.mark.parametrize("question", ["", " ", ".", ":"])
+def test_no_question(call: Call, question: str) -> None:
+    _, err = call("where", question, status=2)
+    assert f"expected a line, a name or code, found {question!r}" in err
+
+
+def test_the_example_of_the_documentation(call: Call) -> None:
+    """What was measured, and when, is left out."""
+
+    def plain(text: str) -> list[str]:
+        table = re.compile(r"^ +(isolated|cumulative|tolerance) .*|^  to measure.*\n", re.MULTILINE)
+        return table.sub(r"\1", text).split("\n")
+
+    page = (ROOT / "docs/parity.md").read_text()
+    (question, shown), *_ = re.findall(
+        r"\$ python -m parity where (\S+)\n(.*?)```", page, re.DOTALL
+    )
+    assert plain(shown) == plain(call("where", question)[0])
