@@ -17,6 +17,7 @@ from typing import Any
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
 from parity.report.data import as_json, columns, distinct, number, overview, percent, share, worst
+from parity.where import port
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("values.js", "table.js", "chart.js", "overview.js", "page.js")
@@ -59,6 +60,7 @@ def _page(results: Sequence[Result], subject: str) -> str:
     scripts = [get_plotlyjs(), f'"use strict";\n(() => {{\n{parts}\n}})();\n']
     shared = _shared([result.environment for result in results])
     cases = [_case(index, result, shared) for index, result in enumerate(results)]
+    cases.sort(key=lambda case: case.result.verdict != "fail")
     return environment.get_template("report.html.j2").render(
         cases=cases,
         data=[Markup(as_json(columns(case.result.layers))) for case in cases],
@@ -102,6 +104,7 @@ class _Case:
     anchor: str
     result: Result
     divergence: Record | None
+    port: str
     around: list[tuple[_Tensor, bool]]
     coverage: list[tuple[str, int, int]]
     own: dict[str, Any]
@@ -129,12 +132,20 @@ def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
         anchor=f"case-{index}",
         result=result,
         divergence=divergence,
+        port=_port(result, divergence),
         around=_around(result.layers, divergence),
         coverage=_counts(result.coverage),
         own={k: v for k, v in result.environment.items() if k not in shared},
         worst_noise=worst(record.noise_ratio for record in result.layers),
         worst_share=worst(share(record) for record in result.layers),
     )
+
+
+def _port(result: Result, record: Record | None) -> str:
+    """The port's file and line of a record, where the port is that of Demucs."""
+    if record is None or not result.reference.startswith("demucs."):
+        return ""
+    return str(port.of_record(record.path, record.module_class, record.source) or "")
 
 
 def _counts(coverage: Coverage) -> list[tuple[str, int, int]]:

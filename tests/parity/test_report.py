@@ -256,6 +256,7 @@ def test_first_divergence_with_its_surroundings(tmp_path: Path) -> None:
     assert "First divergence: encoder.4 in htdemucs/odd, float32." in page.words
     assert page.words.count("demucs/hdemucs.py:4 ") == 2  # above the table and in it
     assert "far off" in page.words
+    assert re.search(r"port: demucs_tf/layers/conv\.py:\d+ ", page.words)
     around = page.words.split("Errors around it")[1].split("Coverage")[0]
     assert re.findall(r"encoder\.\d+", around) == [f"encoder.{i}" for i in range(1, 8)]
     assert [a for _, a in page.elements if a.get("aria-current")] == [
@@ -337,6 +338,17 @@ def test_the_overview_has_the_worst_of_every_case_by_kind(tmp_path: Path) -> Non
     assert points["limit"][0] == pytest.approx(5e-7 * 2.5 / 1.23456789e-7, rel=1e-3)
     [cases] = re.findall(r"All cases(.*?)</table>", (tmp_path / "report.html").read_text(), re.S)
     assert cases.index("htdemucs/odd") < cases.index("quiet"), "failed cases come first"
+    opened = [attributes["id"] for attributes in page.with_class("details", "case")]
+    assert opened == ["case-1", "case-0"], "here, too"
+    assert [page.records(i)[0]["path"] for i in range(2)] == ["encoder.0", "encoder.0.conv"]
+    assert found["cases"][0]["anchor"] == "case-0", "a click on a point of `quiet` opens it"
+
+
+@pytest.mark.usefixtures("_no_bundle")
+def test_the_port_of_another_module_is_not_looked_for(tmp_path: Path) -> None:
+    page = write(tmp_path, replace(failing(), reference="transformers.EncodecModel"))
+    assert "First divergence: encoder.4" in page.words
+    assert "port: demucs_tf" not in page.words
 
 
 def test_same_results_give_the_same_bytes(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ function layerTable(records, name) {
   }
   const caption = `Compared tensors of ${name}, at first in execution order. A heading sorts.`;
   const table = element("table", { className: "layers sortable" },
-    element("caption", {}, caption), element("thead", {}, head), body);
+    element("caption", {}, element("span", {}, caption)), element("thead", {}, head), body);
 
   const find = element("input", { type: "search", placeholder: "encoder.4, LSTM, skip …" });
   const [kind, kinds] = choice("Kind", "kind", records);
