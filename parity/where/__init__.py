@@ -117,9 +117,12 @@ def _of_ours(block: Block) -> list[Answer]:
         for tap in SUBJECT.taps
         if run.intersection(port.steps(_counterparts(tap.owner), tap.name))
     }
-    title = f"{block.name} of the port"
+    own = [each for each in port.index().methods(block) if each.owner == block.name]
+    if not steps and block.is_class and any(map(port.quoted, own)):
+        return [answer for each in own if port.quoted(each) for answer in _of_ours(each)]
     lines = [port.line_of(block), *_ranked(sorted(steps), made=True)]
-    return [_answer(title, None, "", steps, lines)] if steps else []
+    note = "" if steps else "nothing that is compared is named in it"
+    return [_answer(f"{block.name} of the port", None, note, steps, lines)]
 
 
 def _of_place(place: Place) -> Answer:
@@ -154,8 +157,9 @@ def _lines(place: Place, note: str, targets: Iterable[Target]) -> list[port.Line
 
 def _functions(place: Place) -> list[Block]:
     """Our functions that do what a place does: by its lines, else by its function."""
-    near = port.at_lines(place.block.file, place.lines[0]) if place.statements else []
-    return near or _counterparts_of(place.block)
+    near = port.at_lines(place.block.file, place.lines)
+    whole = [] if near and place.statements else _counterparts_of(place.block)
+    return [*whole, *near]
 
 
 def _ranked(targets: Iterable[Target], made: bool) -> list[port.Line]:

@@ -102,15 +102,15 @@ def attribute(owner: Iterable[Block], name: str, made: bool = True) -> list[Line
     return [*sorted(makers, key=lambda line: line.text.endswith("= None")), *lines[False]]
 
 
-def at_lines(file: str, line: int) -> list[Block]:
-    """Our functions whose docstring names lines of the reference around `line`, nearest first."""
+def at_lines(file: str, lines: range) -> list[Block]:
+    """Our functions whose docstring names lines of the reference: all of these first, then some."""
     found = [
-        (last - first, block)
+        (not first <= lines[0] <= lines[-1] <= last, last - first, block)
         for block in index().blocks
         for name, first, last in quoted(block)
-        if name == file and first <= line <= last
+        if name == file and first <= lines[-1] and lines[0] <= last
     ]
-    return [block for _, block in sorted(found, key=lambda each: each[0])]
+    return [block for *_, block in sorted(found, key=lambda each: each[:2])]
 
 
 def quoted(block: Block) -> list[tuple[str, int, int]]:

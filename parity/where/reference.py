@@ -192,28 +192,25 @@ def candidates(place: Place) -> Iterator[tuple[set[Target], str]]:
 
 def conditions(place: Place) -> set[str]:
     """The tests of the branches that a place is in, and that something is of its class."""
-    first = place.lines[0] if place.statements else 0
+    line = place.statements[-1].first if place.statements else 0
     return {f"isinstance(model, {place.block.owner or place.block.name})"} | {
         ast.unparse(node.test)
         for node in ast.walk(place.block.node)
         if isinstance(node, ast.If)
-        and node.body[0].lineno <= first <= (node.body[-1].end_lineno or 0)
+        and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)
     }
 
 
 def _led_to(place: Place) -> set[Target]:
-    """What is compared where a value first goes that a place gives a name, or a branch of it."""
-    block, statement = place.block, place.statements[-1]
-    names: set[str] = set()
-    branch = True
-    for each in block.statements[block.statements.index(statement) :]:
-        inside = each.node.col_offset > statement.node.col_offset
-        branch = branch and (each is statement or inside)
-        if each is not statement and (branch or names & _names(each.node, ast.Load)):
+    """What is compared first of a branch, or of what becomes of a value, that begins here."""
+    block, start = place.block, place.statements[-1]
+    names, in_branch = _names(start.node, ast.Store), True
+    for each in block.statements[block.statements.index(start) + 1 :]:
+        in_branch = in_branch and each.node.col_offset > start.node.col_offset
+        if in_branch or names & _names(each.node, ast.Load):
             found = _of_statement(block, each, block.owner)
             if found:
                 return found
-        if branch or names & _names(each.node, ast.Load):
             names |= _names(each.node, ast.Store)
     return set()
 

@@ -342,6 +342,8 @@ def test_lines_of_whole_tracks_at_random() -> None:
         ("apply.py:300", "Job._split", 10, "overlap-weight-from-zero"),
         ("apply.py:306", "Job._valid_length", 1, "segment-rule-ignored"),
         ("apply.py:316", "Job._batch", 0, ""),  # a callback
+        ("Application._bag", "Application._bag", 2, "bag-weights-ignored"),
+        ("Separator.separate_tensor", "Separator.separate_tensor", 1, "track-level-biased"),
         ("apply_model", "apply_model", 11, "position-shift-not-drawn overlap-not-weighted"),
         ("TensorChunk.padded", "TensorChunk.padded", 11, "chunks-padded-with-zeros"),
         ("BagOfModels", "BagOfModels", 2, "bag-table-shifted"),
@@ -359,6 +361,14 @@ def test_whole_tracks(question: str, ours: str, cases: int, faults: str) -> None
     assert len(answer.faults) < 4 or question == "apply_model"
     if answer.calls:
         assert {mode for mode, _ in evidence.tolerances(answer.calls)} == {"cumulative"}
+
+
+def test_names_of_ours_without_a_name_in_the_reference() -> None:
+    answers = where("Job")
+    assert {"Job.blocks", "Job._split"} <= {answer.lines[0].name for answer in answers}
+    (answer,) = where("summed")
+    assert [line.name for line in answer.lines] == ["summed"]
+    assert (answer.note, answer.calls) == ("nothing that is compared is named in it", ())
 
 
 def test_few_lines_the_nearest_first(call: Call) -> None:
