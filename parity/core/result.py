@@ -51,6 +51,19 @@ class Record:
     module_class: str = ""
     gain: float | None = None
 
+    @property
+    def share(self) -> float | None:
+        """The share of the tolerance used; 1 is all of it. None where nothing was measured.
+
+        A tolerance of 0 asks for equal bits in the case's dtype; an error that is left then is that
+        of rounding the reference to it, and uses nothing.
+        """
+        if self.rel_l2 is None:
+            return None
+        if self.tolerance == 0:
+            return 0.0 if self.verdict == "pass" else math.inf
+        return self.rel_l2 / self.tolerance
+
 
 TEXTS = ("path", "kind", "mode", "dtype", "verdict", "reason", "source", "module_class")
 METRICS = (

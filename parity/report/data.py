@@ -21,19 +21,6 @@ METRICS = (
 )  # fmt: skip
 
 
-def share(record: Record) -> float | None:
-    """The share of the tolerance used; 1 is all of it. None where nothing was measured.
-
-    A tolerance of 0 asks for equal bits in the case's dtype; an error that is left then is that
-    of rounding the reference to it, and uses nothing.
-    """
-    if record.rel_l2 is None:
-        return None
-    if record.tolerance == 0:
-        return 0.0 if record.verdict == "pass" else math.inf
-    return record.rel_l2 / record.tolerance
-
-
 def worst(values: Iterable[float | None]) -> float | None:
     """The largest value, NaN if there is one, None if there are none."""
     known = [value for value in values if value is not None]
@@ -59,7 +46,7 @@ def columns(layers: Sequence[Record]) -> dict[str, Any]:
         columns[name] = [getattr(record, name) for record in layers]
     for name in METRICS:
         columns[name] = [_plain(getattr(record, name)) for record in layers]
-    columns["share"] = [_plain(share(record)) for record in layers]
+    columns["share"] = [_plain(record.share) for record in layers]
     return columns
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
-from parity.report.data import as_json, columns, distinct, number, overview, percent, share, worst
+from parity.report.data import as_json, columns, distinct, number, overview, percent, worst
 from parity.where import port
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,7 +55,7 @@ def _page(results: Sequence[Result], subject: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, share=percent, used=share)
+    environment.filters.update(number=number, share=percent)
     parts = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     scripts = [get_plotlyjs(), f'"use strict";\n(() => {{\n{parts}\n}})();\n']
     shared = _shared([result.environment for result in results])
@@ -137,7 +137,7 @@ def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
         coverage=_counts(result.coverage),
         own={k: v for k, v in result.environment.items() if k not in shared},
         worst_noise=worst(record.noise_ratio for record in result.layers),
-        worst_share=worst(share(record) for record in result.layers),
+        worst_share=worst(record.share for record in result.layers),
     )
 
 

@@ -84,10 +84,9 @@ def roots(failed: Iterable[Result]) -> list[str]:
 def worst_by_kind(result: Result) -> list[str]:
     """The record of each kind of layer that uses most of its tolerance, in columns."""
     worst: dict[tuple[str, str], Record] = {}
-    for record in (r for r in result.layers if r.rel_l2 is not None and r.kind != "parameter"):
+    for record in (r for r in result.layers if r.share is not None and r.kind != "parameter"):
         key = _kind(record), record.mode
-        if key not in worst or _share(record) > _share(worst[key]):
-            worst[key] = record
+        worst[key] = max(worst.get(key, record), record, key=_share)
     rows = [("kind", "mode", "rel_l2", "tolerance", "noise", "share", "worst at")]
     rows += [
         (
@@ -105,10 +104,7 @@ def worst_by_kind(result: Result) -> list[str]:
 
 
 def _share(record: Record) -> float:
-    """The share of the tolerance used. A tolerance of 0 is kept or not: nothing of it is used."""
-    if record.rel_l2 is None or not record.tolerance:
-        return 0.0
-    return record.rel_l2 / record.tolerance
+    return record.share or 0.0
 
 
 def table(records: Sequence[Record]) -> list[str]:

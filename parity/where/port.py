@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -69,23 +69,11 @@ def line_of(block: Block, number: int | None = None) -> Line:
 
 
 def steps(owner: Iterable[Block], name: str) -> list[Line]:
-    """Where classes of ours run a step: in themselves, their bases, or functions they import."""
+    """Where a step is run: in classes of ours or their bases, else wherever it is."""
+    own = {(each.file, each.name) for block in owner for each in index().with_bases(block)}
     sites = [site for site in _sites() if site.name == name]
-    classes = [each for block in owner for each in index().with_bases(block)]
-    own = {(each.file, each.name) for each in classes}
-    files = {each.file for each in classes}
-    imported = {name for file in files for name in _imported(file)}
-    nearest: tuple[Callable[[Block], bool], ...] = (
-        lambda block: (block.file, block.owner) in own,
-        lambda block: block.file in files and not block.owner,
-        lambda block: block.node.name in imported or block.owner in imported,
-        lambda block: True,
-    )
-    for is_near in nearest:
-        found = [line_of(site.block, site.number) for site in sites if is_near(site.block)]
-        if found:
-            return list(dict.fromkeys(found))
-    return []
+    near = [site for site in sites if (site.block.file, site.block.owner) in own]
+    return list(dict.fromkeys(line_of(site.block, site.number) for site in near or sites))
 
 
 def attribute(owner: Iterable[Block], name: str, made: bool = True) -> list[Line]:
@@ -144,12 +132,6 @@ def of_record(path: str, owner: str, source: str) -> Line | None:
     name = path.rpartition(":")[2] if ":" in path else ""
     found = steps(classes, name) if name else [line_of(block) for block in classes]
     return found[0] if found else None
-
-
-@cache
-def _imported(file: str) -> frozenset[str]:
-    nodes = ast.walk(index().trees[file])
-    return frozenset(a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names)
 
 
 @lru_cache(maxsize=1)

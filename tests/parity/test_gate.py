@@ -225,10 +225,12 @@ def test_worst_of_each_kind() -> None:
         record("a", rel_l2=1e-8), record("b", rel_l2=4e-7), record("c", rel_l2=None),
         record("a:glu", kind="tap", module_class="HEncLayer", tolerance=0.0),
         record("a.bias", kind="parameter"),
+        record("b:pad", kind="tap", module_class="HEncLayer", tolerance=0.0, verdict="fail"),
     )  # fmt: skip
     rows = [line.split() for line in text.worst_by_kind(found)]
     assert [(row[0], row[5], row[6]) for row in rows[1:]] == [
         ("Conv1d", "80%", "b"), ("HEncLayer:glu", "0%", "a:glu"),
+        ("HEncLayer:pad", "inf%", "b:pad"),
     ]  # fmt: skip
 
 
