@@ -14,6 +14,9 @@ from demucs_tf.errors import AudioError
 
 Array = npt.NDArray[Any]
 
+# Hz of audio that is raised to as many or more: 12 kB at 1 Hz would become 50 minutes of a track.
+_LEAST_RATE = 1000
+
 
 def convert_channels(wav: Array, channels: int) -> Array:
     """Give `wav` (A, T) that many channels: (channels, T).
@@ -50,7 +53,12 @@ def _mean(wav: Array) -> Array:
 
 
 def convert_audio(wav: Array, rate: int, to_rate: int, channels: int) -> Array:
-    """Convert channels, then the sample rate, in the order of demucs/audio.py::convert_audio."""
+    """Convert channels, then the sample rate, in the order of demucs/audio.py::convert_audio.
+
+    Raises:
+        AudioError: channels or rates that can't be converted.
+    """
+    _check_rates(rate, to_rate)
     return resample(convert_channels(wav, channels), rate, to_rate)
 
 
@@ -66,6 +74,7 @@ def convert_blocks(
     Raises:
         AudioError: channels or rates that can't be converted; at the first block.
     """
+    _check_rates(rate, to_rate)
     resampler = Resampler(rate, to_rate, channels, dtype)
     for block in blocks:
         converted = convert_channels(block.astype(dtype, copy=False), channels)
@@ -73,6 +82,14 @@ def convert_blocks(
             yield out
     if (out := resampler.flush()).shape[1]:
         yield out
+
+
+def _check_rates(rate: int, to_rate: int) -> None:
+    if rate < _LEAST_RATE <= to_rate:
+        raise AudioError(
+            f"expected audio of at least {_LEAST_RATE} Hz, found {rate} Hz. Convert the audio "
+            "first, for example to 44100 Hz: ffmpeg -i in.wav -ar 44100 out.wav"
+        )
 
 
 def resample(wav: Array, old_rate: int, new_rate: int) -> Array:

@@ -191,6 +191,17 @@ def test_a_stream_without_samples_stays_empty() -> None:
     assert converter.flush().shape == (2, 0)
 
 
+@pytest.mark.parametrize("rate", [1, 999])
+def test_rates_that_would_make_hours_of_a_small_file(rate: int) -> None:
+    wav = noise(2, 3000)
+    with pytest.raises(AudioError, match=rf"at least 1000 Hz, found {rate} Hz.* -ar 44100"):
+        convert_audio(wav, rate, 44100, 2)
+    with pytest.raises(AudioError, match=rf"at least 1000 Hz, found {rate} Hz"):
+        next(convert_blocks([wav], rate, 8000, 2, "float32"))
+    assert convert_audio(wav, 1000, 44100, 2).shape == (2, 132_300)
+    assert convert_audio(wav, rate, rate, 2) is wav
+
+
 def test_wrong_use_of_a_resampler() -> None:
     with pytest.raises(AudioError, match=r"3000001 to 44100 Hz needs a filter of .* ffmpeg"):
         Resampler(3_000_001, 44100, 1, "float32")
