@@ -20,5 +20,9 @@ class MemoryBoundError(DemucsTFError, ValueError):
     """A pass of a model needs more memory than it may take."""
 
 
+class WorkBoundError(DemucsTFError, ValueError):
+    """A pass of a model takes more work than it may."""
+
+
 class AudioError(DemucsTFError):
     """An audio file can't be read, can't be written, or holds no usable audio."""

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from demucs_tf.inference.arrays import Allocate, Array, Samples, ZeroPadded
+from demucs_tf.inference.bounds import check_cost
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
-from demucs_tf.inference.memory import check_memory
 from demucs_tf.inference.progress import Bar
 from demucs_tf.inference.settings import Settings
 from demucs_tf.inference.streams import in_threads, summed, without_first
@@ -82,12 +82,12 @@ class Job:
         return (block / mix.dtype.type(shifts) for block in total)
 
     def check(self, mix: Samples) -> None:
-        """Refuse a mixture (B, A, T) whose chunks need more memory than they may take.
+        """Refuse a mixture (B, A, T) whose chunks take more memory or work than they may.
 
         Models without a `config` are not looked at.
 
         Raises:
-            ValueError: see `check_memory`, or a chunk that is longer than the model takes.
+            ValueError: see `check_cost`, or a chunk that is longer than the model takes.
         """
         if getattr(self.model, "config", None) is None:
             return  # nothing is known of it
@@ -99,8 +99,10 @@ class Job:
             if settings.split
             else length
         )
-        together = min(settings.batch_size * max(1, settings.jobs), -(-length // longest))
-        check_memory(self.model, self._valid_length(longest), mix.shape[0] * together)
+        most = settings.batch_size * max(1, settings.jobs)
+        together = min(most, -(-length // longest))
+        items, valid_length = mix.shape[0], self._valid_length(longest)
+        check_cost(self.model, valid_length, items * together, items * most)
 
     def pass_over(self, length: int) -> None:
         """Draw what `blocks` would draw for a mixture of that length, and do nothing else."""

@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from demucs_tf.errors import DemucsTFError
-from demucs_tf.inference.memory import VARIABLE
+from demucs_tf.inference.bounds import MEMORY
 from demucs_tf.models.config import CONFIGS, Config
 from demucs_tf.models.ranges import CHOICES, NUMBERS, WHOLE
 from tests.fuzz.run import Case, Outcome, TooSlow, refusal, time_limit
@@ -163,7 +163,7 @@ class Passes:
 
     def warm_up(self) -> None:
         """Import and trace what any model does; sound models have to give finite stems."""
-        os.environ[VARIABLE] = f"{MAX_GROWTH / 1e9}"
+        os.environ[MEMORY] = f"{MAX_GROWTH / 1e9}"
         for klass in _SOUND:
             for suffix in (*WRITERS, ".yaml"):
                 sound = {"klass": klass, "suffix": suffix, "seed": 0}
