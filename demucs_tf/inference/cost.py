@@ -1,6 +1,6 @@
 """What a pass of a model takes, in memory and in work, estimated from its configuration.
 
-The model is a row of stages that work one after another. Each takes a polynomial of the length of
+The model is made of stages that work one after another. Each takes a polynomial of the length of
 the input, of which attention makes the square, from a table of what was measured.
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 # Numbers that live at once, where a layer is busy:
-_MAPS = 6  # as wide as its output: its input, both halves of its GLU, and their copies on the way
+_MAPS = 5.7  # as wide as its output: its input, both halves of its GLU, and their copies on the way
 _PLAIN = 4  # the same without GLU, or inside a residual branch
 _LSTM = 40  # for each channel of an LSTM, both directions: inputs of four gates, and their copies
-_FRAMES = 180  # the same of a residual branch: frames overlap, and both branches work at once
+_FRAMES = 180  # the same of a residual branch, where frames overlap
 _STEP = 600  # for each step of a loop: what TensorFlow needs to keep a row, however narrow
-_PAIR = 25  # for each pair of steps of LocalState: four heads, five copies, and distances
+_PAIR = 26  # for each pair of steps of LocalState: four heads, five copies, and distances
 _OUTPUTS = 2  # spectrograms of the output: bins, their frames, and copies
 _SIGNALS = 5  # mixture and stems, and their copies
 _TOKENS = 12  # as wide as the transformer: residuals, queries, keys, values, norms
@@ -24,7 +24,7 @@ _HIDDEN = 3  # as wide as its linear maps: GELU
 _SCORES = 1300  # for each head and key: the blocks of 384 queries that are under way
 _WIENER = 4  # matrices for each bin and source
 _WEIGHTS = 0.5  # copies that convolutions make of theirs
-_FIXED = 280 * 10**6  # bytes of a pass however short: its graph, thread pools
+_FIXED = 290 * 10**6  # bytes of a pass however short: its graph, thread pools
 
 # Work, in multiply-adds. A processor did some 30 to 60 thousand million of them in a second.
 _HTDEMUCS = 584e3 * 44100  # for a second of audio, of the 7.8 that htdemucs sees
@@ -55,21 +55,32 @@ class Cost:
 
     Attributes:
         kept: numbers that live through all stages, for each sample of an item.
-        stages: one at a time.
+        branches: stages of the encoders and decoders, one at a time; both branches work at once.
+        others: those before, between and behind them, each alone.
     """
 
     kept: float
-    stages: tuple[Stage, ...]
+    branches: list[list[Stage]]
+    others: list[Stage]
 
     def bytes(self, length: int, items: int, size: int) -> float:
         """Memory above the model itself, of numbers of `size` bytes."""
-        busiest = max(_polynomial(stage.held, length) for stage in self.stages)
-        weights = _WEIGHTS * sum(stage.weights for stage in self.stages)
+        at_once = sum(_most_held(branch, length) for branch in self.branches)
+        busiest = max(at_once, _most_held(self.others, length))
+        weights = _WEIGHTS * sum(stage.weights for stage in self._stages)
         return _FIXED + size * (weights + items * length * (self.kept + busiest))
 
     def work(self, length: int, rate: int) -> float:
         """Work for each second, of `rate` samples, in times of what htdemucs takes."""
-        return rate * sum(_polynomial(stage.done, length) for stage in self.stages) / _HTDEMUCS
+        return rate * sum(_polynomial(stage.done, length) for stage in self._stages) / _HTDEMUCS
+
+    @property
+    def _stages(self) -> list[Stage]:
+        return sum(self.branches, self.others)
+
+
+def _most_held(stages: list[Stage], length: int) -> float:
+    return max((_polynomial(stage.held, length) for stage in stages), default=0)
 
 
 def _polynomial(coefficients: tuple[float, float], length: int) -> float:
@@ -79,17 +90,18 @@ def _polynomial(coefficients: tuple[float, float], length: int) -> float:
 def cost_of(config: Any) -> Cost:
     """What a pass of a model of that configuration takes."""
     spectral = hasattr(config, "nfft")
-    layers = list(_hybrid_layers(config) if spectral else _waveform_layers(config))
-    stages = [stage for layer in layers for stage in _layer(config, layer)]
+    branches = _hybrid_branches(config) if spectral else [_waveform_branch(config)]
+    others = []
     if spectral:
-        stages.append(_spectrogram(config))
+        others.append(_spectrogram(config))
     if getattr(config, "lstm_layers", 0):
-        stages.append(_lstm(config.lstm_layers, layers[-1]))
+        others.append(_lstm(config.lstm_layers, branches[0][-1]))
     if getattr(config, "t_layers", 0):
-        stages.append(_transformer(config, layers))
-    skips = sum(layer.points * layer.chout for layer in layers)
+        others.append(_transformer(config, branches))
+    skips = sum(layer.points * layer.chout for branch in branches for layer in branch)
     signals = config.audio_channels * (1 + len(config.sources))
-    return Cost(skips + _SIGNALS * signals, tuple(stages))
+    stages = [[stage for layer in branch for stage in _layer(config, layer)] for branch in branches]
+    return Cost(skips + _SIGNALS * signals, stages, others)
 
 
 @dataclass(frozen=True)
@@ -119,21 +131,24 @@ class _Layer:
         return self.rows * self.rate
 
 
-def _waveform_layers(config: Any) -> Iterator[_Layer]:
+def _waveform_branch(config: Any) -> list[_Layer]:
     rate, chin, chout = 2.0 if config.resample else 1.0, config.audio_channels, config.channels
-    rewrite = (1, 2 * config.context + 1)
+    rewrite, layers = (1, 2 * config.context + 1), []
     for index in range(config.depth):
         rate /= config.stride
-        yield _Layer(index, 1, rate, chin, chout, config.kernel_size, rewrite)
+        layers.append(_Layer(index, 1, rate, chin, chout, config.kernel_size, rewrite))
         chin, chout = chout, int(config.growth * chout)
+    return layers
 
 
-def _hybrid_layers(config: Any) -> Iterator[_Layer]:
+def _hybrid_branches(config: Any) -> list[list[_Layer]]:
     from demucs_tf.models.branches import rows  # which imports TensorFlow
 
     rate, rate_t = 4 / config.nfft, 1.0
     rewrite = (2 * config.context_enc + 1, 2 * config.context + 1)
     square = (rewrite[0] ** 2, rewrite[1] ** 2)
+    spectrogram: list[_Layer] = []
+    waveform: list[_Layer] = []
     for row in rows(config):
         freqs, kernel = 1, config.kernel_size
         if not row.freq:
@@ -141,10 +156,12 @@ def _hybrid_layers(config: Any) -> Iterator[_Layer]:
             rate /= config.time_stride
         elif not row.last_freq:
             freqs = row.freqs // config.stride
-        yield _Layer(row.index, freqs, rate, row.chin_z, row.chout_z, kernel, square)
-        if config.hybrid and row.freq:
+        spectrogram.append(_Layer(row.index, freqs, rate, row.chin_z, row.chout_z, kernel, square))
+        if config.hybrid and row.freq and not row.last_freq:
             rate_t /= config.stride
-            yield _Layer(row.index, 1, rate_t, row.chin, row.chout, config.kernel_size, rewrite)
+            kernel = config.kernel_size
+            waveform.append(_Layer(row.index, 1, rate_t, row.chin, row.chout, kernel, rewrite))
+    return [spectrogram, waveform]
 
 
 def _layer(config: Any, layer: _Layer) -> Iterator[Stage]:
@@ -168,7 +185,9 @@ def _layer(config: Any, layer: _Layer) -> Iterator[Stage]:
     if layer.index >= config.dconv_attn and hidden:
         weights, pairs = branches * 4 * hidden**2, layer.rows * layer.rate**2
         done_pairs = pairs * branches * (2 * hidden + _PENALISED)
-        yield Stage((points * chout, pairs * _PAIR), (points * weights, done_pairs), weights)
+        yield Stage(
+            (points * chout * _PLAIN, pairs * _PAIR), (points * weights, done_pairs), weights
+        )
 
 
 def _lstm(layers: int, innermost: _Layer) -> Stage:
@@ -178,12 +197,11 @@ def _lstm(layers: int, innermost: _Layer) -> Stage:
     return Stage((held, 0), (rate * (weights + layers * _LOOP), 0), weights)
 
 
-def _transformer(config: Any, layers: list[_Layer]) -> Stage:
+def _transformer(config: Any, branches: list[list[_Layer]]) -> Stage:
     width = int(config.channels * config.growth ** (config.depth - 1))
     dim = config.bottom_channels or width
     hidden = int(dim * config.t_hidden_scale)
-    # Of both branches; without a merge they are the last two layers.
-    tokens = [layer.points for layer in layers if layer.index == layers[-1].index]
+    tokens = [branch[-1].points for branch in branches if branch]
     held = sum(tokens) * (_TOKENS * dim + _HIDDEN * hidden)
     held += max(tokens) * config.t_heads * _SCORES
     weights = config.t_layers * (4 * dim**2 + 2 * dim * hidden)
