@@ -34,14 +34,14 @@ def chunk_padded_with_zeros(self: Any, target_length: int) -> Any:
 
 
 fault("overlap-not-weighted", "apply-hdemucs", _APPLY, replaces=_WEIGHT)(
-    lambda length, power, dtype: np.ones(length, dtype)
+    lambda length, power, dtype, count: np.ones(count, dtype)
 )
 
 
 @fault("overlap-weight-from-zero", "apply-hdemucs", _APPLY, replaces=_WEIGHT)
-def weight_from_zero(length: int, power: float, dtype: Any) -> Any:
+def weight_from_zero(length: int, power: float, dtype: Any, count: int) -> Any:
     """Bartlett's triangle, which starts and ends at (next to) zero."""
-    return np.maximum(np.bartlett(length), 1e-9).astype(dtype)
+    return np.maximum(np.bartlett(length), 1e-9).astype(dtype)[:count]
 
 
 fault("segment-rule-ignored", "apply-htdemucs-segment", _APPLY, replaces=(Job, "_valid_length"))(
