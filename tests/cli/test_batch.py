@@ -23,10 +23,8 @@ from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
 from demucs_tf.inference.settings import Engine, Settings
 from demucs_tf.utils.work_folder import PREFIX, work_folder
-from tests.cli.test_separate import RATE, SOURCES, checkpoint, files, folder, refused, run, stems
+from tests.support.command import RATE, SOURCES, files, refused, run, stems
 from tests.support.fakes import FakeTF, noise
-
-__all__ = ["checkpoint", "folder"]  # fixtures
 
 
 @pytest.fixture

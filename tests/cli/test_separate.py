@@ -1,15 +1,12 @@
-"""`demucs-tf separate` as a user meets it: files, messages, exit status."""
+"""`demucs-tf separate`: what it writes, and what goes wrong with a track."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,62 +15,14 @@ import soundfile
 from demucs_tf.audio.reader import open_audio, read_audio
 from demucs_tf.audio.writer import prevent_clip
 from demucs_tf.cli import outputs
-from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
-from demucs_tf.cli.terminal import UsageError
 from demucs_tf.errors import AudioError
-from demucs_tf.inference import separator
-from demucs_tf.utils.interrupts import check
 from parity.core.compare import snr_db
 from tests.audio.test_reader_writer import largest_file
+from tests.support.command import RATE, SOURCES, files, run, stems
 from tests.support.fakes import noise
 
 pytestmark = pytest.mark.usefixtures("sigint_heard")
-SOURCES = ["drums", "bass", "other", "vocals"]
-RATE = 8000
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Demucs with random weights, saved as tiny.keras."""
-    import keras
-
-    from demucs_tf import DemucsTF
-
-    keras.utils.set_random_seed(0)
-    model = DemucsTF(SOURCES, channels=4, depth=2, dconv_mode=0, samplerate=RATE, segment=1)
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.keras"
-    model.save(path)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that is the current one, with a stereo track of 2 s in it."""
-    monkeypatch.chdir(tmp_path)
-    soundfile.write("song.wav", noise(2, 2 * RATE).T, RATE, subtype="FLOAT")
-    return tmp_path
-
-
-def files(path: Path | str) -> list[str]:
-    """Every file below `path`, hidden ones too."""
-    return sorted(str(p.relative_to(path)) for p in Path(path).rglob("*") if p.is_file())
-
-
-def stems(path: str = "separated/tiny/song", suffix: str = ".wav") -> dict[str, Any]:
-    return {p.stem: read_audio(p)[0] for p in Path(path).glob(f"*{suffix}")}
-
-
-def run(*arguments: str | Path, status: int = 0) -> None:
-    assert main(["separate", *map(str, arguments)]) == status
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """What is printed with exit status 2."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["separate", *map(str, arguments)])
-    assert exit_.value.code == 2
-    return capsys.readouterr().err
 
 
 # --- what is written ----------------------------------------------------------------------
@@ -161,6 +110,26 @@ def test_mono_of_another_rate(folder: Path, checkpoint: Path) -> None:
     soundfile.write("mono.flac", noise(1, 44100).T, 44100)
     run("mono.flac", "-n", checkpoint)
     assert soundfile.info("separated/tiny/mono/drums.wav").frames == RATE
+
+
+@pytest.mark.parametrize("options", [[], ["--flac"], ["--mp3", "--mp3-bitrate", "64"]])
+@pytest.mark.parametrize("rate", ["model", "keep"])
+def test_stems_have_the_tags_of_their_track(
+    folder: Path, checkpoint: Path, options: list[str], rate: str
+) -> None:
+    with soundfile.SoundFile("song.flac", "w", RATE, 2) as song:
+        song.title, song.artist, song.tracknumber = "A \x1b[31m song", "Someone", "3"
+        song.write(noise(2, RATE).T)
+    both = ["-n", str(checkpoint), "--seed", "1", "--rate", rate, *options]
+    run("song.flac", *both)
+    run("song.flac", *both, "-o", "again")
+    paths = sorted(Path("separated").rglob("*.*"))
+    assert [path.stem for path in paths] == sorted(SOURCES)
+    for path in paths:
+        with open_audio(path) as audio:
+            title = f"A  [31m song ({path.stem})"
+            assert audio.tags == {"title": title, "artist": "Someone", "tracknumber": "3"}
+        assert path.read_bytes() == Path("again", *path.parts[1:]).read_bytes()
 
 
 # --- what goes wrong with a track -----------------------------------------------------------
@@ -410,398 +379,3 @@ def test_too_little_memory_for_anything_is_one_line(
     monkeypatch.setattr("demucs_tf.cli.options.parsers", fail)
     assert main(["list"]) == 1
     assert capsys.readouterr().err == "error: not enough memory\n"
-
-
-# --- what goes wrong before a track ---------------------------------------------------------
-
-
-@pytest.mark.parametrize("out", ["song.wav", "song.wav/deep", "/proc/none", "n" * 256, "loop"])
-def test_output_folder_that_can_not_be(
-    folder: Path, out: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("loop").symlink_to("loop")
-    run("song.wav", "-n", "never looked at.th", "-o", out, status=1)
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert "folder" in line
-
-
-def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("song.wav", "-n", "missing.th", status=1)
-    [line] = capsys.readouterr().err.splitlines()
-    assert line == "error: missing.th: no such file. Check the path of the checkpoint."
-    assert files(".") == ["song.wav"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--overlap", "1"), "overlap must be at least 0 and below 1, got 1.0"),
-        (("--shifts", "-1"), "shifts must be from 0 to 1000000, got -1"),
-        (("--shifts", "many"), "invalid int value"),
-        (("--segment", "0"), "segment must be from 0.01 to 300 seconds, got 0.0"),
-        (("--segment", "0.0001"), "segment must be from 0.01 to 300 seconds, got 0.0001"),
-        (("--segment", "3600"), "segment must be from 0.01 to 300 seconds, got 3600"),
-        (("--segment", "3", "--no-split"), "not allowed with"),
-        (("--int24", "--float32"), "not allowed with"),
-        (("--stems", "drums", "--two-stems", "drums"), "not allowed with"),
-        (("--float32", "--flac"), "--float32 and --flac exclude each other"),
-        (("--float32", "--mp3"), "--float32 and --mp3 exclude each other"),
-        (("--mp3", "--flac"), "not allowed with"),
-        (("--mp3-preset", "1"), "invalid choice: 1"),
-        (("--engine", "steam"), "invalid choice: 'steam'"),
-        (("-s", "x", "-n", "x"), "not allowed with"),
-        (("--jobs", "-1"), "num_workers must be 0 or more, got -1"),
-        (("--filename", "{track}.{ext}"), "lacks {stem}"),
-        (("--filename", "{stem}{0}.{ext}"), "has {0}; expected only {folder}, {track}, {trackext}"),
-        (("--filename", "{stem.x}.{ext}"), "has {stem.x}"),
-        (("--filename", "{stem"), "--filename '{stem': "),
-        (("--filename", "{stem}.mp3"), "must end in .wav"),
-        (("--filename", "{stem:d}.{ext}"), "can't be filled in: "),
-        (("--filename", "{stem!z}.{ext}"), "can't be filled in: "),
-        (("--filename", "{stem:{x}}.{ext}"), "can't be filled in: 'x'"),
-        (("--mp3", "--mp3-bitrate", "5"), "bitrate must be 8 to 320 kbit/s, got 5"),
-        (("--filename", "../{stem}.{ext}"), "leads out of the output folder"),
-        (("--filename", "/{stem}.{ext}"), "leads out of the output folder"),
-        (("--filename", "a/../../{stem}.{ext}"), "leads out of the output folder"),
-        (("-o", ".", "-n", "..", "--filename", "{stem}.{ext}"), "does not name a model"),
-    ],
-)
-def test_wrong_usage_is_found_before_the_model_is_loaded(
-    folder: Path,
-    options: tuple[str, ...],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    err = refused(capsys, "-n", "x", *options, "--", "song.wav")
-    assert message in err
-    assert len(err.splitlines()) <= 4
-
-
-def test_tracks_of_the_same_name(
-    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("song.flac").write_bytes(Path("song.wav").read_bytes())
-    err = refused(capsys, "song.wav", "./song.wav", "song.flac", "-n", checkpoint)
-    better = "{folder}/{track}.{trackext}/{stem}.{ext}"
-    assert (
-        "song.wav and song.flac would both be written to separated/tiny/song/drums.wav. Tell them "
-        f"apart by --filename '{better}', or separate them into different folders (-o)."
-    ) in err
-    assert files(".") == ["song.flac", "song.wav"]
-    run("song.wav", "song.flac", "-n", checkpoint, "--filename", better, "--stems", "drums")
-    assert files("separated") == ["tiny/song.flac/drums.wav", "tiny/song.wav/drums.wav"]
-
-
-@pytest.mark.parametrize(
-    ("others", "template", "advice"),
-    [
-        ("sub/song.wav", "{folder}/{track}/{stem}.wav", "Separate them into"),
-        ("song.flac", "{track}_{stem}.wav", "--filename '{track}.{trackext}_{stem}.wav', or"),
-        ("sub", "{track}/{stem}.wav", "--filename '{folder}/{track}/{stem}.wav', or"),
-    ],
-)
-def test_how_tracks_of_the_same_name_are_told_apart(
-    folder: Path, others: str, template: str, advice: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("sub/deeper").mkdir(parents=True)
-    for name in ("song.flac", "sub/song.wav", "sub/deeper/song.wav"):
-        Path(name).write_bytes(Path("song.wav").read_bytes())
-    tracks = ["song.wav", others] if Path(others).is_file() else [others]
-    assert advice in refused(capsys, *tracks, "-n", "x", "--filename", template)
-
-
-def test_a_stem_that_the_model_lacks(
-    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    err = refused(capsys, "song.wav", "-n", checkpoint, "--two-stems", "piano")
-    assert "--two-stems piano: the model has drums, bass, other, vocals." in err
-
-
-def test_an_input_is_never_overwritten(
-    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("tiny/a").mkdir(parents=True)
-    Path("song.wav").rename("tiny/a/drums.wav")
-    Path("tiny/a.wav").write_bytes(Path("tiny/a/drums.wav").read_bytes())
-    err = refused(capsys, "tiny/a.wav", "tiny/a/drums.wav", "-n", checkpoint, "-o", ".")
-    assert "tiny/a/drums.wav is a track to separate and would be overwritten" in err
-
-
-def test_model_folder_is_the_references(tmp_path: Path) -> None:
-    path = tmp_path / "955717e8-87e53c9b.th"
-    path.touch()
-    assert outputs.model_folder(str(path)) == "955717e8-87e53c9b"
-    assert outputs.model_folder("hf://someuser/somemodel") == "someuser_somemodel"
-    with pytest.raises(UsageError):
-        outputs.model_folder("")
-
-
-def test_without_a_command_it_separates(
-    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("song.wav").rename("song")
-    for arguments in (["song", "-n", checkpoint], ["-n", checkpoint, "-o", "other", "song"]):
-        assert main(list(map(str, arguments))) == 0
-    assert len(files("separated/tiny/song")) == len(files("other/tiny/song")) == 4
-    assert main(["none.wav"]) == 1
-    assert "error: none.wav: no such file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["sepparate", "song.wav"], "'sepparate' is no file, and no command of separate, convert"),
-        (["sepparate", "song.wav"], "Did you mean separate?"),
-        (["sing"], "'sing' is no file, and no command"),
-        (["convert"], "the following arguments are required: IN, OUT"),
-        ([], "the following arguments are required: COMMAND"),
-    ],
-)
-def test_what_is_no_command(
-    folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(words)
-    assert message in capsys.readouterr().err
-
-
-def test_names_can_not_write_to_the_terminal(
-    folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("song.wav").rename("a\x1b[31m\nb.wav")
-    run("a\x1b[31m\nb.wav", "-n", checkpoint, "-v")
-    run("a\x1b[31m\nb.wav", "-n", checkpoint, "--resume")
-    err = capsys.readouterr().err
-    assert "\x1b" not in err.replace("\x1b[A", "")  # which moves the bar
-    for text in ("Separating", "Done already:"):
-        assert rf"{text} a\x1b[31m\nb.wav" in err
-
-
-EVIL = "a\x1b[31m\nb\u202e\x9b"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (["separate", "song.wav", f"{EVIL}.wav", "-n", "CHECKPOINT", "--debug"], 1),
-        (["separate", EVIL, f"{EVIL}/*.wav", "-n", "CHECKPOINT", "--report", "r.json"], 1),
-        (["separate", "song.wav", "-n", "CHECKPOINT", "-o", EVIL, "-v"], 0),
-        (["separate", "song.wav", "-n", f"{EVIL}.th"], 1),
-        (["separate", "song.wav", "-n", "x", "--repo", EVIL], 1),
-        (["separate", "song.wav", f"--{EVIL}"], 2),
-        (["separate", "song.wav", "--seed", EVIL], 2),
-        (["separate", "song.wav", "--filename", f"{EVIL}{{x"], 2),
-        (["separate", "song.wav", "--report", f"{EVIL}/x/r.json"], 2),
-        (["separate", "song.wav", "-n", "CHECKPOINT", "--stems", EVIL], 2),
-        ([f"{EVIL}x"], 1),
-        (["convert", "CHECKPOINT", f"{EVIL}.safetensors"], 0),
-        (["convert", "CHECKPOINT", EVIL], 2),
-        (["info", f"{EVIL}.keras"], 0),
-        (["info", f"{EVIL}.th"], 1),
-    ],
-)
-def test_nothing_raw_on_the_terminal(
-    folder: Path,
-    checkpoint: Path,
-    arguments: list[str],
-    status: int,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Names of files are text from anywhere: downloads, archives, shared folders."""
-    Path(EVIL).mkdir()
-    Path(f"{EVIL}.wav").write_text("no audio")
-    Path(f"{EVIL}.keras").write_bytes(checkpoint.read_bytes())
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    try:
-        found: Any = main([each.replace("CHECKPOINT", str(checkpoint)) for each in arguments])
-    except SystemExit as exit_:
-        found = exit_.code
-    out, err = capsys.readouterr()
-    assert found == status, err
-    text = (out + err).replace("\x1b[A", "")  # which moves the bar
-    assert not set(text) & set("\x1b\u202e\x9b")
-    assert r"a\x1b[31m" in text
-    assert r"\u202e\x9b" in text
-    assert "--debug" in arguments or not any(x.startswith("b") for x in text.splitlines())
-
-
-@pytest.mark.parametrize("options", [[], ["--flac"], ["--mp3", "--mp3-bitrate", "64"]])
-@pytest.mark.parametrize("rate", ["model", "keep"])
-def test_stems_have_the_tags_of_their_track(
-    folder: Path, checkpoint: Path, options: list[str], rate: str
-) -> None:
-    with soundfile.SoundFile("song.flac", "w", RATE, 2) as song:
-        song.title, song.artist, song.tracknumber = "A \x1b[31m song", "Someone", "3"
-        song.write(noise(2, RATE).T)
-    both = ["-n", str(checkpoint), "--seed", "1", "--rate", rate, *options]
-    run("song.flac", *both)
-    run("song.flac", *both, "-o", "again")
-    paths = sorted(Path("separated").rglob("*.*"))
-    assert [path.stem for path in paths] == sorted(SOURCES)
-    for path in paths:
-        with open_audio(path) as audio:
-            title = f"A  [31m song ({path.stem})"
-            assert audio.tags == {"title": title, "artist": "Someone", "tracknumber": "3"}
-        assert path.read_bytes() == Path("again", *path.parts[1:]).read_bytes()
-
-
-# --- the process ------------------------------------------------------------------------------
-
-
-def test_help_is_quick_and_needs_no_tensorflow() -> None:
-    code = (
-        "import sys; from demucs_tf.cli.main import main\n"
-        "try: main(['separate', '--help'])\n"
-        "finally: print({'tensorflow', 'keras', 'numpy'} & set(sys.modules), file=sys.stderr)"
-    )
-    seconds = []
-    for _ in range(3):
-        start = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        seconds.append(time.monotonic() - start)
-    assert done.returncode == 0
-    assert done.stderr.strip() == "set()"
-    assert "--two-stems" in done.stdout
-    assert min(seconds) <= 0.5
-
-
-def start(checkpoint: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "demucs_tf", "separate", "song.wav", "-n", str(checkpoint)]
-    pipe = subprocess.PIPE
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.Popen(
-        [*command, *options], stdout=pipe, stderr=pipe, text=True, env=environment
-    )
-
-
-TELLS = """
-import sys
-from demucs_tf.cli.main import main
-from demucs_tf.utils.interrupts import raising_signals
-
-def enter(self):
-    entered(self)
-    print("now", flush=True)
-
-entered, raising_signals.__enter__ = raising_signals.__enter__, enter
-sys.exit(main())
-"""
-SIGNALS = pytest.mark.parametrize(
-    ("number", "status", "last"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, None)],
-)
-
-
-@SIGNALS
-@pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.3, 1.0, 2.5])
-def test_signals_at_any_time(
-    folder: Path,
-    checkpoint: Path,
-    number: signal.Signals,
-    status: int,
-    last: str | None,
-    after: float,
-) -> None:
-    """Seconds after `main` has put its handlers up: while it imports, loads, or separates."""
-    command = [sys.executable, "-c", TELLS, "separate", "song.wav", "-n", str(checkpoint)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*command, "--shifts", "100000"], stdout=pipe, stderr=pipe, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "now\n"
-        time.sleep(after)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "Traceback" not in err
-    assert last is None or err.splitlines()[-1] == last
-    assert files(".") == ["song.wav"]
-
-
-@SIGNALS
-def test_signals_stop_without_leftovers(
-    folder: Path, checkpoint: Path, number: signal.Signals, status: int, last: str | None
-) -> None:
-    with start(checkpoint, "--shifts", "100000") as process:
-        assert process.stderr is not None
-        while "Separating" not in process.stderr.readline():
-            assert process.poll() is None
-        time.sleep(1)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "Traceback" not in err
-    assert last is None or err.splitlines()[-1] == last
-    assert files(".") == ["song.wav"]
-
-
-@SIGNALS
-@pytest.mark.parametrize("error", [OSError, ValueError])
-@pytest.mark.parametrize("at", ["_separator", "load_model", "_separate", "place"])
-def test_what_a_library_makes_of_a_signal_is_no_error(
-    folder: Path,
-    checkpoint: Path,
-    number: signal.Signals,
-    status: int,
-    last: str | None,
-    error: type[Exception],
-    at: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """TensorFlow turns what is raised while it traces into errors of its own."""
-
-    def interrupted(*_: Any, **__: Any) -> None:
-        try:
-            signal.raise_signal(number)
-            check()
-        except KeyboardInterrupt as found:
-            raise error("'SymbolicTensor' object has no attribute '_type_spec'") from found
-
-    owner = {"load_model": separator, "place": outputs}.get(at, cli_separate)
-    monkeypatch.setattr(owner, at, interrupted)
-    arguments = ["separate", "song.wav", "song.wav", "-n", str(checkpoint)]
-    if status == 130:
-        assert main(arguments) == status
-    else:
-        with pytest.raises(SystemExit, match=str(status)):
-            main(arguments)
-    err = capsys.readouterr().err
-    assert "error" not in err
-    assert last is None or err.splitlines()[-1] == last
-    assert files(".") == ["song.wav"]
-
-
-def test_interrupt_while_writing_leaves_nothing(
-    folder: Path,
-    checkpoint: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from demucs_tf.audio.writer import StemWriter
-
-    calls = []
-    write = StemWriter.write
-
-    def interrupted(self: StemWriter, block: Any) -> None:
-        calls.append(block)
-        if len(calls) == 7:
-            raise KeyboardInterrupt
-        write(self, block)
-
-    monkeypatch.setattr(StemWriter, "write", interrupted)
-    run("song.wav", "-n", checkpoint, status=130)
-    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
-    assert files(".") == ["song.wav"]
-
-
-def test_as_a_program_it_prints_nothing_else(folder: Path, checkpoint: Path) -> None:
-    with start(checkpoint) as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert out.splitlines() == [f"separated/tiny/song/{name}.wav" for name in SOURCES]
-    lines = [line for line in err.splitlines() if line.strip() and "%|" not in line]
-    assert lines == ["Separating song.wav"], "no notes of TensorFlow's"
