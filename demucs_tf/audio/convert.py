@@ -1,21 +1,45 @@
-"""Channels and sample rates of audio. Arrays are (channels, samples)."""
+"""Audio as arrays (channels, samples): in blocks, with other channels, at another rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import EllipsisType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.audio.resampler import Resampler, resampled_length
-from demucs_tf.audio.samples import blocks_of
 from demucs_tf.errors import AudioError
 
 Array = npt.NDArray[Any]
+Range = tuple[EllipsisType, slice]
+
+BLOCK = 1 << 18  # samples of time: 6 s at 44.1 kHz
 
 # Hz of audio that is raised to as many or more: 12 kB at 1 Hz would become 50 minutes of a track.
 _LEAST_RATE = 1000
+
+
+class Samples(Protocol):
+    """(..., T), of which ranges of samples can be had: an array, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The last axis is time."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+
+    def __getitem__(self, key: Range, /) -> Array:
+        """`samples[..., start:stop]`, 0 <= start <= stop <= T."""
+
+
+def blocks_of(samples: Samples, size: int = BLOCK) -> Iterator[Array]:
+    """Yield all samples in order, `size` at a time."""
+    for start in range(0, samples.shape[-1], size):
+        yield samples[..., start : min(start + size, samples.shape[-1])]
 
 
 def convert_channels(wav: Array, channels: int) -> Array:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import soundfile
 
 from demucs_tf.audio.checks import check_file, check_samples, damaged, unreadable
+from demucs_tf.audio.convert import BLOCK
 from demucs_tf.audio.cut_short import (
     UNKNOWN_LENGTH,
     reason_for_cut_container,
     reason_for_truncation,
 )
-from demucs_tf.audio.samples import BLOCK
 from demucs_tf.audio.tags import NAMES, cleaned
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.atomic import Closing

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.audio.checks import check_rate, check_samples, not_written
+from demucs_tf.audio.convert import BLOCK, blocks_of
 from demucs_tf.audio.encoders import Encoder, check_wav_size, make_encoder
 from demucs_tf.audio.format import ClipMode, Format, check_clip
-from demucs_tf.audio.samples import BLOCK, blocks_of
 from demucs_tf.errors import AudioError
 from demucs_tf.utils.atomic import Closing, write_whole
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from demucs_tf.audio.samples import Array, Range, Samples
+from demucs_tf.audio.convert import Array, Range, Samples
 from demucs_tf.utils.atomic import Closing
 
 

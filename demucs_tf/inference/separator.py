@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from demucs_tf.audio.checks import check_rate, check_samples
-from demucs_tf.audio.convert import convert_audio, convert_blocks
+from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.audio.samples import blocks_of
 from demucs_tf.checkpoints.load import load_model
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from demucs_tf import AudioError, BagOfModels, Separator
+from demucs_tf.audio.convert import blocks_of
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.audio.samples import blocks_of
 from demucs_tf.inference.arrays import DiskArray, Levelled, ZeroPadded
 from tests.inference.test_apply_bag import WEIGHTS, Drawing, bag_of
 from tests.support.fakes import Array, FakeTF, PaddedFakeTF, noise
