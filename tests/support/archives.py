@@ -31,20 +31,20 @@ class Entry:
     def _fields(self, said: dict[str, int]) -> dict[str, int]:
         size = len(self.data)
         sizes = {"crc": zlib.crc32(self.data), "packed": size, "size": size}
-        return {"flags": 0, "method": 0, "time": 0, "date": 33, **sizes, **said}
+        return {"version": 20, "flags": 0, "method": 0, "time": 0, "date": 33, **sizes, **said}
 
     def header(self) -> bytes:
         """The local header."""
         name = self.name if self.local_name is None else self.local_name
         values = self._fields(self.local).values()
         lengths = len(name), len(self.local_extra)
-        return struct.pack("<4s5H3L2H", b"PK\3\4", 20, *values, *lengths) + name + self.local_extra
+        return struct.pack("<4s5H3L2H", b"PK\3\4", *values, *lengths) + name + self.local_extra
 
     def row(self, place: int) -> bytes:
         """Its part of the directory."""
         values = self._fields(self.listed).values()
         lengths = len(self.name), len(self.listed_extra), len(self.comment)
-        head = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, *values, *lengths, 0, 0, 0, place)
+        head = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, *values, *lengths, 0, 0, 0, place)
         return head + self.name + self.listed_extra + self.comment
 
 
@@ -230,6 +230,7 @@ BENT: dict[str, tuple[Callable[[Archive], object], str]] = {
             "another one in the directory",
         )
         for name, value in {
+            "version": 10,
             "flags": 0x800,
             "method": 8,
             "time": 1,
@@ -243,6 +244,10 @@ BENT: dict[str, tuple[Callable[[Archive], object], str]] = {
     "an encrypted directory": (
         _set("entry", listed={"flags": 0x2000}, local={"flags": 0x2000}),
         "unknown flags",
+    ),
+    "a version that few know": (
+        _set("entry", listed={"version": 252}, local={"version": 252}),
+        "an entry is of version 252",
     ),
     "another checksum": (
         _set("entry", listed={"crc": 1}, local={"crc": 1}),

@@ -26,6 +26,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _END = struct.Struct("<4s4H2LH")
 _STREAMED, _UTF8 = 0x8, 0x800
+_VERSION = 63  # of the format, in tenths: Python's zipfile knows no later one
 
 
 class _Listed(NamedTuple):
@@ -34,7 +35,7 @@ class _Listed(NamedTuple):
     name: str
     stored_name: bytes
     method: int
-    common: list[int]  # flags, method, time, date: its local header has them as well
+    common: list[int]  # version, flags, method, time, date: its local header has them as well
     numbers: list[int]  # checksum and both sizes, in the local header or behind the bytes
     place: int  # of its local header
 
@@ -116,9 +117,9 @@ class PlainZip:
             _agree(entry.place == place, f"{what} does not begin where the one before it ends")
             header = self._at(place, _LOCAL.size)
             _agree(len(header) == _LOCAL.size, f"{what} has no header")
-            mark, _, *fields, name_length, extra_length = _LOCAL.unpack(header)
+            mark, *fields, name_length, extra_length = _LOCAL.unpack(header)
             rest = self._at(place + _LOCAL.size, name_length + extra_length)
-            streamed = bool(entry.common[0] & _STREAMED)
+            streamed = bool(entry.common[1] & _STREAMED)
             _agree(
                 mark == b"PK\3\4"
                 and fields == entry.common + ([0, 0, 0] if streamed else entry.numbers)
@@ -142,16 +143,18 @@ def _directory(data: bytes, count: int) -> list[_Listed]:
     listed, place = [], 0
     for _ in range(count):
         _agree(data.startswith(b"PK\1\2", place) and len(data) >= place + _DIRECTORY.size, "short")
-        _, _, _, *fields = _DIRECTORY.unpack_from(data, place)
-        common, numbers, lengths = fields[:4], fields[4:7], fields[7:10]
+        _, _, *fields = _DIRECTORY.unpack_from(data, place)
+        common, numbers, lengths = fields[:5], fields[5:8], fields[8:11]
+        version, flags, method, _, _ = common
         place += _DIRECTORY.size
         name = data[place : place + lengths[0]]
         place += lengths[0]
-        _agree(lengths[1:] == [0, 0] and fields[10] == 0, "an entry has extra fields or a comment")
-        _agree(not common[0] & ~(_STREAMED | _UTF8), "an entry is encrypted or has unknown flags")
-        encoding = "utf-8" if common[0] & _UTF8 else "ascii"
+        _agree(lengths[1:] == [0, 0] and fields[11] == 0, "an entry has extra fields or a comment")
+        _agree(version <= _VERSION, f"an entry is of version {version}")
+        _agree(not flags & ~(_STREAMED | _UTF8), "an entry is encrypted or has unknown flags")
+        encoding = "utf-8" if flags & _UTF8 else "ascii"
         text = name.decode(encoding, "backslashreplace")
-        listed.append(_Listed(text, name, common[1], common, numbers, fields[-1]))
+        listed.append(_Listed(text, name, method, common, numbers, fields[-1]))
     _agree(place == len(data), "its directory has more than its entries")
     return listed
 
