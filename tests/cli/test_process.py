@@ -66,6 +66,17 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
+def ends_without_leftovers(
+    process: subprocess.Popen[str], number: signal.Signals, status: int, last: str | None
+) -> None:
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in err
+    assert last is None or err.splitlines()[-1] == last
+    assert files(".") == ["song.wav"]
+
+
 @SIGNALS
 @pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.3, 1.0, 2.5])
 def test_signals_at_any_time(
@@ -85,12 +96,7 @@ def test_signals_at_any_time(
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         time.sleep(after)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "Traceback" not in err
-    assert last is None or err.splitlines()[-1] == last
-    assert files(".") == ["song.wav"]
+        ends_without_leftovers(process, number, status, last)
 
 
 @SIGNALS
@@ -102,12 +108,7 @@ def test_signals_stop_without_leftovers(
         while "Separating" not in process.stderr.readline():
             assert process.poll() is None
         time.sleep(1)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "Traceback" not in err
-    assert last is None or err.splitlines()[-1] == last
-    assert files(".") == ["song.wav"]
+        ends_without_leftovers(process, number, status, last)
 
 
 @SIGNALS
