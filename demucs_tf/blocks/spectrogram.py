@@ -6,14 +6,15 @@ and the imaginary part.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from demucs_tf.blocks.wiener import mark_silence, wiener
 from demucs_tf.layers.base import Observable
-from demucs_tf.layers.shape import pad_axis, size
-from demucs_tf.layers.spectral import Transform, ispectro, spectro
+from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
 # Frames that the Wiener filter sees at a time.
 _WIENER_WINDOW = 300
@@ -46,8 +47,9 @@ class Spectrogram(Observable):
             x = self.step("spec_pad", lambda x: pad1d(x, left, right, reflect), x)  # (B, A, T'')
 
         def transform(x: Any) -> Any:
-            z = spectro(x, self.nfft, hop, self.transform)[:, :-1]  # without the last frequency
-            return z[:, :, 2 : 2 + frames] if self.hybrid else z
+            # With `hybrid` the reference drops the frames that see the reflected ends.
+            spectra = spectra_of if self.hybrid else spectro
+            return spectra(x, self.nfft, hop, self.transform)[:, :-1]  # without the last frequency
 
         return self.step("stft", transform, x)  # (B, F, T', A, 2)
 
@@ -57,7 +59,9 @@ class Spectrogram(Observable):
         margin = 2 if self.hybrid else 0
 
         def pad(z: Any) -> Any:
-            return pad_axis(pad_axis(z, 0, 1, axis=1), margin, margin, axis=2)
+            flat = tf.reshape(z, [*lengths(z)[:3], math.prod(z.shape[3:])])
+            flat = tf.pad(flat, [[0, 0], [0, 1], [margin, margin], [0, 0]])
+            return tf.reshape(flat, [*lengths(flat)[:3], *z.shape[3:]])
 
         z = self.step("ispec_pad", pad, z)  # (B, F + 1, T' or T' + 4, S, A, 2)
         start, whole = 0, length
@@ -66,10 +70,9 @@ class Spectrogram(Observable):
             whole = hop * -(-length // hop) + 2 * start
 
         def inverse(z: Any) -> Any:
-            shape = [size(z, 0), z.shape[1], size(z, 2), z.shape[3] * z.shape[4], 2]
-            z_ = tf.reshape(z, shape)  # (B, F + 1, T', S A, 2)
+            z_ = tf.reshape(z, [*lengths(z)[:3], z.shape[3] * z.shape[4], 2])
             x = ispectro(z_, hop, whole, self.transform)  # (B, S A, T)
-            return tf.reshape(x, [size(z, 0), z.shape[3], z.shape[4], whole])
+            return tf.reshape(x, [*lengths(x)[:1], z.shape[3], z.shape[4], size(x, 2)])
 
         x = self.step("istft", inverse, z)  # (B, S, A, T)
         if not self.hybrid:
@@ -80,13 +83,13 @@ class Spectrogram(Observable):
         """(B, F, T, A, 2) -> (B, F, T, 2 A) with `cac`, otherwise (B, F, T, A)."""
         if not self.cac:
             return self.step("magnitude", _absolute, z)
-        shape = [size(z, 0), z.shape[1], size(z, 2), 2 * self.audio_channels]
+        shape = [*lengths(z)[:3], 2 * self.audio_channels]
         return self.step("complex_as_channels", lambda z: tf.reshape(z, shape), z)
 
     def _mask(self, z: Any, m: Any) -> Any:
         """Spectrograms of the sources: (B, F, T, A, 2), (B, F, T, S, C) -> (B, F, T, S, A, 2)."""
         if self.cac:
-            shape = [size(m, 0), m.shape[1], size(m, 2), m.shape[3], self.audio_channels, 2]
+            shape = [*lengths(m)[:4], self.audio_channels, 2]
             return self.step("channels_as_complex", lambda m: tf.reshape(m, shape), m)
         if self.wiener_iters < 0:
             return self.step("mask", _phase_times_magnitude, z, m)

@@ -63,5 +63,5 @@ def glu(x: Any) -> Any:
 
     Reference: torch.nn.functional.glu
     """
-    value, gate = tf.split(x, 2, axis=-1)
-    return value * tf.sigmoid(gate)
+    half = x.shape[-1] // 2
+    return x[..., :half] * tf.sigmoid(x[..., half:])

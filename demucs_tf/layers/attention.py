@@ -83,8 +83,8 @@ class MultiheadAttention(Layer):
 
         length = size(q, 2)
         if isinstance(length, int):
-            rows = [min(_BLOCK, length - start) for start in range(0, length, _BLOCK)]
-            heads = tf.concat([attend(block) for block in tf.split(q, rows, 2)], 2)
+            starts = range(0, length, _BLOCK)
+            heads = tf.concat([attend(q[:, :, start : start + _BLOCK]) for start in starts], 2)
         else:
             heads = _by_blocks(attend, q)
         return tf.transpose(heads, [0, 2, 1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
@@ -62,9 +63,11 @@ def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: in
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, -(-taps * channels // _LONGEST_SUM))
-    sizes = [channels // parts + (index < channels % parts) for index in range(parts)]
-    pairs = zip(tf.split(x, sizes, -1), tf.split(weight, sizes, -2), strict=True)
-    first, *rest = (convolve(*pair) for pair in pairs)
+    if parts == 1:
+        return convolve(x, weight)
+    ends = [channels * index // parts for index in range(parts + 1)]
+    slices = [slice(*pair) for pair in pairwise(ends)]
+    first, *rest = (convolve(x[..., part], weight[..., part, :]) for part in slices)
     return sum(rest, first)
 
 

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from demucs_tf.layers.base import Identity, Layer
-from demucs_tf.layers.shape import lengths
+from demucs_tf.layers.portable import is_portable
+from demucs_tf.layers.shape import lengths, pad_axis, size
+
+# TensorFlow adds up any axis but the last one number after the other, which over the positions of a
+# song costs float32 four of its seven digits. So all sums run along the last axis, in two or three
+# levels of short rows: that stays near float64, and every runtime has it.
+_ROW = 256
 
 
-def mean_float64(x: Any) -> Any:
-    """Average over all axes but the first and the last, in float64.
-
-    TensorFlow adds up the innermost axis in blocks, but any other one number after the other: over
-    the positions of one song that costs float32 four of its seven digits, and float64 a few of the
-    last. So the last axis, which is short, changes places.
-
-    Shape: (B, ..., G) -> (B, G), float64.
-    """
-    last = len(x.shape) - 1
-    positions = range(1, last)
-    turned = tf.transpose(tf.cast(x, tf.float64), [0, last, *positions])
-    return tf.reduce_mean(turned, [axis + 1 for axis in positions])
+def total(x: Any) -> Any:
+    """Add up the last axis, row by row: (B, N) -> (B, 1)."""
+    length = size(x, 1)
+    while not isinstance(length, int) or length > 2 * _ROW:
+        count = -(-length // _ROW)
+        missing = count * _ROW - length
+        if not isinstance(missing, int) or missing:
+            x = pad_axis(x, 0, missing, axis=1)
+        x = tf.reduce_sum(tf.reshape(x, [-1, count, _ROW]), -1)
+        if not isinstance(length, int):
+            return tf.reduce_sum(x, -1, keepdims=True)
+        length = count
+    return tf.reduce_sum(x, -1, keepdims=True)
 
 
 # Both statistics in float64: the mean of music is next to zero, and what float32 loses there to
-# cancellation would be all of its digits.
+# cancellation would be all of its digits. Other runtimes have no float64.
 
 
 def mean(x: Any) -> Any:
     """Average each batch item: (B, ...) -> (B, 1, ...)."""
-    return tf.cast(_wide_mean(x), x.dtype)
+    return _like(_mean(_flat(x)), x)
 
 
 def unbiased_std(x: Any) -> Any:
@@ -39,17 +46,26 @@ def unbiased_std(x: Any) -> Any:
 
     Reference: torch.std
     """
-    deviation = tf.square(tf.cast(x, tf.float64) - _wide_mean(x))
-    count = _items(x)
-    return tf.cast(tf.sqrt(_wide_mean(deviation) * (count / (count - 1))), x.dtype)
+    flat = _flat(x)
+    variance = total(tf.square(flat - _mean(flat))) / (_count(flat) - 1)
+    return _like(tf.sqrt(variance), x)
 
 
-def _wide_mean(x: Any) -> Any:
-    return tf.reshape(mean_float64(x[..., None]), [-1, *[1] * (len(x.shape) - 1)])
+def _flat(x: Any) -> Any:
+    wide = x if is_portable() else tf.cast(x, tf.float64)
+    return tf.reshape(wide, _merged(x[..., None]))
 
 
-def _items(x: Any) -> Any:
-    return tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float64)
+def _mean(flat: Any) -> Any:
+    return total(flat) / _count(flat)
+
+
+def _count(flat: Any) -> Any:
+    return tf.cast(size(flat, 1), flat.dtype)
+
+
+def _like(value: Any, x: Any) -> Any:
+    return tf.reshape(tf.cast(value, x.dtype), [-1, *[1] * (len(x.shape) - 1)])
 
 
 class GroupNorm(Layer):
@@ -84,25 +100,35 @@ class GroupNorm(Layer):
 
     def call(self, x: Any) -> Any:
         groups, width = self.num_groups, self.num_channels // self.num_groups
-        grouped = tf.reshape(x, [*lengths(x)[:-1], groups, width])  # (B, ..., G, C / G)
-        mean = _group_mean(grouped)
-        # What float32 cuts off the mean would be divided by sqrt(epsilon) in a group that is
-        # nearly constant, so it goes into the shift.
-        high = tf.cast(mean, x.dtype)
-        low = tf.cast(mean - tf.cast(high, tf.float64), x.dtype)
-        centred = grouped - high
-        variance = tf.cast(_group_mean(tf.square(centred)), x.dtype)
+        grouped = tf.reshape(x, [*_merged(x), groups, width])  # (B, P, G, C / G)
+        centred = grouped - _group_mean(grouped)
+        # What rounding left in the mean would be divided by sqrt(epsilon) in a group that is nearly
+        # constant, so it goes into the shift.
+        rest = _group_mean(centred)
+        variance = _group_mean(tf.square(centred)) - tf.square(rest)
         weight = tf.reshape(self.weight, [groups, width])
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
-        shift = tf.reshape(self.bias, [groups, width]) - low * scale
+        shift = tf.reshape(self.bias, [groups, width]) - rest * scale
         return tf.reshape(centred * scale + shift, lengths(x))
 
 
+def _merged(x: Any) -> list[Any]:
+    """Lengths for `tf.reshape` with all axes between the first and the last as one."""
+    middle = x.shape[1:-1]
+    if None in middle:
+        return [size(x, 0), -1]
+    return [-1, math.prod(middle)]
+
+
 def _group_mean(grouped: Any) -> Any:
-    """Average each group, in float64: (B, ..., G, C / G) -> (B, 1, ..., G, 1)."""
-    *_, groups, width = grouped.shape  # channels are few, positions are many
-    mean = mean_float64(tf.reduce_sum(grouped, -1)) / width
-    return tf.reshape(mean, [-1, *[1] * (len(grouped.shape) - 3), groups, 1])
+    """Average each group: (B, P, G, C / G) -> (B, 1, G, 1)."""
+    groups, width = grouped.shape[2:]
+    rows = tf.reduce_sum(grouped, -1)  # (B, P, G)
+    if groups > 1:
+        rows = tf.transpose(rows, [0, 2, 1])
+    rows = tf.reshape(rows, [-1, size(grouped, 1)])  # (B G, P)
+    count = tf.cast(size(grouped, 1) * width, rows.dtype)
+    return tf.reshape(total(rows) / count, [-1, 1, groups, 1])
 
 
 def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from demucs_tf.layers.float32_math import cos
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.linear import product
+from demucs_tf.layers.portable import is_portable
+from demucs_tf.layers.shape import lengths, pad_axis, size
 
 Transform = Literal["fft", "dft"]
 TRANSFORMS = ("fft", "dft")
@@ -56,12 +58,23 @@ def spectro(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft") -
     length, half = size(x, -1), n_fft // 2
     if isinstance(length, int) and length <= half:
         raise ValueError(f"A window of {n_fft} needs more than {half} samples, got {length}.")
-    x = tf.pad(x, [[0, 0], [0, 0], [half, half]], "REFLECT")
+    return spectra_of(
+        tf.pad(x, [[0, 0], [0, 0], [half, half]], "REFLECT"), n_fft, hop_length, transform
+    )
+
+
+def spectra_of(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft") -> Any:
+    """As `spectro`, of a signal that has its surroundings already: (B, A, T), T >= n_fft.
+
+    Returns:
+        (B, n_fft / 2 + 1, 1 + (T - n_fft) // hop_length, A, 2).
+    """
     window = tf.constant(hann_window(n_fft), x.dtype)
-    frames = _frame(x, n_fft, hop_length) * window
-    spectra = _rfft(frames) if transform == "fft" else _real_dft(frames)
+    frames = _frame(x, n_fft, hop_length) * window  # (B, T', A, n_fft)
+    spectra = _real_dft(frames) if _real(transform) else _rfft(frames)  # (B, T', 2 A, F)
     scale = tf.constant(n_fft**-0.5, x.dtype)
-    return tf.transpose(spectra * scale, [0, 3, 2, 1, 4])  # from (B, A, T', F, 2)
+    spectra = tf.transpose(spectra * scale, [0, 3, 1, 2])
+    return tf.reshape(spectra, [*lengths(spectra)[:3], x.shape[1], 2])
 
 
 def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft") -> Any:
@@ -79,46 +92,72 @@ def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft")
     Reference: demucs/spec.py::ispectro
     """
     n_fft = 2 * z.shape[1] - 2
-    spectra = tf.transpose(z, [0, 3, 2, 1, 4])  # (B, C, T', F, 2)
-    frames = _irfft(spectra, n_fft) if transform == "fft" else _real_idft(spectra, n_fft)
+    channels = z.shape[3]
+    spectra = tf.reshape(z, [*lengths(z)[:3], 2 * channels])
+    spectra = tf.transpose(spectra, [0, 2, 3, 1])  # (B, T', 2 C, F)
+    frames = _real_idft(spectra, n_fft) if _real(transform) else _irfft(spectra, n_fft)
     window = tf.constant(hann_window(n_fft), z.dtype)
-    frames *= window * tf.constant(n_fft**0.5, z.dtype)
-    squares = tf.broadcast_to(tf.square(window), [1, 1, size(z, 2), n_fft])
+    frames *= window * tf.constant(n_fft**0.5, z.dtype)  # (B, T', C, n_fft)
+    blocks = _overlap_add(frames, hop_length)  # (B, N, C, hop)
+    blocks = _divide(blocks, hann_window(n_fft).reshape(-1, hop_length), size(z, 2))
+    signal = tf.transpose(blocks, [0, 2, 1, 3])
+    shape = [*lengths(signal)[:1], channels, size(signal, 2) * hop_length]
+    signal = tf.reshape(signal, shape)
     start = n_fft // 2
-    signal = _overlap_add(frames, hop_length)[..., start : start + length]
-    return signal / _overlap_add(squares, hop_length)[..., start : start + length]
+    return signal[..., start : start + length]
+
+
+def _real(transform: Transform) -> bool:
+    return transform == "dft" or is_portable()
 
 
 def _frame(x: Any, width: int, hop: int) -> Any:
-    """Cut time into frames: (B, A, T) -> (B, A, 1 + (T - width) // hop, width)."""
+    """Cut time into frames: (B, A, T) -> (B, 1 + (T - width) // hop, A, width)."""
     blocks_per_frame = width // hop
-    shape = tf.shape(x)
     count = size(x, -1) // hop
-    blocks = tf.reshape(x[..., : count * hop], [shape[0], x.shape[1], count, hop])
+    blocks = tf.reshape(x[..., : count * hop], [*lengths(x)[:2], count, hop])
+    blocks = tf.transpose(blocks, [0, 2, 1, 3])
     last = count - blocks_per_frame + 1
-    return tf.concat([blocks[:, :, i : i + last] for i in range(blocks_per_frame)], -1)
+    return tf.concat([blocks[:, i : i + last] for i in range(blocks_per_frame)], -1)
 
 
 def _overlap_add(frames: Any, hop: int) -> Any:
-    """Add frames where they overlap: (B, C, T', width) -> (B, C, (T' - 1) hop + width)."""
-    blocks_per_frame = frames.shape[-1] // hop
-    parts = tf.split(frames, blocks_per_frame, -1)
-    total = tf.add_n(
-        [pad_axis(part, i, blocks_per_frame - 1 - i, axis=2) for i, part in enumerate(parts)]
-    )
-    shape = tf.shape(total)
-    return tf.reshape(total, [shape[0], frames.shape[1], shape[2] * hop])
+    """Add frames where they overlap: (B, T', C, width) -> (B, T' - 1 + width / hop, C, hop)."""
+    count = frames.shape[-1] // hop
+    parts = [frames[..., i * hop : (i + 1) * hop] for i in range(count)]
+    return tf.add_n([pad_axis(part, i, count - 1 - i, axis=1) for i, part in enumerate(parts)])
+
+
+def _divide(blocks: Any, window: npt.NDArray[np.float32], frames: Any) -> Any:
+    """Divide (B, N, C, hop) by the sum of the squares of all windows that cover a sample.
+
+    It is the same for all blocks but the first and last ones, which fewer windows cover.
+
+    Args:
+        window: (width / hop, hop).
+        frames: how many there are.
+    """
+    squares = tf.square(tf.constant(window, blocks.dtype))
+    count = len(window)
+    if not isinstance(frames, int) or frames < count:
+        ones = tf.reshape(squares, [1, 1, 1, -1]) * tf.ones([1, frames, 1, 1], blocks.dtype)
+        return blocks / _overlap_add(ones, window.shape[1])
+    rising = tf.cumsum(squares)[:, None]  # (width / hop, 1, hop)
+    falling = tf.cumsum(squares, reverse=True)[1:, None]
+    parts = [blocks[:, : count - 1] / rising[:-1], blocks[:, count - 1 : frames] / rising[-1:]]
+    return tf.concat([*parts, blocks[:, frames:] / falling], 1)
 
 
 def _rfft(frames: Any) -> Any:
-    """Transform real numbers: (..., N) -> (..., N / 2 + 1, 2)."""
+    """Transform real numbers: (B, T', A, N) -> (B, T', 2 A, N / 2 + 1)."""
     spectra = tf.signal.rfft(frames)
-    return tf.stack([tf.math.real(spectra), tf.math.imag(spectra)], -1)
+    both = tf.stack([tf.math.real(spectra), tf.math.imag(spectra)], 3)
+    return tf.reshape(both, [*lengths(frames)[:2], 2 * frames.shape[2], both.shape[-1]])
 
 
 def _irfft(spectra: Any, n_fft: int) -> Any:
-    """Transform back to real numbers: (..., N / 2 + 1, 2) -> (..., N)."""
-    return tf.signal.irfft(tf.complex(spectra[..., 0], spectra[..., 1]), [n_fft])
+    """Transform back to real numbers: (B, T', 2 C, N / 2 + 1) -> (B, T', C, N)."""
+    return tf.signal.irfft(tf.complex(spectra[:, :, ::2], spectra[:, :, 1::2]), [n_fft])
 
 
 # The real-valued transform. With N = P Q, n = Q p + q and k = i + P j, the sum over n splits into a
@@ -137,49 +176,42 @@ def _waves(rows: int, columns: int, period: int, dtype: Any) -> tuple[Any, Any]:
     """Tabulate cosine and sine of 2 pi row column / period, (rows, columns)."""
     turns = np.outer(np.arange(rows), np.arange(columns)) % period / period
     angles = 2 * np.pi * turns
-    return tf.constant(np.cos(angles), dtype), tf.constant(np.sin(angles), dtype)
+    return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
 
 
 def _real_dft(frames: Any) -> Any:
-    """Transform by matrix products: (B, A, T, N) -> (B, A, T, N / 2 + 1, 2)."""
-    n = frames.shape[-1]
+    """Transform by matrix products: (B, T', A, N) -> (B, T', 2 A, N / 2 + 1)."""
+    n, dtype = frames.shape[-1], frames.dtype.as_numpy_dtype
     p, q = _factors(n)
-    x = tf.reshape(frames, [-1, p, q])
-    c, s = _waves(p, p, p, x.dtype)
-    real, imag = tf.einsum("bpq,pi->bqi", x, c), -tf.einsum("bpq,pi->bqi", x, s)
-    c, s = _waves(q, p, n, x.dtype)
-    real, imag = real * c + imag * s, imag * c - real * s
-    c, s = _waves(q, q // 2 + 1, q, x.dtype)  # k <= N / 2 is enough
-    both = tf.stack([_product(real, c) + _product(imag, s), _product(imag, c) - _product(real, s)])
-    spectra = tf.reshape(both, [2, *_leading(frames), (q // 2 + 1) * p])
-    return tf.transpose(spectra[..., : n // 2 + 1], [1, 2, 3, 4, 0])
-
-
-def _product(x: Any, waves: Any) -> Any:
-    return tf.einsum("bqi,qj->bji", x, waves)
+    x = tf.transpose(tf.reshape(frames, [-1, p, q]), [0, 2, 1])
+    c, s = _waves(p, p, p, dtype)
+    x = product(x, np.concatenate([c, -s], 1))  # (M, Q, 2 P): over p, real and imaginary part
+    real, imag = x[..., :p], x[..., p:]
+    c, s = _waves(q, p, n, dtype)
+    x = tf.concat([real * c + imag * s, imag * c - real * s], 1)  # (M, 2 Q, P)
+    c, s = _waves(q, q // 2 + 1, q, dtype)  # k <= N / 2 is enough
+    x = product(tf.transpose(x, [0, 2, 1]), np.block([[c, -s], [s, c]]))  # (M, P, 2 J): over q
+    x = tf.transpose(tf.reshape(x, [-1, p, 2, q // 2 + 1]), [0, 2, 3, 1])  # (M, 2, J, P)
+    x = tf.reshape(x, [-1, 2, (q // 2 + 1) * p])[..., : n // 2 + 1]
+    return tf.reshape(x, [*lengths(frames)[:2], 2 * frames.shape[2], n // 2 + 1])
 
 
 def _real_idft(spectra: Any, n: int) -> Any:
-    """Transform back by matrix products: (B, C, T, N / 2 + 1, 2) -> (B, C, T, N)."""
+    """Transform back by matrix products: (B, T', 2 C, N / 2 + 1) -> (B, T', C, N)."""
+    dtype = spectra.dtype.as_numpy_dtype
     p, q = _factors(n)
     # Each k but the first and the last stands for its mirror image as well.
     weight = np.full(n // 2 + 1, 2 / n)
     weight[[0, -1]] = 1 / n
-    x = spectra * tf.constant(weight[:, None], spectra.dtype)
-    x = pad_axis(x, 0, (q // 2 + 1) * p - (n // 2 + 1), axis=3)
-    x = tf.reshape(x, [-1, q // 2 + 1, p, 2])
-    real, imag = x[..., 0], x[..., 1]
-    c, s = _waves(q // 2 + 1, q, q, x.dtype)
-    real, imag = (
-        tf.einsum("bji,jq->bqi", real, c) - tf.einsum("bji,jq->bqi", imag, s),
-        tf.einsum("bji,jq->bqi", imag, c) + tf.einsum("bji,jq->bqi", real, s),
-    )
-    c, s = _waves(q, p, n, x.dtype)
-    real, imag = real * c - imag * s, imag * c + real * s
-    c, s = _waves(p, p, p, x.dtype)
-    y = tf.einsum("bqi,ip->bpq", real, c) - tf.einsum("bqi,ip->bpq", imag, s)
-    return tf.reshape(y, [*_leading(spectra), n])
-
-
-def _leading(x: Any) -> list[Any]:
-    return [size(x, axis) for axis in range(3)]
+    x = pad_axis(spectra * weight.astype(dtype), 0, (q // 2 + 1) * p - (n // 2 + 1), axis=3)
+    x = tf.transpose(tf.reshape(x, [-1, 2, q // 2 + 1, p]), [0, 3, 1, 2])
+    x = tf.reshape(x, [-1, p, 2 * (q // 2 + 1)])  # (M, P, 2 J)
+    c, s = _waves(q // 2 + 1, q, q, dtype)
+    x = product(x, np.block([[c, s], [-s, c]]))  # (M, P, 2 Q)
+    real, imag = x[..., :q], x[..., q:]
+    c, s = _waves(p, q, n, dtype)
+    x = tf.concat([real * c - imag * s, imag * c + real * s], 1)  # (M, 2 P, Q)
+    c, s = _waves(p, p, p, dtype)
+    x = product(tf.transpose(x, [0, 2, 1]), np.concatenate([c, -s]))  # (M, Q, P)
+    x = tf.transpose(x, [0, 2, 1])
+    return tf.reshape(x, [*lengths(spectra)[:2], spectra.shape[2] // 2, n])

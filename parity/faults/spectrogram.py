@@ -30,11 +30,13 @@ def ispectro(divide: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
     def inverse(z: Any, hop_length: int, length: Any, transform: str = "fft") -> Any:
         n_fft = 2 * z.shape[1] - 2
-        frames = spectral._irfft(tf.transpose(z, [0, 3, 2, 1, 4]), n_fft)
+        spectra = tf.reshape(z, [*z.shape[:3], 2 * z.shape[3]])
+        frames = spectral._irfft(tf.transpose(spectra, [0, 2, 3, 1]), n_fft)
         window = tf.constant(_hann_window(n_fft), z.dtype)
-        signal = spectral._overlap_add(
+        blocks = spectral._overlap_add(
             frames * window * tf.constant(n_fft**0.5, z.dtype), hop_length
         )
+        signal = tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [z.shape[0], z.shape[3], -1])
         signal = signal[..., n_fft // 2 : n_fft // 2 + length]
         return divide(signal, window)
 
