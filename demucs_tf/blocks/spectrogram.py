@@ -49,7 +49,9 @@ class Spectrogram(Observable):
         def transform(x: Any) -> Any:
             # With `hybrid` the reference drops the frames that see the reflected ends.
             spectra = spectra_of if self.hybrid else spectro
-            return spectra(x, self.nfft, hop, self.transform)[:, :-1]  # without the last frequency
+            z = spectra(x, self.nfft, hop, self.transform)
+            flat = tf.reshape(z, [*lengths(z)[:3], 2 * z.shape[3]])[:, :-1]  # without the last
+            return tf.reshape(flat, [*lengths(flat)[:3], z.shape[3], 2])
 
         return self.step("stft", transform, x)  # (B, F, T', A, 2)
 
