@@ -9,8 +9,10 @@ from demucs_tf.errors import (
     AudioError,
     CheckpointError,
     DemucsTFError,
+    ExportError,
     ModelNotFoundError,
 )
+from demucs_tf.utils.version import VERSION
 
 TYPE_CHECKING = False  # importing `typing` takes a while, in which no signal is dealt with
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from demucs_tf.models.hdemucs import HDemucsTF
     from demucs_tf.models.htdemucs import HTDemucsTF
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AudioError",
@@ -36,6 +38,7 @@ __all__ = [
     "CheckpointError",
     "DemucsTF",
     "DemucsTFError",
+    "ExportError",
     "HDemucsTF",
     "HTDemucsTF",
     "ModelNotFoundError",

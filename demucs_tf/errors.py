@@ -26,3 +26,7 @@ class WorkBoundError(DemucsTFError, ValueError):
 
 class AudioError(DemucsTFError):
     """An audio file can't be read, can't be written, or holds no usable audio."""
+
+
+class ExportError(DemucsTFError):
+    """A model can't be exported, or an exported file is damaged or not of this version."""
