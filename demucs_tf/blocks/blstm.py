@@ -9,7 +9,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import BTC, Layer
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import lengths, pad_axis, size
 
 
 class BLSTM(Layer):
@@ -75,7 +75,8 @@ class BLSTM(Layer):
             return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
 
         def join(y: Any) -> Any:
-            frames = tf.reshape(y, [tf.shape(x)[0], -1, width, self.dim])
+            count = -(-length // (width // 2))
+            frames = tf.reshape(y, [*lengths(x)[:1], count, width, self.dim])
             return tf.ensure_shape(unframe(frames, length), x.shape)
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
@@ -89,11 +90,10 @@ def frame(x: Any, width: int) -> Any:
     Reference: demucs/utils.py::unfold
     """
     stride = width // 2
-    shape = tf.shape(x)
-    count = -(-shape[1] // stride)
-    x = pad_axis(x, 0, (count + 1) * stride - shape[1], axis=1)
+    count = -(-size(x, 1) // stride)
+    x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
     # With half-overlapping frames, frame n is block n followed by block n + 1.
-    blocks = tf.reshape(x, [shape[0], count + 1, stride, x.shape[2]])
+    blocks = tf.reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
     return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
 
 
@@ -106,11 +106,9 @@ def unframe(frames: Any, length: Any) -> Any:
 
     Reference: demucs/demucs.py::BLSTM.forward
     """
-    shape = tf.shape(frames)
-    width = frames.shape[2]
+    width, channels = frames.shape[2:]
     limit = width // 4
-    middle = tf.reshape(
-        frames[:, :, limit:-limit], [shape[0], shape[1] * (width // 2), frames.shape[3]]
-    )
+    middle = frames[:, :, limit:-limit]
+    middle = tf.reshape(middle, [*lengths(middle)[:1], size(frames, 1) * (width // 2), channels])
     row = tf.concat([frames[:, 0, :limit], middle, frames[:, -1, -limit:]], axis=1)
     return row[:, :length]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from demucs_tf.layers import float32_math
 from demucs_tf.layers.base import Layer, weights_are_blank
 from demucs_tf.layers.linear import Embedding
+from demucs_tf.layers.portable import is_portable
 
 Float32 = npt.NDArray[np.float32]
 
@@ -83,6 +84,29 @@ def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
     return tf.concat([float32_math.cos(phase), float32_math.sin(phase)], -1)
 
 
+def sin_embedding_of_steps(count: int, dim: int, max_period: float) -> Any:
+    """Compute `sin_embedding` of 0, 1, ..., as a tensor, from tables that are much smaller.
+
+    With p = W a + b, cos(p w) = cos(W a w) cos(b w) - sin(W a w) sin(b w), and so for the sine:
+    one product of 2 x 2 for each frequency w. Converters work out sums of constants at once, and
+    would keep the large table in the file; products of matrices they leave alone.
+
+    Returns:
+        float32 (count, D).
+    """
+    width = 64
+    frequencies = 1 / _periods(dim, max_period).astype(np.float64)[:, None]
+    coarse = width * np.arange(-(-count // width)) * frequencies  # (D / 2, A)
+    fine = np.arange(width) * frequencies  # (D / 2, W)
+    turned = np.stack([np.cos(coarse), np.sin(coarse)], -1)
+    cos, sin = np.cos(fine), np.sin(fine)
+    turns = np.stack([[cos, -sin], [sin, cos]], 1)  # (cosine or sine, 2, D / 2, W)
+    left = np.concatenate([turned, turned]).astype(np.float32)  # (D, A, 2)
+    right = np.concatenate(list(turns.transpose(1, 2, 0, 3))).astype(np.float32)  # (D, 2, W)
+    waves = tf.reshape(tf.matmul(left, right), [dim, -1])
+    return tf.transpose(waves)[:count]
+
+
 def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> Any:
     """Compute sines and cosines in turn: of the column in the first half, of the row in the second.
 
@@ -106,7 +130,17 @@ def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> An
         columns = _interleaved(tf.cast(tf.range(width), tf.float32)[:, None] * frequencies)
         broadcast, concatenate = tf.broadcast_to, tf.concat
     shape = (width, height, dim // 2)
+    if is_portable():
+        return _joined(columns, rows, shape)
     return concatenate([broadcast(columns[:, None], shape), broadcast(rows[None], shape)], -1)
+
+
+def _joined(columns: Any, rows: Any, shape: tuple[Any, ...]) -> Any:
+    """Repeat and join both embeddings by products, which converters leave alone: (T, F, D)."""
+    width, height, _ = shape
+    columns = tf.matmul(tf.ones([width, height, 1]), tf.convert_to_tensor(columns)[:, None])
+    rows = tf.matmul(tf.ones([height, width, 1]), rows[:, None])
+    return tf.concat([columns, tf.transpose(rows, [1, 0, 2])], -1)
 
 
 @lru_cache(maxsize=8)

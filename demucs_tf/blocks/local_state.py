@@ -77,8 +77,8 @@ class LocalState(Layer):
         scale = tf.constant(self.ndecay**0.5, scores.dtype)
         scores -= mixed[..., None] * (tf.abs(delta) / scale)
         # QUIRK demucs/demucs.py:207: a query's own key is not masked with -inf but set to -100.
-        own = tf.equal(delta, 0)
-        return tf.where(own, tf.constant(-100, scores.dtype), scores)
+        others = tf.minimum(tf.abs(delta), tf.constant(1, scores.dtype))
+        return scores * others + 100 * (others - 1)
 
     def _mix(self, weights: Any, content: Any) -> Any:
         result = tf.einsum("bhst,bthc->bshc", weights, content)

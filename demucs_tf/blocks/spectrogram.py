@@ -11,8 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.blocks.wiener import mark_silence, wiener
+from demucs_tf.blocks.wiener import mark_silence, portable_wiener, wiener
 from demucs_tf.layers.base import Observable
+from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
@@ -84,7 +85,7 @@ class Spectrogram(Observable):
     def _magnitude(self, z: Any) -> Any:
         """(B, F, T, A, 2) -> (B, F, T, 2 A) with `cac`, otherwise (B, F, T, A)."""
         if not self.cac:
-            return self.step("magnitude", _absolute, z)
+            return self.step("magnitude", _magnitudes, z)
         shape = [*lengths(z)[:3], 2 * self.audio_channels]
         return self.step("complex_as_channels", lambda z: tf.reshape(z, shape), z)
 
@@ -99,6 +100,8 @@ class Spectrogram(Observable):
 
     def _wiener(self, magnitudes: Any, z: Any) -> Any:
         """The Wiener filter on windows of 300 frames."""
+        if is_portable():
+            return self._portable_wiener(magnitudes, z)
         targets = self.step(  # (B, T, F, A, S)
             "wiener_targets", lambda m: tf.transpose(m, [0, 2, 1, 4, 3]), magnitudes
         )
@@ -131,6 +134,39 @@ class Spectrogram(Observable):
         sources = wiener(targets, mixture, self.wiener_iters, self.wiener_residual, self.step)
         return self.step("wiener_turn", lambda y: tf.transpose(y, [0, 1, 2, 4, 3]), sources)
 
+    def _portable_wiener(self, m: Any, z: Any) -> Any:
+        """All windows at once, at four axes; zeros fill the last one."""
+        sources, channels = m.shape[3], self.audio_channels
+        frames = size(z, 2)
+        count = -(-frames // _WIENER_WINDOW)
+
+        def windows(x: Any) -> Any:
+            """(B, F, T, ...) -> (W, 300, F, C)"""
+            flat = tf.reshape(x, [*lengths(x)[:3], math.prod(x.shape[3:])])
+            flat = tf.transpose(flat, [0, 2, 1, 3])
+            flat = pad_axis(flat, 0, count * _WIENER_WINDOW - frames, axis=1)
+            return tf.reshape(flat, [-1, _WIENER_WINDOW, *flat.shape[2:]])
+
+        targets, mixture = windows(m), windows(z)
+        estimates = portable_wiener(
+            [targets[..., a::channels] for a in range(channels)],
+            [(mixture[..., 2 * a, None], mixture[..., 2 * a + 1, None]) for a in range(channels)],
+            self.wiener_iters,
+            self.wiener_residual,
+        )
+        freqs = z.shape[1]
+        parts = [
+            tf.reshape(part[..., :sources], [-1, freqs, sources, 1])
+            for pair in estimates
+            for part in pair
+        ]
+        y = tf.reshape(
+            tf.concat(parts, -1),
+            [-1, count * _WIENER_WINDOW, freqs, 2 * channels * sources],
+        )[:, :frames]
+        y = tf.transpose(y, [0, 2, 1, 3])
+        return tf.reshape(y, [*lengths(y)[:3], sources, channels, 2])
+
     def _wiener_of_any(self, targets: Any, mixture: Any) -> Any:
         """The same where the number of items or frames is unknown: zeros fill the last window."""
         batch, frames = tf.shape(mixture)[0], tf.shape(mixture)[1]
@@ -151,15 +187,33 @@ class Spectrogram(Observable):
 
 def _absolute(z: Any) -> Any:
     """Magnitude, (..., 2) -> (...), with a gradient of zero where it is zero."""
-    energy = tf.square(z[..., 0]) + tf.square(z[..., 1])
-    silent = tf.equal(energy, 0)
-    return tf.where(silent, energy, tf.sqrt(tf.where(silent, tf.ones_like(energy), energy)))
+    return _root(tf.square(z[..., 0]) + tf.square(z[..., 1]))
+
+
+def _magnitudes(z: Any) -> Any:
+    """As `_absolute`, at four axes: (B, F, T, A, 2) -> (B, F, T, A)."""
+    return tf.reshape(_absolute(tf.reshape(z, [-1, *z.shape[3:]])), lengths(z)[:4])
+
+
+@tf.custom_gradient
+def _root(energy: Any) -> Any:
+    root = tf.sqrt(energy)
+
+    def gradient(upstream: Any) -> Any:
+        silent = tf.equal(root, 0)
+        slope = upstream / (2 * tf.where(silent, tf.ones_like(root), root))
+        return tf.where(silent, tf.zeros_like(root), slope)
+
+    return root, gradient
 
 
 def _phase_times_magnitude(z: Any, m: Any) -> Any:
     """(B, F, T, A, 2), (B, F, T, S, A) -> (B, F, T, S, A, 2)."""
-    phase = z / (1e-8 + _absolute(z)[..., None])
-    return phase[:, :, :, None] * m[..., None]
+    sources, channels = m.shape[3:]
+    flat = tf.reshape(z, [-1, 1, channels, 2])
+    phase = flat / (1e-8 + _absolute(flat)[..., None])
+    y = phase * tf.reshape(m, [-1, sources, channels, 1])
+    return tf.reshape(y, [*lengths(m)[:3], sources, channels, 2])
 
 
 def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:

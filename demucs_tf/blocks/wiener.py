@@ -92,12 +92,8 @@ def _loudness(mixture: Any) -> Any:
     return tf.maximum(tf.ones_like(power), tf.sqrt(power) / tf.constant(_SCALE, power.dtype))
 
 
-def _regularization(mixture: Any) -> Any:
-    """Make the least covariance of a mixture, a multiple of the identity: (1, F, A, A, 2)."""
-    bins, channels = mixture.shape[1:3]
-    identity = tf.eye(channels, batch_shape=[1, bins], dtype=mixture.dtype)
-    parts = tf.stack([identity, tf.zeros_like(identity)], -1)
-    return parts * tf.constant(np.sqrt(_EPSILON), mixture.dtype)
+# Complex numbers are pairs of tensors, the real and the imaginary part.
+Complex = tuple[Any, Any]
 
 
 def _maximize(sources: Any, mixture: Any) -> Any:
@@ -105,75 +101,117 @@ def _maximize(sources: Any, mixture: Any) -> Any:
 
     Reference: demucs/wiener.py::expectation_maximization
     """
-    floor = _regularization(mixture)
-    real, imag = sources[..., 0, :], sources[..., 1, :]  # (T, F, A, S)
-    power = tf.reduce_mean(tf.square(real) + tf.square(imag), -2)  # (T, F, S)
-    weight = tf.constant(_EPSILON, power.dtype) + tf.reduce_sum(power, 0)
-    weight = weight[:, None, None, :]  # (F, 1, 1, S)
-    # Spatial covariances, the sum over time of y y^H over the weight: (F, A, A, S).
-    row_real, row_imag = real[..., :, None, :], imag[..., :, None, :]
-    column_real, column_imag = real[..., None, :, :], imag[..., None, :, :]
-    covariance = (
-        tf.reduce_sum(row_real * column_real + row_imag * column_imag, 0) / weight,
-        tf.reduce_sum(row_imag * column_real - row_real * column_imag, 0) / weight,
-    )
-    power = power[..., None, None, :]  # (T, F, 1, 1, S)
-    mixed = (
-        floor[..., 0] + tf.reduce_sum(power * covariance[0], -1),
-        floor[..., 1] + tf.reduce_sum(power * covariance[1], -1),
-    )
-    inverse = _invert(*mixed)  # (T, F, A, A)
-    gain = _multiply(covariance, (inverse[0][..., None], inverse[1][..., None]))
-    gain = (gain[0] * power, gain[1] * power)  # (T, F, A, A, S)
-    x = (mixture[..., None, :, 0, None], mixture[..., None, :, 1, None])  # (T, F, 1, A, 1)
-    return tf.stack(
-        [
-            tf.reduce_sum(gain[0] * x[0] - gain[1] * x[1], -2),
-            tf.reduce_sum(gain[0] * x[1] + gain[1] * x[0], -2),
-        ],
-        -2,
-    )
+    channels = range(mixture.shape[2])
+    estimates = [(sources[:, :, a, 0], sources[:, :, a, 1]) for a in channels]
+    mixed = [(mixture[:, :, a, :1], mixture[:, :, a, 1:]) for a in channels]
+    return tf.stack([tf.stack(pair, -2) for pair in maximized(estimates, mixed)], 2)
 
 
-# Complex numbers are pairs of tensors, the real and the imaginary part.
-Complex = tuple[Any, Any]
+def maximized(sources: list[Complex], mixture: list[Complex]) -> list[Complex]:
+    """Do the same channel by channel: (..., T, F, S) and (..., T, F, 1) for each of one or two."""
+    channels = range(len(sources))
+    energy = sum(tf.square(real) + tf.square(imag) for real, imag in sources)
+    power = energy / len(sources)  # (..., T, F, S)
+    weight = tf.constant(_EPSILON, power.dtype) + tf.reduce_sum(power, -3, keepdims=True)
+
+    def covariance(a: Complex, b: Complex) -> Complex:
+        """Spatial: the sum over time of y y^H over the weight, (..., 1, F, S)."""
+        real, imag = a[0] * b[0] + a[1] * b[1], a[1] * b[0] - a[0] * b[1]
+        real, imag = (tf.reduce_sum(part, -3, keepdims=True) for part in (real, imag))
+        return real / weight, imag / weight
+
+    spatial = [[covariance(a, b) for b in sources] for a in sources]
+    floor = tf.constant(np.sqrt(_EPSILON), power.dtype)
+
+    def covered(a: int, b: int) -> Complex:
+        """The covariance of the mixture, (..., T, F, 1); `floor` is the least."""
+        real, imag = (tf.reduce_sum(power * part, -1, keepdims=True) for part in spatial[a][b])
+        return (floor + real if a == b else real), imag
+
+    inverse = _invert([[covered(a, b) for b in channels] for a in channels])
+
+    def estimate(a: int) -> Complex:
+        total: Any = None
+        for b in channels:
+            gain = _added([_times(spatial[a][k], inverse[k][b]) for k in channels])
+            term = _times((gain[0] * power, gain[1] * power), mixture[b])
+            total = term if total is None else _added([total, term])
+        return total
+
+    return [estimate(a) for a in channels]
 
 
-def _multiply(a: Complex, b: Complex) -> Complex:
-    """Multiply matrices on the axes (row, column) before the last."""
-
-    def product(x: Any, y: Any) -> Any:
-        return sum(x[..., :, k, None, :] * y[..., None, k, :, :] for k in range(x.shape[-2]))
-
-    (ar, ai), (br, bi) = a, b
-    return product(ar, br) - product(ai, bi), product(ar, bi) + product(ai, br)
+def _times(a: Complex, b: Complex) -> Complex:
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
 
-def _invert(real: Any, imag: Any) -> Complex:
-    """Invert matrices of 1 x 1 or 2 x 2 on the last two axes."""
-    if real.shape[-1] == 1:
-        return _reciprocal((real, imag))
+def _added(terms: list[Complex]) -> Complex:
+    first, *rest = terms
+    return sum((t[0] for t in rest), first[0]), sum((t[1] for t in rest), first[1])
 
-    def entry(row: int, column: int) -> Complex:
-        return real[..., row, column], imag[..., row, column]
 
-    def times(a: Complex, b: Complex) -> Complex:
-        return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
-
-    main, anti = times(entry(0, 0), entry(1, 1)), times(entry(0, 1), entry(1, 0))
+def _invert(matrix: list[list[Complex]]) -> list[list[Complex]]:
+    """Invert matrices of 1 x 1 or 2 x 2."""
+    if len(matrix) == 1:
+        return [[_reciprocal(matrix[0][0])]]
+    (a, b), (c, d) = matrix
+    main, anti = _times(a, d), _times(b, c)
     factor = _reciprocal((main[0] - anti[0], main[1] - anti[1]))
     minus = -factor[0], -factor[1]
-    rows = (
-        (times(factor, entry(1, 1)), times(minus, entry(0, 1))),
-        (times(minus, entry(1, 0)), times(factor, entry(0, 0))),
-    )
-
-    def matrix(part: int) -> Any:
-        return tf.stack([tf.stack([one[part], two[part]], -1) for one, two in rows], -2)
-
-    return matrix(0), matrix(1)
+    return [[_times(factor, d), _times(minus, b)], [_times(minus, c), _times(factor, a)]]
 
 
 def _reciprocal(z: Complex) -> Complex:
     energy = tf.square(z[0]) + tf.square(z[1])
     return z[0] / energy, -z[1] / energy
+
+
+def portable_wiener(
+    targets: list[Any], mixture: list[Complex], iterations: int, residual: bool
+) -> list[Complex]:
+    """Do what `mark_silence` and `wiener` do, in operations that every runtime has.
+
+    Args:
+        targets: for each channel magnitudes (W, T, F, S), windows of one or more mixtures.
+        mixture: for each channel (W, T, F, 1), silent bins as they are.
+        iterations, residual: see `wiener`.
+
+    Returns:
+        For each channel (W, T, F, S), with `residual` S + 1.
+    """
+    least, one = np.finfo(np.float32).tiny, 1.0
+    heard, sources = [], []
+    for magnitudes, (real, imag) in zip(targets, mixture, strict=True):
+        energy = tf.square(real) + tf.square(imag)
+        silent = tf.nn.relu(one - energy / least)
+        length = tf.sqrt(energy + silent)
+        real += silent
+        heard.append((real, imag))
+        sources.append((magnitudes * (real / length), magnitudes * (imag / length)))
+    if residual:
+        sources = [
+            _with_rest(estimate, whole) for estimate, whole in zip(sources, heard, strict=True)
+        ]
+    if iterations == 0:
+        return sources
+    scale = _portable_loudness(heard)
+    heard = [(real / scale, imag / scale) for real, imag in heard]
+    sources = [(real / scale, imag / scale) for real, imag in sources]
+    for _ in range(iterations):
+        sources = maximized(sources, heard)
+    return [(real * scale, imag * scale) for real, imag in sources]
+
+
+def _with_rest(estimate: Complex, whole: Complex) -> Complex:
+    real, imag = (
+        tf.concat([part, total - tf.reduce_sum(part, -1, keepdims=True)], -1)
+        for part, total in zip(estimate, whole, strict=True)
+    )
+    return real, imag
+
+
+def _portable_loudness(mixture: list[Complex]) -> Any:
+    """As `_loudness`, for each window: (W, 1, 1, 1)."""
+    power = tf.concat([tf.square(real) + tf.square(imag) for real, imag in mixture], -1)
+    largest = tf.reduce_max(power, [1, 2, 3], keepdims=True)
+    return tf.maximum(tf.ones_like(largest), tf.sqrt(largest) / _SCALE)

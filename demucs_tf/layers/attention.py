@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTD, Layer, uniform_within, weights_are_blank
 from demucs_tf.layers.linear import Linear, product
+from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
 # Queries that attend at a time.
@@ -83,8 +84,10 @@ class MultiheadAttention(Layer):
 
         length = size(q, 2)
         if isinstance(length, int):
-            starts = range(0, length, _BLOCK)
-            heads = tf.concat([attend(q[:, :, start : start + _BLOCK]) for start in starts], 2)
+            # LiteRT's kernels for CPUs join five tensors at most.
+            block = max(_BLOCK, -(-length // 5)) if is_portable() else _BLOCK
+            starts = range(0, length, block)
+            heads = tf.concat([attend(q[:, :, start : start + block]) for start in starts], 2)
         else:
             heads = _by_blocks(attend, q)
         return tf.transpose(heads, [0, 2, 1, 3])

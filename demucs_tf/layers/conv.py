@@ -131,16 +131,11 @@ class ConvTranspose1d(_Transposed):
     """
 
     def call(self, x: BTC) -> BTC:
-        shape = tf.shape(x)
-        length = (shape[1] - 1) * self.stride + self.kernel_size
-        y = tf.nn.conv1d_transpose(
-            x,
-            tf.convert_to_tensor(self.weight),
-            tf.stack([shape[0], length, self.out_channels]),
-            self.stride,
-            "VALID",
-        )
-        return y + self.bias
+        weight = tf.convert_to_tensor(self.weight)
+        length = (size(x, 1) - 1) * self.stride + self.kernel_size
+        shape = [size(x, 0), length, self.out_channels]
+        y = tf.nn.conv1d_transpose(x, weight, tf.stack(shape), self.stride, "VALID")
+        return _known(y, [None, length, self.out_channels]) + self.bias
 
 
 class Conv2d(Layer):
@@ -204,4 +199,9 @@ class ConvTranspose2d(_Transposed):
         shape = [size(x, 0), freqs, size(x, 2), self.out_channels]
         stride = (self.stride, 1)
         y = tf.nn.conv2d_transpose(x, weight, tf.stack(shape), stride, "VALID")
-        return tf.ensure_shape(y, [None, freqs, x.shape[2], self.out_channels]) + self.bias
+        return _known(y, [None, freqs, size(x, 2), self.out_channels]) + self.bias
+
+
+def _known(y: Any, shape: list[Any]) -> Any:
+    """Tell TensorFlow what it forgets where the batch is unknown."""
+    return tf.ensure_shape(y, [each if isinstance(each, int) else None for each in shape])

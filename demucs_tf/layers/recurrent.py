@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, uniform
 from demucs_tf.layers.linear import product
+from demucs_tf.layers.portable import is_portable
+from demucs_tf.layers.shape import size
 
 
 class LSTM(Layer):
@@ -57,7 +59,8 @@ class LSTM(Layer):
             ]
         )  # (2, B, T, 4 D)
         weight = tf.stack([tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes])
-        outputs, h, c = _recur(tf.transpose(inputs, [2, 0, 1, 3]), weight, self.hidden_size)
+        recur = _recur.python_function if is_portable() else _recur
+        outputs, h, c = recur(tf.transpose(inputs, [2, 0, 1, 3]), weight, self.hidden_size)
         forward, backward = outputs[:, 0], tf.reverse(outputs[:, 1], [0])
         y = tf.transpose(tf.concat([forward, backward], -1), [1, 0, 2])  # (B, T, 2 D)
         return y, h, c
@@ -70,22 +73,22 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
 
     Returns the outputs (T, 2, B, D) and the last hidden and cell states (2, B, D).
     """
-    steps = tf.shape(inputs)[0]
-    zeros = tf.zeros(tf.stack([2, tf.shape(inputs)[2], units]), inputs.dtype)
-    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, None, units])
+    steps, batch = size(inputs, 0), inputs.shape[2]
+    zeros = tf.zeros(tf.stack([2, size(inputs, 2), units]), inputs.dtype)
+    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, batch, units])
 
     def step(t: Any, h: Any, c: Any, rows: Any) -> tuple[Any, Any, Any, Any]:
         gates = inputs[t] + tf.matmul(h, weight)
-        i, f, g, o = tf.split(gates, 4, axis=-1)
-        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, None, units])
-        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, None, units])
+        i, f, g, o = (gates[..., k * units : (k + 1) * units] for k in range(4))
+        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, batch, units])
+        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, batch, units])
         return t + 1, h, c, rows.write(t, h)
 
     state = (tf.constant(0), zeros, zeros, rows)
     shapes = (
         tf.TensorShape([]),
-        tf.TensorShape([2, None, units]),
-        tf.TensorShape([2, None, units]),
+        tf.TensorShape([2, batch, units]),
+        tf.TensorShape([2, batch, units]),
         tf.TensorShape(None),
     )
     _, h, c, rows = tf.while_loop(

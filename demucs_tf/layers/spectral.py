@@ -125,7 +125,8 @@ def _overlap_add(frames: Any, hop: int) -> Any:
     """Add frames where they overlap: (B, T', C, width) -> (B, T' - 1 + width / hop, C, hop)."""
     count = frames.shape[-1] // hop
     parts = [frames[..., i * hop : (i + 1) * hop] for i in range(count)]
-    return tf.add_n([pad_axis(part, i, count - 1 - i, axis=1) for i, part in enumerate(parts)])
+    first, *rest = [pad_axis(part, i, count - 1 - i, axis=1) for i, part in enumerate(parts)]
+    return sum(rest, first)
 
 
 def _divide(blocks: Any, window: npt.NDArray[np.float32], frames: Any) -> Any:
