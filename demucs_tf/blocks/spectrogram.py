@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.blocks.wiener import mark_silence, portable_wiener, wiener
+from demucs_tf.blocks.wiener import mark_silence, portable_wiener, silence, wiener
 from demucs_tf.layers.base import Observable
 from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
@@ -134,36 +134,34 @@ class Spectrogram(Observable):
         sources = wiener(targets, mixture, self.wiener_iters, self.wiener_residual, self.step)
         return self.step("wiener_turn", lambda y: tf.transpose(y, [0, 1, 2, 4, 3]), sources)
 
-    def _portable_wiener(self, m: Any, z: Any) -> Any:
+    def _portable_wiener(self, magnitudes: Any, z: Any) -> Any:
         """All windows at once, at four axes; zeros fill the last one."""
-        sources, channels = m.shape[3], self.audio_channels
-        frames = size(z, 2)
+        freqs, frames, sources, channels = z.shape[1], size(z, 2), *magnitudes.shape[3:]
         count = -(-frames // _WIENER_WINDOW)
 
         def windows(x: Any) -> Any:
-            """(B, F, T, ...) -> (W, 300, F, C)"""
-            flat = tf.reshape(x, [*lengths(x)[:3], math.prod(x.shape[3:])])
-            flat = tf.transpose(flat, [0, 2, 1, 3])
-            flat = pad_axis(flat, 0, count * _WIENER_WINDOW - frames, axis=1)
-            return tf.reshape(flat, [-1, _WIENER_WINDOW, *flat.shape[2:]])
+            """(B, F, T, C) -> (W, 300, F, C)"""
+            filled = pad_axis(x, 0, count * _WIENER_WINDOW - frames, axis=2)
+            filled = tf.transpose(filled, [0, 2, 1, 3])
+            return tf.reshape(filled, [-1, _WIENER_WINDOW, freqs, x.shape[3]])
 
-        targets, mixture = windows(m), windows(z)
+        flat = tf.reshape(z, [*lengths(z)[:3], 2 * channels])
+        real, imag = flat[..., ::2], flat[..., 1::2]
+        real, imag = windows(real + silence(real, imag)), windows(imag)
+        targets = windows(tf.reshape(magnitudes, [*lengths(magnitudes)[:3], sources * channels]))
         estimates = portable_wiener(
             [targets[..., a::channels] for a in range(channels)],
-            [(mixture[..., 2 * a, None], mixture[..., 2 * a + 1, None]) for a in range(channels)],
+            [(real[..., a : a + 1], imag[..., a : a + 1]) for a in range(channels)],
             self.wiener_iters,
             self.wiener_residual,
         )
-        freqs = z.shape[1]
         parts = [
-            tf.reshape(part[..., :sources], [-1, freqs, sources, 1])
+            tf.reshape(part[..., :sources], [-1, freqs, sources, 1])  # without the residual
             for pair in estimates
             for part in pair
         ]
-        y = tf.reshape(
-            tf.concat(parts, -1),
-            [-1, count * _WIENER_WINDOW, freqs, 2 * channels * sources],
-        )[:, :frames]
+        shape = [-1, count * _WIENER_WINDOW, freqs, sources * 2 * channels]
+        y = tf.reshape(tf.concat(parts, -1), shape)[:, :frames]
         y = tf.transpose(y, [0, 2, 1, 3])
         return tf.reshape(y, [*lengths(y)[:3], sources, channels, 2])
 

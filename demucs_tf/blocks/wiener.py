@@ -169,37 +169,38 @@ def _reciprocal(z: Complex) -> Complex:
 def portable_wiener(
     targets: list[Any], mixture: list[Complex], iterations: int, residual: bool
 ) -> list[Complex]:
-    """Do what `mark_silence` and `wiener` do, in operations that every runtime has.
+    """Do what `wiener` does, in operations that every runtime has.
 
     Args:
         targets: for each channel magnitudes (W, T, F, S), windows of one or more mixtures.
-        mixture: for each channel (W, T, F, 1), silent bins as they are.
+        mixture: for each channel (W, T, F, 1), without silent bins but those that fill a window.
         iterations, residual: see `wiener`.
 
     Returns:
         For each channel (W, T, F, S), with `residual` S + 1.
     """
-    least, one = np.finfo(np.float32).tiny, 1.0
-    heard, sources = [], []
+    sources = []
     for magnitudes, (real, imag) in zip(targets, mixture, strict=True):
-        energy = tf.square(real) + tf.square(imag)
-        silent = tf.nn.relu(one - energy / least)
-        length = tf.sqrt(energy + silent)
-        real += silent
-        heard.append((real, imag))
+        length = tf.sqrt(tf.square(real) + tf.square(imag) + silence(real, imag))
         sources.append((magnitudes * (real / length), magnitudes * (imag / length)))
     if residual:
         sources = [
-            _with_rest(estimate, whole) for estimate, whole in zip(sources, heard, strict=True)
+            _with_rest(estimate, whole) for estimate, whole in zip(sources, mixture, strict=True)
         ]
     if iterations == 0:
         return sources
-    scale = _portable_loudness(heard)
-    heard = [(real / scale, imag / scale) for real, imag in heard]
+    scale = _portable_loudness(mixture)
+    mixture = [(real / scale, imag / scale) for real, imag in mixture]
     sources = [(real / scale, imag / scale) for real, imag in sources]
     for _ in range(iterations):
-        sources = maximized(sources, heard)
+        sources = maximized(sources, mixture)
     return [(real * scale, imag * scale) for real, imag in sources]
+
+
+def silence(real: Any, imag: Any) -> Any:
+    """1 where both parts are zero, otherwise 0."""
+    energy = tf.square(real) + tf.square(imag)
+    return tf.nn.relu(1 - energy / np.finfo(np.float32).tiny)
 
 
 def _with_rest(estimate: Complex, whole: Complex) -> Complex:
