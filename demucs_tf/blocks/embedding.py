@@ -11,9 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from demucs_tf.layers import float32_math
-from demucs_tf.layers.base import Layer, weights_are_blank
+from demucs_tf.layers.base import Layer, is_portable, weights_are_blank
 from demucs_tf.layers.linear import Embedding
-from demucs_tf.layers.portable import is_portable
 
 Float32 = npt.NDArray[np.float32]
 

@@ -12,8 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks.wiener import mark_silence, portable_wiener, silence, wiener
-from demucs_tf.layers.base import Observable
-from demucs_tf.layers.portable import is_portable
+from demucs_tf.layers.base import Observable, is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
@@ -136,7 +135,8 @@ class Spectrogram(Observable):
 
     def _portable_wiener(self, magnitudes: Any, z: Any) -> Any:
         """All windows at once, at four axes; zeros fill the last one."""
-        freqs, frames, sources, channels = z.shape[1], size(z, 2), *magnitudes.shape[3:]
+        freqs, frames = z.shape[1], size(z, 2)
+        sources, channels = magnitudes.shape[3:]
         count = -(-frames // _WIENER_WINDOW)
 
         def windows(x: Any) -> Any:

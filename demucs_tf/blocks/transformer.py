@@ -17,10 +17,9 @@ from demucs_tf.blocks.embedding import (
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.layers.activation import gelu
 from demucs_tf.layers.attention import MultiheadAttention
-from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer
+from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
-from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import size
 
 
@@ -305,9 +304,10 @@ class CrossTransformerEncoder(Layer):
     def _sinusoids(self, batch: Any, length: Any, shift: Any) -> Any:
         """Make sinusoids of shifted steps: (T, 1 or B, D)."""
         static = isinstance(length, int)
+        embedding: Any
         if static and is_portable() and self.emb == "sin":
-            steps = sin_embedding_of_steps(length, self.dim, self.max_period)
-            return self._constant(steps[:, None])
+            embedding = sin_embedding_of_steps(length, self.dim, self.max_period)
+            return self._constant(embedding[:, None])
         if static:
             steps: Any = np.arange(length, dtype=np.float32)[:, None]
         else:

@@ -8,9 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTD, Layer, uniform_within, weights_are_blank
+from demucs_tf.layers.base import BTD, Layer, is_portable, uniform_within, weights_are_blank
 from demucs_tf.layers.linear import Linear, product
-from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
 # Queries that attend at a time.

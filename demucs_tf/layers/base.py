@@ -38,6 +38,28 @@ def weights_are_blank() -> bool:
     return _blank.get()
 
 
+_portable: ContextVar[bool] = ContextVar("demucs_tf_portable", default=False)
+
+
+@contextmanager
+def portable() -> Iterator[None]:
+    """Trace graphs inside the block for runtimes that have less than TensorFlow.
+
+    LiteRT and ONNX have no complex numbers, and LiteRT's delegates for GPUs no tensors of more than
+    four axes. Layers keep to that wherever it costs nothing; where it would, they ask.
+    """
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
+
+
+def is_portable() -> bool:
+    """Tell whether the code runs inside `portable`."""
+    return _portable.get()
+
+
 @dataclass
 class Budget:
     """How much a model may have: variables, and numbers in all of them."""

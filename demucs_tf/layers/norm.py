@@ -7,8 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Identity, Layer
-from demucs_tf.layers.portable import is_portable
+from demucs_tf.layers.base import Identity, Layer, is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a

@@ -6,9 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, uniform
+from demucs_tf.layers.base import BTC, Layer, is_portable, uniform
 from demucs_tf.layers.linear import product
-from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import size
 
 

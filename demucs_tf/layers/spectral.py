@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from demucs_tf.layers.base import is_portable
 from demucs_tf.layers.float32_math import cos
 from demucs_tf.layers.linear import product
-from demucs_tf.layers.portable import is_portable
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
 Transform = Literal["fft", "dft"]
