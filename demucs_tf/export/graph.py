@@ -1,0 +1,210 @@
+"""From a model or a bag to one traced function: `mix` (B, A, T) -> `stems` (B, S, A, T)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from demucs_tf.checkpoints.weights import read_state
+from demucs_tf.errors import ExportError
+from demucs_tf.export.lengths import Lengths, lengths_of_one
+from demucs_tf.models.bag import BagOfModels
+from demucs_tf.utils.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from demucs_tf.layers.base import Observer
+
+
+def forward(model: Any, lengths: Lengths | None) -> Callable[[Any], Any]:
+    """A model or a bag as a function of tensors.
+
+    Args:
+        lengths: of the input; None: members of a bag take the input as it is, of any length.
+    """
+    if not isinstance(model, BagOfModels):
+        # An export is a function: positions are not shifted at random.
+        return (lambda mix: model(mix, shift=0)) if hasattr(model, "draw_shift") else model
+    return lambda mix: _weighted(model, mix, lengths)
+
+
+def _weighted(bag: BagOfModels, mix: Any, lengths: Lengths | None) -> Any:
+    """The members' average, source by source, as `apply_model` takes it.
+
+    Reference: demucs/apply.py:201-229
+    """
+    tf = import_tensorflow()
+    table = np.array(bag.weights, np.float32)[:, :, None, None]  # (M, S, 1, 1)
+    total: Any = None
+    for member, weights in zip(bag.models, table, strict=True):
+        if weights.any():
+            stems = _member(member, mix, lengths) * weights
+            total = stems if total is None else total + stems
+    stems = (
+        total
+        / np.array([sum(column) for column in zip(*bag.weights, strict=True)], np.float32)[
+            :, None, None
+        ]
+    )
+    if lengths is None or lengths.length == lengths.segment:
+        return stems
+    after = lengths.length - lengths.segment - lengths.before
+    return tf.pad(stems, [[0, 0], [0, 0], [0, 0], [lengths.before, after]])
+
+
+def _member(member: Any, mix: Any, lengths: Lengths | None) -> Any:
+    """The stems of one member for the chunk, which stands in the middle of its input as well."""
+    if lengths is None:
+        return forward(member, None)(mix)
+    own = lengths_of_one(member, lengths.segment)
+    start = lengths.before - own.before
+    stems = forward(member, None)(mix[..., start : start + own.length])
+    return stems[..., own.before : own.before + own.segment]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Collects tensors while a model is traced, which then come out of the graph as well.
+
+    Attributes:
+        observer: see `demucs_tf.layers.base.observe`; it puts tensors into `tensors`.
+        tensors: by the names that the outputs get.
+    """
+
+    observer: Observer
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph whose weights are constants.
+
+    Attributes:
+        function: TensorFlow's concrete function: `mix` and `inputs` -> `stems` and `outputs`.
+        outputs: names of its outputs.
+        inputs: what its inputs behind `mix` are to be in the file: constants that a converter must
+            not multiply weights with.
+    """
+
+    function: Any
+    outputs: tuple[str, ...]
+    inputs: tuple[Any, ...] = ()
+
+
+def trace(
+    model: Any,
+    lengths: Lengths,
+    *,
+    batch: int | None,
+    time: int | None,
+    rounded: bool = False,
+    watch: Watch | None = None,
+) -> Traced:
+    """Trace a float32 model for another runtime, with its weights as constants.
+
+    Args:
+        model: a model or a bag.
+        lengths: see `lengths_of`.
+        batch: B; None: any.
+        time: T; None: any.
+        rounded: round the weights to what float16 holds, and keep factors of whole layers apart,
+            which converters would multiply the weights with.
+        watch: what else is to come out.
+    """
+    tf = import_tensorflow()
+    from demucs_tf.layers.base import observe
+    from demucs_tf.layers.portable import portable
+
+    run = forward(model, lengths if time is not None else None)
+    weights = _Weights(model) if rounded else None
+    names: list[str] = ["stems"]
+
+    def call(mix: Any, *factors: Any) -> list[Any]:
+        replaced = weights.replaced_by(factors) if weights else nullcontext()
+        with portable(), observe(watch.observer if watch else None), replaced:
+            stems = run(mix)
+        extra = dict(watch.tensors) if watch else {}
+        names[1:] = extra
+        return [tf.identity(each) for each in (stems, *extra.values())]
+
+    mix = tf.TensorSpec([batch, model.audio_channels, time], tf.float32, name="mix")
+    factors = weights.factors if weights else ()
+    more = [
+        tf.TensorSpec(each.shape, tf.float32, name=f"factor_{n}") for n, each in enumerate(factors)
+    ]
+    function = tf.function(call, input_signature=[mix, *more], autograph=False)
+    return Traced(_frozen(function.get_concrete_function()), tuple(names), tuple(factors))
+
+
+def _frozen(function: Any) -> Any:
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    return convert_variables_to_constants_v2(function)
+
+
+class _Weights:
+    """A model's weights, rounded to float16."""
+
+    def __init__(self, model: Any) -> None:
+        models = model.models if isinstance(model, BagOfModels) else [model]
+        variables = {id(v): v for each in models for v in each.variables}.values()
+        self._factors = [v for v in variables if v.name == "scale"]
+        self._others = [v for v in variables if v.name != "scale"]
+        self._rounded = list(map(_rounded, self._others))  # not inside the graph, which has none
+        self.factors = tuple(map(np.asarray, self._factors))
+
+    def replaced_by(self, factors: tuple[Any, ...]) -> Any:
+        import keras
+
+        pairs = [*zip(self._factors, factors, strict=True)]
+        constant = import_tensorflow().constant
+        pairs += [(v, constant(each)) for v, each in zip(self._others, self._rounded, strict=True)]
+        return keras.StatelessScope(state_mapping=pairs)
+
+
+def _rounded(variable: Any) -> Any:
+    """The values as float16 has them; those of norms and biases, which are few, as they are."""
+    values = np.asarray(variable)
+    if values.ndim > 1:
+        values = values.astype(np.float16).astype(np.float32)
+    return values
+
+
+def check(model: Any) -> None:
+    """Refuse what can't be exported.
+
+    Raises:
+        ExportError: no model of ours, or one in float64.
+    """
+    from demucs_tf.models.ports import PORTS
+
+    models = model.models if isinstance(model, BagOfModels) else [model]
+    for each in models:
+        if type(each) not in PORTS.values():
+            raise ExportError(
+                f"expected a model of demucs_tf or a bag of them, got a {type(each).__name__}."
+            )
+    if models[0].compute_dtype != "float32":
+        raise ExportError(
+            f"expected a float32 model, got {models[0].compute_dtype}: load it with "
+            'dtype="float32".'
+        )
+
+
+def weights_sha256(model: Any) -> str:
+    """SHA-256 of a model's weights under the reference's keys; of a bag's, of its members'."""
+    digest = hashlib.sha256()
+    if isinstance(model, BagOfModels):
+        for each in model.models:
+            digest.update(weights_sha256(each).encode())
+        return digest.hexdigest()
+    for key, array in sorted(read_state(model).items()):
+        digest.update(f"{key}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array, np.float32).tobytes())
+    return digest.hexdigest()
