@@ -116,8 +116,7 @@ def trace(
         watch: what else is to come out.
     """
     tf = import_tensorflow()
-    from demucs_tf.layers.base import observe
-    from demucs_tf.layers.portable import portable
+    from demucs_tf.layers.base import observe, portable
 
     run = forward(model, lengths if time is not None else None)
     weights = _Weights(model) if rounded else None
