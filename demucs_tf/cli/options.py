@@ -169,6 +169,50 @@ class ConvertOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportOptions(CommonOptions):
+    """`demucs-tf export`."""
+
+    source: str = option(
+        MISSING,
+        "a published name or signature, hf://NAMESPACE/NAME, or a checkpoint's path",
+        "source",
+        metavar="MODEL",
+    )
+    format: str = option(
+        MISSING,
+        "saved-model: a folder for TensorFlow; tflite: a file for LiteRT; onnx: a file for ONNX "
+        "Runtime and others",
+        choices=("saved-model", "tflite", "onnx"),
+        required=True,
+    )
+    target: Path = option(
+        MISSING,
+        "a .tflite or .onnx file, or a folder: for a SavedModel, and for a bag of several models",
+        "-o",
+        "--out",
+        type=Path,
+        metavar="PATH",
+        required=True,
+    )
+    length: float | None = option(
+        None, "length of a chunk (default: the model's)", type=float, metavar="SECONDS"
+    )
+    weights: str = option(
+        "float32",
+        "what the weights are stored as; float16 is for tflite and onnx, int8 for tflite "
+        "(default: float32)",
+        choices=("float32", "float16", "int8"),
+    )
+    fuse: bool = option(False, "make one graph of all models of a bag", action="store_true")
+    repo: Path | None = option(
+        None, "folder to look for the name MODEL in", type=Path, metavar="DIR"
+    )
+    licence: str | None = option(None, "licence of the weights, kept in the file", metavar="TEXT")
+    allow_legacy: bool = option(False, "allow .th packages of the legacy host", action="store_true")
+    force: bool = option(False, "replace PATH if it is there", action="store_true")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListOptions(CommonOptions):
     """`demucs-tf list`."""
 
@@ -209,6 +253,13 @@ COMMANDS = {
         "write a model into a file of another format",
         "Write a model into a file, with the same weights. The paths of the files written go to "
         "stdout.",
+    ),
+    "export": Command(
+        ExportOptions,
+        "demucs_tf.cli.export",
+        "write a model for another runtime",
+        "Write a model into one file for another runtime: a waveform in, its stems out. The paths "
+        "of what is written go to stdout.",
     ),
     "list": Command(
         ListOptions,

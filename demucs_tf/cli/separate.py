@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demucs_tf.audio.format import Format
     from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.report import Report
-    from demucs_tf.cli.track import KeptRate, Source
+    from demucs_tf.cli.tracks import KeptRate, Source
     from demucs_tf.inference.separator import Separator
 
 Plan = dict[Track, list[Path]]
@@ -238,7 +238,7 @@ def _separate(
     from demucs_tf.audio.reader import open_audio
     from demucs_tf.audio.tags import of_stem
     from demucs_tf.cli.outputs import place
-    from demucs_tf.cli.track import Source
+    from demucs_tf.cli.tracks import Source
 
     start = time.monotonic()
     temporary = {path: work / f"{number}{path.suffix}" for number, path in enumerate(paths)}
@@ -270,7 +270,7 @@ def _writer(
     path: Path, temporary: Path, separator: Separator, source: Source, form: Format, rate: str
 ) -> StemWriter | KeptRate:
     from demucs_tf.audio.writer import StemWriter
-    from demucs_tf.cli.track import KeptRate
+    from demucs_tf.cli.tracks import KeptRate
 
     keep = rate == "keep"
     writer = StemWriter(

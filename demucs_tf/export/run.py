@@ -65,6 +65,7 @@ FORMATS = {
         needs=("onnx", "tf2onnx"),
     ),
 }
+_FILES = (".tflite", ".onnx")  # what has another suffix is a folder
 _ALIASES = {"tf_saved_model": "saved-model", "litert": "tflite"}
 
 
@@ -101,15 +102,12 @@ def export_model(
         ExportError: an argument out of range, a model that can't be exported so, a target that
             exists or can't be written, or a missing package.
     """
-    target, kind = Path(path), _format(format)
-    _check_weights(kind, format, weights)
-    parts = _parts(model, fuse)
-    _check_target(target, "" if len(parts) > 1 else kind.suffix, len(parts), force)
-    _check_packages(kind)
+    target, kind = Path(path), check_request(path, format, weights, force)
     from demucs_tf.export import graph
 
-    for part in parts:
-        graph.check(part)
+    graph.check(model)
+    parts = _parts(model, fuse)
+    _check_suffix(target, kind.suffix, len(parts))
     about = {"name": name, "licence": licence or UNKNOWN_LICENCE, "weights": weights}
     try:
         with work_folder(target.parent) as folder:
@@ -186,10 +184,24 @@ def _write_folder(bag: BagOfModels, path: Path, kind: Format, seconds: Any, abou
     (path / files.MANIFEST).write_bytes(manifest.to_json())
 
 
-def _format(name: str) -> Format:
-    known = FORMATS.get(_ALIASES.get(name, name))
+def check_request(path: str | PathLike[str], format: str, weights: str, force: bool) -> Format:
+    """Find out what can't be, as far as that takes no model; see `export_model`.
+
+    Raises:
+        ExportError: see there.
+    """
+    known = FORMATS.get(_ALIASES.get(format, format))
     if known is None:
-        raise ExportError(f"format must be one of {', '.join(FORMATS)}, got {brief(name)}.")
+        raise ExportError(f"format must be one of {', '.join(FORMATS)}, got {brief(format)}.")
+    _check_weights(known, format, weights)
+    target = Path(path)
+    if target.exists():
+        _check_there(target, force)
+    if not target.parent.is_dir():
+        raise ExportError(f"{target}: there is no folder {target.parent}. Make it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise ExportError(f"{target}: the folder {target.parent} is not writable.")
+    _check_packages(known)
     return known
 
 
@@ -212,29 +224,23 @@ def _check_packages(kind: Format) -> None:
             ) from error
 
 
-def _check_target(path: Path, suffix: str, parts: int, force: bool) -> None:
-    """Find out before the costly part whether the target can be written."""
-    if path.suffix in (".tflite", ".onnx") and not suffix and parts > 1:
+def _check_suffix(path: Path, suffix: str, parts: int) -> None:
+    is_file = path.suffix in _FILES
+    if parts > 1 and is_file:
         raise ExportError(
             f"{path}: a file holds one model, and this is a bag of {parts}: give the path of a "
             "folder, or fuse the bag (--fuse)."
         )
-    if suffix and path.suffix != suffix:
+    if parts == 1 and suffix and path.suffix != suffix:
         raise ExportError(f"{path}: expected a path that ends in {suffix}.")
-    if not suffix and path.suffix in (".tflite", ".onnx"):
+    if is_file and not suffix:
         raise ExportError(f"{path}: expected the path of a folder, or another format.")
-    if path.exists():
-        _check_there(path, suffix, force)
-    if not path.parent.is_dir():
-        raise ExportError(f"{path}: there is no folder {path.parent}. Make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise ExportError(f"{path}: the folder {path.parent} is not writable.")
 
 
-def _check_there(path: Path, suffix: str, force: bool) -> None:
+def _check_there(path: Path, force: bool) -> None:
     if not force:
         raise ExportError(f"{path}: is there already. Choose another path, or give --force.")
-    if path.is_dir() == bool(suffix):
+    if path.is_dir() == (path.suffix in _FILES):
         found = "a folder" if path.is_dir() else "a file"
         raise ExportError(f"{path}: is {found}, and would become another thing. Remove it first.")
     ours = (files.MANIFEST, "saved_model.pb")
