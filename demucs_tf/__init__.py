@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from demucs_tf.audio.writer import save_audio
     from demucs_tf.checkpoints.from_torch import from_torch
-    from demucs_tf.checkpoints.load import load_model
     from demucs_tf.checkpoints.locate import list_models
     from demucs_tf.checkpoints.save import save_model
     from demucs_tf.inference.apply import apply_model
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from demucs_tf.models.demucs import DemucsTF
     from demucs_tf.models.hdemucs import HDemucsTF
     from demucs_tf.models.htdemucs import HTDemucsTF
+    from demucs_tf.runtimes.load import load_model
 
 __version__ = VERSION
 
@@ -61,7 +61,7 @@ _LAZY = {
     "apply_model": "demucs_tf.inference.apply",
     "from_torch": "demucs_tf.checkpoints.from_torch",
     "list_models": "demucs_tf.checkpoints.locate",
-    "load_model": "demucs_tf.checkpoints.load",
+    "load_model": "demucs_tf.runtimes.load",
     "save_audio": "demucs_tf.audio.writer",
     "save_model": "demucs_tf.checkpoints.save",
 }

@@ -18,40 +18,10 @@ def load_model(
     dtype: str = "float32",
     allow_legacy: bool = False,
 ) -> Any:
-    """Load a model, or a bag of models, by its name or from a file.
+    """Load a model, or a bag of models, that TensorFlow runs.
 
-    A published name or signature is looked for on the Hugging Face hub, through huggingface_hub
-    with its cache and its settings, and then, only with `allow_legacy`, on the host where the
-    reference's `.th` packages used to be. Where the files come from is logged (logger
-    "demucs_tf", level INFO), and that one source failed before the next is tried (WARNING). The
-    SHA-256 of each download is recorded when it is first used, and checked whenever it is used
-    again.
-
-    Args:
-        source: one of
-
-            - a published name, "htdemucs", which is a bag, if only of one model;
-            - the signature of a published model, "955717e8";
-            - "hf://NAMESPACE/NAME" or "hf://NAME", a bag on the Hugging Face hub;
-            - the path of a file: `.th` (a package of the reference), `.safetensors` (as on the
-              hub), `.keras` (which a model's `save` wrote), or `.yaml` (a bag, whose models lie
-              in the same folder, named by their signatures).
-        repo: a folder to look for names and signatures in, instead of the published models:
-            `NAME.yaml`, and `SIGNATURE.th` or `.safetensors` with or without `-CHECKSUM`, the
-            start of its SHA-256, before the suffix.
-        dtype: "float32" or "float64" (the strict mode), whatever the files hold.
-        allow_legacy: whether the legacy host is asked when the hub fails.
-
-    Returns:
-        a `DemucsTF`, `HDemucsTF` or `HTDemucsTF`, with the file's configuration and weights; or a
-        `BagOfModels` of them, in which a member that the bag names twice is one object.
-
-    Raises:
-        ModelNotFoundError: there is no such file, name or member of a bag, or no source that can
-            be reached has it.
-        CheckpointError: a file is damaged, unsafe, not what it was at its first use, or does not
-            fit the class or the bag that it is of.
-        ValueError: `dtype` is something else.
+    Arguments, result and errors are those of `demucs_tf.load_model`, which takes exported files as
+    well.
 
     Reference: demucs/pretrained.py::get_model
     """

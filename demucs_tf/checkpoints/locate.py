@@ -20,6 +20,7 @@ from demucs_tf.models.bag import Bag
 from demucs_tf.utils.text import reason_of, shown
 
 _log = logging.getLogger("demucs_tf")
+_EXPORTED = (".tflite", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def locate(
 
 
 def _names_a_file(name: str) -> bool:
-    return Path(name).suffix in (*READERS, ".yaml") or bool(set(name) & set("/\\"))
+    return Path(name).suffix in (*READERS, *_EXPORTED, ".yaml") or bool(set(name) & set("/\\"))
 
 
 def _from_file(path: Path) -> Located:
@@ -74,6 +75,11 @@ def _from_file(path: Path) -> Located:
     if path.suffix == ".yaml":
         bag = read_bag(path)
         return _bag_in(folder.scan(path.parent), name, bag)
+    if path.suffix in _EXPORTED:
+        raise CheckpointError(
+            f"{path}: wanted a checkpoint, found an exported file, which can't be made one again: "
+            "give the checkpoint that it was exported from."
+        )
     if path.suffix not in READERS:
         kinds = ", ".join((*READERS, ".yaml"))
         raise CheckpointError(f"{path}: wanted a file of the kinds {kinds}.")

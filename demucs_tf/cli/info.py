@@ -1,4 +1,4 @@
-"""`demucs-tf info`: what a checkpoint holds."""
+"""`demucs-tf info`: what a checkpoint or an exported file holds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from demucs_tf.utils.text import brief, printable, shown
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.describe import Description
     from demucs_tf.checkpoints.locate import Located
+    from demucs_tf.export.metadata import Metadata
     from demucs_tf.models.bag import Bag
 
 _WIDTH = 12
@@ -27,7 +28,12 @@ def run(options: InfoOptions) -> int:
     """
     from demucs_tf.checkpoints.describe import describe
     from demucs_tf.checkpoints.locate import locate
+    from demucs_tf.runtimes.load import exported_path
 
+    exported = exported_path(options.file)
+    if exported is not None:
+        print(*_about_exported(exported), sep="\n")
+        return 0
     found = locate(options.file)
     if any(file.path.suffix == ".keras" for file in found.files.values()):
         import_tensorflow(silent=not options.debug)
@@ -80,6 +86,42 @@ def _about_bag(found: Located, bag: Bag, described: dict[str, Description]) -> I
         if bag.weights is not None:
             rows = zip(sources, bag.weights[place], strict=False)
             yield _row("  counts", ", ".join(f"{shown(name)} {weight:g}" for name, weight in rows))
+
+
+def _about_exported(path: Path) -> Iterator[str]:
+    from demucs_tf.export.files import MANIFEST, read_manifest, read_metadata
+
+    yield _row("exported", str(path))
+    if not (path / MANIFEST).is_file():
+        yield from _of_metadata(read_metadata(path))
+        return
+    manifest = read_manifest(path)
+    yield _row("written by", f"demucs_tf {manifest.demucs_tf}")
+    yield _row("name", manifest.name or "none")
+    yield _row("bag of", f"{len(manifest.members)} models")
+    yield _row("sources", ", ".join(manifest.sources))
+    for member, weights in zip(manifest.members, manifest.weights_table, strict=True):
+        rows = zip(manifest.sources, weights, strict=True)
+        yield ""
+        yield _row("model", member.file)
+        yield _row("counts", ", ".join(f"{name} {weight:g}" for name, weight in rows))
+        yield from _of_metadata(read_metadata(path / member.file))
+
+
+def _of_metadata(metadata: Metadata) -> Iterator[str]:
+    rate, more = metadata.samplerate, metadata.length - metadata.segment
+    shorter = "or of any length" if metadata.any_length else "and of no other length"
+    yield _row("written by", f"demucs_tf {metadata.demucs_tf}")
+    yield _row("name", metadata.name or "none")
+    yield _row("class", metadata.model)
+    yield _row("sources", ", ".join(metadata.sources))
+    yield _row("sample rate", f"{rate} Hz")
+    yield _row("channels", str(metadata.audio_channels))
+    yield _row("segment", f"{metadata.segment / rate:g} s, {metadata.segment:,} samples")
+    yield _row("input", f"{metadata.length:,} samples, {more} of them around it, {shorter}")
+    yield _row("weights", f"{metadata.weights}, made of {metadata.weights_sha256[:16]}...")
+    yield _row("licence", metadata.licence)
+    yield _row("checksum", metadata.checksum)
 
 
 def _row(name: str, value: str) -> str:

@@ -42,8 +42,8 @@ class ModelOptions(CommonOptions):
     verbose: bool = option(False, "say more about each track", "-v", action="store_true")
     name: str = option(
         "htdemucs",
-        "published name or signature, hf://NAMESPACE/NAME, or a checkpoint's path "
-        "(default: htdemucs)",
+        "published name or signature, hf://NAMESPACE/NAME, or the path of a checkpoint or of an "
+        "exported .tflite or .onnx file (default: htdemucs)",
         "-n",
         group="model",
         either="name",
@@ -224,7 +224,11 @@ class InfoOptions(CommonOptions):
     """`demucs-tf info`."""
 
     file: Path = option(
-        MISSING, ".th, .safetensors, .keras or .yaml file", "file", type=Path, metavar="FILE"
+        MISSING,
+        "a .th, .safetensors, .keras or .yaml file, or what `export` wrote",
+        "file",
+        type=Path,
+        metavar="FILE",
     )
 
 

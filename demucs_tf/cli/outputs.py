@@ -14,6 +14,7 @@ from demucs_tf.audio.checks import not_written
 from demucs_tf.cli.terminal import UsageError
 from demucs_tf.cli.tracks import Track
 from demucs_tf.errors import AudioError
+from demucs_tf.export.files import MANIFEST
 from demucs_tf.utils.work_folder import make_folder, remove_empty
 
 FIELDS = ("folder", "track", "trackext", "stem", "ext")
@@ -21,11 +22,15 @@ _AWAY = "Move it away, or choose another folder with -o."
 
 
 def model_folder(name: str) -> str:
-    """The folder named after a model: a checkpoint file's name without its suffix.
+    """The folder named after a model: a file's name without its suffix, or a bag's folder.
 
     Reference: demucs/separate.py:158 for names that are no files.
     """
-    folder = Path(name).stem if Path(name).is_file() else name
+    path = Path(name)
+    if path.name == MANIFEST or (path / MANIFEST).is_file():
+        folder = Path(os.path.abspath(path / MANIFEST if path.is_dir() else path)).parent.name
+    else:
+        folder = path.stem if path.is_file() else name
     folder = folder.removeprefix("hf://").replace("/", "_")
     if folder in ("", ".", ".."):
         raise UsageError(f"-n {name!r} does not name a model.")

@@ -150,7 +150,10 @@ def _separator(options: SeparateOptions) -> Separator:
     Raises:
         UsageError: the model does not fit the options.
     """
-    import_tensorflow(silent=not options.debug)
+    from demucs_tf.runtimes.load import exported_path
+
+    if exported_path(options.name) is None:
+        import_tensorflow(silent=not options.debug)
     from demucs_tf.inference.separator import Separator
 
     settings = settings_of(options)

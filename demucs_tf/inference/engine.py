@@ -1,4 +1,4 @@
-"""How a model is run: eagerly, as a graph, or compiled by XLA; and on which device."""
+"""How a model is run: eagerly, as a graph, compiled by XLA, or by its file's runtime; and where."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def forward_function(
     Args:
         model: see `demucs_tf.inference.single.Model`.
         engine: "graph": one graph for every length; "xla": the same compiled, which takes its time
-            for each new length; "eager": operation by operation; "auto": "graph".
+            for each new length; "eager": operation by operation; "litert" and "onnx": the runtime
+            of an exported file, which is all that runs it; "auto": that, or "graph".
         device: see `device_name`.
 
     A graph is traced once for all models that are as equal arguments made them, as the members of
@@ -38,6 +39,11 @@ def forward_function(
 
     The function raises CheckpointError where the layers of a model of ours do not fit each other.
     """
+    runtime = runtime_of(model)
+    check_engine(engine, runtime, device)
+    if runtime is not None:
+        run: Callable[..., Array] = model
+        return run
     tf = import_tensorflow()
     place = device_name(device)
     function = model if engine == "eager" else _graph(model, engine == "xla")
@@ -57,6 +63,48 @@ def forward_function(
             ) from error
 
     return forward
+
+
+# Engines that run exported files, with what `demucs-tf export` makes such a file by.
+RUNTIMES = {"litert": ("tflite", "model.tflite"), "onnx": ("onnx", "model.onnx")}
+
+
+def runtime_of(model: Any) -> str | None:
+    """The engine of an exported file; None: a model that TensorFlow runs."""
+    runtime: str | None = getattr(model, "runtime", None)
+    return runtime
+
+
+def check_engine(engine: str, runtime: str | None, device: str | None = None) -> None:
+    """Refuse an engine that can't run a model.
+
+    Args:
+        engine: what is wanted.
+        runtime: what runs the model: see `runtime_of`.
+        device: where it is wanted.
+
+    Raises:
+        ValueError: it can't run there.
+    """
+    if runtime is None:
+        if engine in RUNTIMES:
+            kind, file = RUNTIMES[engine]
+            raise ValueError(
+                f"engine {engine} runs exported files, and this model is none: export it with "
+                f"`demucs-tf export MODEL --format {kind} -o {file}`, and give {file}."
+            )
+        return
+    if engine not in ("auto", runtime):
+        raise ValueError(
+            f"engine {engine} can't run this file, which was exported for {runtime}: leave the "
+            f"engine out, or give {_given_instead(engine)}."
+        )
+    if device is not None and device.lower().partition(":")[0] != "cpu":
+        raise ValueError(f"device {device!r}: exported files run on the cpu here.")
+
+
+def _given_instead(engine: str) -> str:
+    return f"a {RUNTIMES[engine][1]}" if engine in RUNTIMES else "the checkpoint"
 
 
 def _reason(error: Exception) -> str:

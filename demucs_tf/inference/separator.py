@@ -14,7 +14,6 @@ import numpy as np
 from demucs_tf.audio.checks import check_rate, check_samples
 from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.checkpoints.load import load_model
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
 from demucs_tf.inference.arrays import (
@@ -26,11 +25,12 @@ from demucs_tf.inference.arrays import (
     as_array,
     in_memory,
 )
-from demucs_tf.inference.engine import device_name
+from demucs_tf.inference.engine import check_engine, device_name, runtime_of
 from demucs_tf.inference.settings import Settings, named, takes_settings
-from demucs_tf.inference.single import Model, segment_and_stride
+from demucs_tf.inference.single import Model, check_segment, segment_and_stride
 from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
+from demucs_tf.runtimes.load import exported_path, load_model
 from demucs_tf.utils.quiet import import_tensorflow
 
 # What the rest is called, in front of the name of the stem.
@@ -50,8 +50,8 @@ class Separator:
     """A model with settings, ready for tracks of any length, rate and channel count.
 
     Args:
-        model: a loaded model or bag, or what `demucs_tf.load_model` takes: a name, or a
-            checkpoint's path.
+        model: a loaded model or bag, or what `demucs_tf.load_model` takes: a name, or the path of
+            a checkpoint or of an exported file.
         repo: passed on to `demucs_tf.load_model`.
         device: "cpu", "gpu", "gpu:1" (or "cuda", as the reference says); None: a GPU if there is
             one.
@@ -89,7 +89,7 @@ class Separator:
     ) -> None:
         self._settings = Settings(**named("Separator", settings, more))
         self._model = (
-            _load(model, repo, self._settings.device, dtype, allow_legacy)
+            _load(model, repo, self._settings, dtype, allow_legacy)
             if isinstance(model, (str, PathLike))
             else model
         )
@@ -305,7 +305,11 @@ class Separator:
 
     def _check(self, settings: Settings) -> None:
         """ValueError for what does not fit the model or this machine."""
-        device_name(settings.device)
+        for model in self._models:
+            check_engine(settings.engine, runtime_of(model), settings.device)
+            if runtime_of(model) is None:
+                device_name(settings.device)
+            check_segment(model, settings)
         longest = self.max_allowed_segment
         if settings.segment is not None and settings.segment > longest:
             raise ValueError(
@@ -378,12 +382,17 @@ def _track_statistics(wav: Samples) -> tuple[Any, Any]:
 def _load(
     source: str | PathLike[str],
     repo: str | PathLike[str] | None,
-    device: str | None,
+    settings: Settings,
     dtype: str,
     allow_legacy: bool,
 ) -> Model | BagOfModels:
     """Reference: demucs/api.py::Separator._load_model"""
+    model: Model | BagOfModels
+    if exported_path(source) is not None:
+        model = load_model(source, repo, dtype, allow_legacy)
+        return model
+    check_engine(settings.engine, None)  # before anything is downloaded
     tf = import_tensorflow()
-    with tf.device(device_name(device)):
-        model: Model | BagOfModels = load_model(source, repo, dtype, allow_legacy)
+    with tf.device(device_name(settings.device)):
+        model = load_model(source, repo, dtype, allow_legacy)
     return model

@@ -16,7 +16,7 @@ from demucs_tf.models.ranges import LONGEST_SEGMENT, SHORTEST_SEGMENT
 from demucs_tf.utils.text import brief
 
 Callback = Callable[[dict[str, Any]], None]
-Engine = Literal["auto", "graph", "xla", "eager"]
+Engine = Literal["auto", "graph", "xla", "eager", "litert", "onnx"]
 OtherMethod = Literal["add", "minus", "none"]
 
 
@@ -95,7 +95,8 @@ class Settings:
     )
     engine: Engine = option(
         "auto",
-        "how TensorFlow runs the model (default: auto, which is graph)",
+        "how TensorFlow runs the model, or for an exported file its runtime, litert or onnx "
+        "(default: auto, which is graph, or the file's)",
         choices=get_args(Engine),
         group="model",
     )

@@ -33,6 +33,9 @@ class Model(Protocol):
       ValueError for a `length` that is too long;
     - `training_length: int` besides, the samples that it was trained on: then a `segment` of the
       caller's is the length of every input, however short the chunk;
+    - `check_segment(seconds: float | None)`, which raises ValueError for a `segment` that it can't
+      work with;
+    - `runtime: str`, the engine that alone runs it: then it takes and gives arrays;
     - `draw_shift(generator) -> int`: then it is called with `shift`, what was drawn for each item
       of the batch, as a second argument.
     """
@@ -82,13 +85,15 @@ class Job:
         return (block / mix.dtype.type(shifts) for block in total)
 
     def check(self, mix: Samples) -> None:
-        """Refuse a mixture (B, A, T) whose chunks take more memory or work than they may.
+        """Refuse a segment that does not fit, and chunks of (B, A, T) that take too much.
 
-        Models without a `config` are not looked at.
+        What models without a `config` take is not known.
 
         Raises:
-            ValueError: see `check_cost`, or a chunk that is longer than the model takes.
+            ValueError: see `check_cost`, or a segment or chunk that the model does not take.
         """
+        if self.settings.split:
+            check_segment(self.model, self.settings)
         if getattr(self.model, "config", None) is None:
             return  # nothing is known of it
         settings, length = self.settings, mix.shape[-1]
@@ -229,8 +234,9 @@ class Job:
         try:
             return int(valid_length(length))
         except ValueError as error:
+            limit = "the exported" if hasattr(self.model, "runtime") else "training"
             raise ValueError(
-                f"Given length {length} is longer than training length "
+                f"Given length {length} is longer than {limit} length "
                 f"{int(self.model.segment * self.model.samplerate)}: {advice} of at most "
                 f"{float(self.model.segment):g} s."
             ) from error
@@ -244,6 +250,13 @@ class Job:
 
     def _out_shape(self, mix: Samples, length: int) -> tuple[int, int, int, int]:
         return (mix.shape[0], len(self.model.sources), mix.shape[1], length)
+
+
+def check_segment(model: Model, settings: Settings) -> None:
+    """ValueError if the model can't work with the `segment`; see `Model`."""
+    check = getattr(model, "check_segment", None)
+    if check is not None:
+        check(settings.segment)
 
 
 def segment_and_stride(model: Model, settings: Settings) -> tuple[int, int]:

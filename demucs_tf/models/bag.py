@@ -93,7 +93,11 @@ class BagOfModels:
 
 def longest_segment(models: Sequence[Any]) -> float:
     """Seconds: the longest segment that every model takes; infinity if all take any."""
-    limited = [float(m.segment) for m in models if hasattr(m, "training_length")]
+    limited = [
+        float(m.segment)
+        for m in models
+        if hasattr(m, "training_length") or getattr(m, "longest", None) is not None
+    ]
     return min(limited, default=float("inf"))
 
 

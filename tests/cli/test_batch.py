@@ -289,7 +289,7 @@ def test_the_settings_are_those_of_the_library() -> None:
         *("progress", "callback", "callback_arg"),  # the command has its own
         "transition_power",  # as the reference's command, it has none
     }
-    for engine in get_args(Engine):
+    for engine in set(get_args(Engine)) - {"litert", "onnx"}:  # they take files, not models
         assert Separator(FakeTF(), engine=engine, shifts=0).separate_tensor(noise(2, 300))
 
 

@@ -282,7 +282,10 @@ def test_only_the_members_that_are_needed_run(method: Any, running: int) -> None
     [
         ({"two_stems": "drums"}, "two_stems must be of level, place, before, got 'drums'"),
         ({"other_method": "sum"}, "other_method must be one of add, minus, none, got 'sum'"),
-        ({"engine": "turbo"}, "engine must be one of auto, graph, xla, eager, got 'turbo'"),
+        (
+            {"engine": "turbo"},
+            "engine must be one of auto, graph, xla, eager, litert, onnx, got 'turbo'",
+        ),
         ({"jobs": -1}, "num_workers must be 0 or more"),
         ({"overlap": "x"}, "overlap must be at least 0 and below 1, got 'x'"),
         ({"shifts": "many"}, "shifts must be from 0 to 1000000, got 'many'"),

@@ -26,6 +26,7 @@ FLOORS = (
     ("demucs_tf.checkpoints.locate",),
     ("demucs_tf.checkpoints", "demucs_tf.checkpoints.load", "demucs_tf.checkpoints.describe"),
     ("demucs_tf.export",),
+    ("demucs_tf.runtimes",),
     ("demucs_tf.inference",),
     ("demucs_tf",),  # the names of the package
     ("demucs_tf.cli",),
@@ -44,6 +45,7 @@ MOST_FILES = 12
 ROOMS = {
     "cli": "demucs_tf.cli",
     "inference": "demucs_tf.inference",
+    "runtimes": "demucs_tf.runtimes",
     "export": "demucs_tf.export",
     "checkpoints": "demucs_tf.checkpoints",
     "sources": "demucs_tf.checkpoints.sources",
