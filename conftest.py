@@ -21,7 +21,7 @@ if MUSIC.is_dir():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--live`, `--full` and `--html`."""
+    """`--live`, `--full`, `--export` and `--html`."""
     group = parser.getgroup("parity")
     group.addoption(
         "--live",
@@ -29,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare with the running PyTorch reference, and check that no golden is stale",
     )
     group.addoption("--full", action="store_true", help="with --live: full-size models as well")
+    group.addoption(
+        "--export",
+        action="store_true",
+        help="make an environment with TensorFlow alone, and separate in a browser",
+    )
     group.addoption("--html", metavar="FILE", help="write all results of this run as one page")
 
 
@@ -57,12 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without `--live` and `--full`, leave out what needs them: deselected, not skipped."""
+    """Leave out what needs `--live`, `--full` or `--export`: deselected, not skipped."""
+    missing = [name for name in ("live", "full", "export") if not config.getoption(f"--{name}")]
     kept, left_out = [], []
     for item in items:
-        live = item.get_closest_marker("live") and not config.getoption("--live")
-        full = item.get_closest_marker("full") and not config.getoption("--full")
-        (left_out if live or full else kept).append(item)
+        (left_out if any(map(item.get_closest_marker, missing)) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
