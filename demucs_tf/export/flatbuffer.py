@@ -87,9 +87,26 @@ def canonical(model: Any) -> None:
             tensor.name = ""
         for operator in subgraph.operators:
             operator.debugMetadataIndex = -1
+        _order_tensors(subgraph)
     model.description = "demucs_tf"
     model.metadata = model.metadataBuffer = None
     _share_constants(model)
+
+
+def _order_tensors(subgraph: Any) -> None:
+    """Number tensors in the order in which they are used: converters sort constants by name."""
+    places: dict[int, int] = {-1: -1}  # an input that is left out
+    uses = [subgraph.inputs]
+    for operator in subgraph.operators:
+        uses += [operator.inputs, operator.outputs]
+    for use in (*uses, subgraph.outputs):
+        for index in use:
+            places.setdefault(int(index), len(places) - 1)
+    tensors = subgraph.tensors
+    subgraph.tensors = [tensors[index] for index in places if index >= 0]
+    for each in (subgraph, *subgraph.operators):
+        each.inputs = [places[int(index)] for index in each.inputs]
+        each.outputs = [places[int(index)] for index in each.outputs]
 
 
 def _share_constants(model: Any) -> None:
