@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from demucs_tf.errors import ExportError
-from demucs_tf.export import flatbuffer
 from demucs_tf.export.graph import Traced, Watch, trace
 from demucs_tf.export.lengths import Lengths
+from demucs_tf.export.passes import flatbuffer
 from demucs_tf.utils.quiet import import_tensorflow, quiet
 from demucs_tf.utils.text import printable
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import Observable, named_layers, weights_are_blank
+from demucs_tf.layers.base import Observable, named_layers, portable, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from demucs_tf.models.config import Config
 
@@ -132,6 +132,31 @@ class Model(Observable, keras.Model):
             tf.debugging.Assert(
                 tf.size(mix) > 0, ["mix has no samples: its shape is", tf.shape(mix)]
             )
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        input_signature: Any = None,
+        **named: Any,
+    ) -> None:
+        """Export as every Keras model: "tf_saved_model", "litert", "onnx" or "openvino".
+
+        All but the first are graphs for other runtimes, of one item and, unless `input_signature`
+        says otherwise, of the model's segment. `demucs_tf.export` has more to offer.
+        """
+        if format == "tf_saved_model":
+            super().export(filepath, format=format, input_signature=input_signature, **named)
+            return
+        if input_signature is None:
+            length = int(self.segment * self.samplerate)
+            length = int(getattr(self, "valid_length", int)(length))
+            shape = (1, self.audio_channels, length)
+            input_signature = [tf.TensorSpec(shape, self.compute_dtype, name="mix")]
+        if format == "litert":  # else the weights are variables, which few delegates take
+            named.setdefault("experimental_enable_resource_variables", False)
+        with portable():
+            super().export(str(filepath), format=format, input_signature=input_signature, **named)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments as plain data, as `keras.models.load_model` needs them."""

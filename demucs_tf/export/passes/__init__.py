@@ -1,0 +1,1 @@
+"""What is done to a graph behind a converter: names, fusions, narrower weights."""

@@ -1,0 +1,67 @@
+"""Single operators of ONNX in place of what TensorFlow makes several of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from demucs_tf.export.passes.onnx_view import View
+
+OPSET = 20  # the first with Gelu
+
+
+def fuse(model: Any) -> None:
+    """Put Gelu and LayerNormalization where they are meant.
+
+    Runtimes read and write a tensor once for each, in place of up to six times.
+    """
+    view = View(model.graph)
+    for kind, rewrite in (("Erf", _gelu), ("Reciprocal", _layer_norm)):
+        for node in list(model.graph.node):
+            if node.op_type == kind:
+                rewrite(view, node)
+    model.ir_version = max(model.ir_version, 9)  # that of the operators
+    for each in model.opset_import:
+        if not each.domain:
+            each.version = OPSET
+
+
+def _gelu(view: View, erf: Any) -> None:
+    """0.5 x (1 + erf(x sqrt(0.5))) -> Gelu(x)."""
+    scaled = view.maker(erf.input[0], "Mul")
+    x = scaled and view.beside(scaled, np.sqrt(0.5))
+    plus = view.only_user(erf, "Add")
+    product = plus and view.beside(plus, 1) and view.only_user(plus, "Mul")
+    half = product and view.maker(view.other(product, plus.output[0]), "Mul")
+    if x and product and half and view.beside(half, 0.5) == x:
+        view.replace(product, "Gelu", [x])
+
+
+def _layer_norm(view: View, reciprocal: Any) -> None:
+    """(x - mean) / sqrt(variance + epsilon) w + b over the last axis -> LayerNormalization."""
+    root = view.maker(reciprocal.input[0], "Sqrt")
+    plus = root and view.maker(root.input[0], "Add")
+    found = [view.maker(name, "ReduceMean") for name in plus.input] if plus else []
+    variance = next(filter(None, found), None)
+    square = variance and view.over_last_axis(variance) and view.maker(variance.input[0], "Mul")
+    if not variance or not square or square.input[0] != square.input[1]:
+        return
+    centred = view.maker(square.input[0], "Sub")
+    mean = centred and view.maker(centred.input[1], "ReduceMean")
+    epsilon = view.constant(view.other(plus, variance.output[0]))
+    scaled = view.only_user(reciprocal, "Mul")
+    weighted = scaled and view.only_user(scaled, "Mul")
+    shifted = weighted and view.only_user(weighted, "Add")
+    if not shifted or not mean or not view.over_last_axis(mean) or epsilon is None:
+        return
+    weight, bias = view.other(weighted, scaled.output[0]), view.other(shifted, weighted.output[0])
+    vectors = [view.constant(name) for name in (weight, bias)]
+    if mean.input[0] == centred.input[0] and all(v is not None and v.ndim == 1 for v in vectors):
+        view.replace(
+            shifted,
+            "LayerNormalization",
+            [centred.input[0], weight, bias],
+            axis=-1,
+            epsilon=float(epsilon),
+        )
