@@ -9,7 +9,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import BTC, Layer
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 
 class BLSTM(Layer):
@@ -75,7 +75,7 @@ class BLSTM(Layer):
             return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
 
         def join(y: Any) -> Any:
-            count = -(-length // (width // 2))
+            count = ceil_div(length, width // 2)
             frames = tf.reshape(y, [*lengths(x)[:1], count, width, self.dim])
             return tf.ensure_shape(unframe(frames, length), x.shape)
 
@@ -90,7 +90,7 @@ def frame(x: Any, width: int) -> Any:
     Reference: demucs/utils.py::unfold
     """
     stride = width // 2
-    count = -(-size(x, 1) // stride)
+    count = ceil_div(size(x, 1), stride)
     x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
     # With half-overlapping frames, frame n is block n followed by block n + 1.
     blocks = tf.reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])

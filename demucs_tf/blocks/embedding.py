@@ -13,6 +13,7 @@ import tensorflow as tf
 from demucs_tf.layers import float32_math
 from demucs_tf.layers.base import Layer, is_portable, weights_are_blank
 from demucs_tf.layers.linear import Embedding
+from demucs_tf.layers.shape import ceil_div
 
 Float32 = npt.NDArray[np.float32]
 
@@ -95,7 +96,7 @@ def sin_embedding_of_steps(count: int, dim: int, max_period: float) -> Any:
     """
     width = 64
     frequencies = 1 / _periods(dim, max_period).astype(np.float64)[:, None]
-    coarse = width * np.arange(-(-count // width)) * frequencies  # (D / 2, A)
+    coarse = width * np.arange(ceil_div(count, width)) * frequencies  # (D / 2, A)
     fine = np.arange(width) * frequencies  # (D / 2, W)
     turned = np.stack([np.cos(coarse), np.sin(coarse)], -1)
     cos, sin = np.cos(fine), np.sin(fine)

@@ -90,7 +90,7 @@ class HEncLayer(Layer):
                 x = self.step("flatten", lambda x: tf.squeeze(x, 1), x)
             surplus = size(x, 1) % self.stride
             if not isinstance(surplus, int) or surplus:
-                missing = -size(x, 1) % self.stride
+                missing = (self.stride - surplus) % self.stride
                 x = self.step("pad", lambda x: pad_axis(x, 0, missing, axis=1), x)
         y = self.conv(x)
         if self.empty:

@@ -75,7 +75,7 @@ class LocalState(Layer):
         # Every decay kernel is a multiple of |delta|, so the rates can be summed beforehand.
         mixed = tf.einsum("bshn,n->bhs", tf.sigmoid(decays) / 2, rates)
         scale = tf.constant(self.ndecay**0.5, scores.dtype)
-        scores -= mixed[..., None] * (tf.abs(delta) / scale)
+        scores -= tf.expand_dims(mixed, -1) * (tf.abs(delta) / scale)
         # QUIRK demucs/demucs.py:207: a query's own key is not masked with -inf but set to -100.
         others = tf.minimum(tf.abs(delta), tf.constant(1, scores.dtype))
         return scores * others + 100 * (others - 1)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.wiener import mark_silence, portable_wiener, silence, wiener
 from demucs_tf.layers.base import Observable, is_portable
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
 # Frames that the Wiener filter sees at a time.
@@ -41,7 +41,7 @@ class Spectrogram(Observable):
         """(B, A, T) -> (B, nfft / 2, T', A, 2); hybrid models have T' = ceil(T / hop)."""
         hop, length = self.hop_length, size(x, -1)
         if self.hybrid:
-            frames = -(-length // hop)
+            frames = ceil_div(length, hop)
             left, reflect = hop // 2 * 3, not self.hybrid_old
             right = left + frames * hop - length
             x = self.step("spec_pad", lambda x: pad1d(x, left, right, reflect), x)  # (B, A, T'')
@@ -69,7 +69,7 @@ class Spectrogram(Observable):
         start, whole = 0, length
         if self.hybrid:
             start = 0 if self.hybrid_old else hop // 2 * 3
-            whole = hop * -(-length // hop) + 2 * start
+            whole = hop * ceil_div(length, hop) + 2 * start
 
         def inverse(z: Any) -> Any:
             z_ = tf.reshape(z, [*lengths(z)[:3], z.shape[3] * z.shape[4], 2])
@@ -137,7 +137,7 @@ class Spectrogram(Observable):
         """All windows at once, at four axes; zeros fill the last one."""
         freqs, frames = z.shape[1], size(z, 2)
         sources, channels = magnitudes.shape[3:]
-        count = -(-frames // _WIENER_WINDOW)
+        count = ceil_div(frames, _WIENER_WINDOW)
 
         def windows(x: Any) -> Any:
             """(B, F, T, C) -> (W, 300, F, C)"""
@@ -168,7 +168,7 @@ class Spectrogram(Observable):
     def _wiener_of_any(self, targets: Any, mixture: Any) -> Any:
         """The same where the number of items or frames is unknown: zeros fill the last window."""
         batch, frames = tf.shape(mixture)[0], tf.shape(mixture)[1]
-        count = -(-frames // _WIENER_WINDOW)
+        count = ceil_div(frames, _WIENER_WINDOW)
 
         def windows(x: Any) -> Any:
             padded = pad_axis(x, 0, count * _WIENER_WINDOW - frames, axis=1)

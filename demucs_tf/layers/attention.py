@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTD, Layer, is_portable, uniform_within, weights_are_blank
 from demucs_tf.layers.linear import Linear, product
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # Queries that attend at a time.
 _BLOCK = 384
@@ -84,7 +84,7 @@ class MultiheadAttention(Layer):
         length = size(q, 2)
         if isinstance(length, int):
             # LiteRT's kernels for CPUs join five tensors at most.
-            block = max(_BLOCK, -(-length // 5)) if is_portable() else _BLOCK
+            block = max(_BLOCK, ceil_div(length, 5)) if is_portable() else _BLOCK
             starts = range(0, length, block)
             heads = tf.concat([attend(q[:, :, start : start + block]) for start in starts], 2)
         else:
@@ -95,7 +95,7 @@ class MultiheadAttention(Layer):
 def _by_blocks(function: Callable[[Any], Any], x: Any) -> Any:
     """Apply `function` to blocks of axis 2, whose length is unknown: (B, H, T, D), kept."""
     batch, heads, length, width = (size(x, axis) for axis in range(4))
-    count = -(-length // _BLOCK)
+    count = ceil_div(length, _BLOCK)
     padded = pad_axis(x, 0, count * _BLOCK - length, axis=2)
     blocks = tf.reshape(padded, [batch, heads, count, _BLOCK, width])
     blocks = tf.map_fn(function, tf.transpose(blocks, [2, 0, 1, 3, 4]))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BFTC, BTC, Layer, uniform
 from demucs_tf.layers.linear import product
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import ceil_div, pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
@@ -62,7 +62,7 @@ class Conv1d(Layer):
 def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
-    parts = min(channels, -(-taps * channels // _LONGEST_SUM))
+    parts = min(channels, ceil_div(taps * channels, _LONGEST_SUM))
     if parts == 1:
         return convolve(x, weight)
     ends = [channels * index // parts for index in range(parts + 1)]
@@ -135,7 +135,7 @@ class ConvTranspose1d(_Transposed):
         length = (size(x, 1) - 1) * self.stride + self.kernel_size
         shape = [size(x, 0), length, self.out_channels]
         y = tf.nn.conv1d_transpose(x, weight, tf.stack(shape), self.stride, "VALID")
-        return _known(y, [None, length, self.out_channels]) + self.bias
+        return _known(y, [x.shape[0], length, self.out_channels]) + self.bias
 
 
 class Conv2d(Layer):
@@ -199,7 +199,7 @@ class ConvTranspose2d(_Transposed):
         shape = [size(x, 0), freqs, size(x, 2), self.out_channels]
         stride = (self.stride, 1)
         y = tf.nn.conv2d_transpose(x, weight, tf.stack(shape), stride, "VALID")
-        return _known(y, [None, freqs, size(x, 2), self.out_channels]) + self.bias
+        return _known(y, [x.shape[0], freqs, size(x, 2), self.out_channels]) + self.bias
 
 
 def _known(y: Any, shape: list[Any]) -> Any:

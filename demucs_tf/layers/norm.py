@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Identity, Layer, is_portable
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a
 # song costs float32 four of its seven digits. So all sums run along the last axis, in two or three
@@ -20,7 +20,7 @@ def total(x: Any) -> Any:
     """Add up the last axis, row by row: (B, N) -> (B, 1)."""
     length = size(x, 1)
     while not isinstance(length, int) or length > 2 * _ROW:
-        count = -(-length // _ROW)
+        count = ceil_div(length, _ROW)
         missing = count * _ROW - length
         if not isinstance(missing, int) or missing:
             x = pad_axis(x, 0, missing, axis=1)

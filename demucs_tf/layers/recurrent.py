@@ -50,16 +50,20 @@ class LSTM(Layer):
     def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
         """Run layer `n`. Both directions advance in one loop, as a batch of two products."""
         suffixes = (f"l{n}", f"l{n}_reverse")
-        inputs = tf.stack(
-            [
-                product(direction, getattr(self, f"weight_ih_{suffix}"))
-                + (getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}"))
-                for suffix, direction in zip(suffixes, (x, tf.reverse(x, [1])), strict=True)
-            ]
-        )  # (2, B, T, 4 D)
-        weight = tf.stack([tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes])
-        recur = _recur.python_function if is_portable() else _recur
-        outputs, h, c = recur(tf.transpose(inputs, [2, 0, 1, 3]), weight, self.hidden_size)
+        weights = [tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes]
+
+        def gates(x: Any, suffix: str) -> Any:
+            bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
+            return product(x, getattr(self, f"weight_ih_{suffix}")) + bias
+
+        if is_portable():
+            turned = tf.transpose(x, [1, 0, 2])
+            y, h, c = _recur_portably([gates(turned, s) for s in suffixes], weights)
+            return tf.transpose(y, [1, 0, 2]), h, c
+        directions = (x, tf.reverse(x, [1]))
+        inputs = tf.stack([gates(*pair) for pair in zip(directions, suffixes, strict=True)])
+        inputs = tf.transpose(inputs, [2, 0, 1, 3])  # from (2, B, T, 4 D)
+        outputs, h, c = _recur(inputs, tf.stack(weights), self.hidden_size)
         forward, backward = outputs[:, 0], tf.reverse(outputs[:, 1], [0])
         y = tf.transpose(tf.concat([forward, backward], -1), [1, 0, 2])  # (B, T, 2 D)
         return y, h, c
@@ -72,28 +76,87 @@ def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
 
     Returns the outputs (T, 2, B, D) and the last hidden and cell states (2, B, D).
     """
-    steps, batch = size(inputs, 0), inputs.shape[2]
-    zeros = tf.zeros(tf.stack([2, size(inputs, 2), units]), inputs.dtype)
-    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, batch, units])
+    steps = tf.shape(inputs)[0]
+    zeros = tf.zeros(tf.stack([2, tf.shape(inputs)[2], units]), inputs.dtype)
+    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, None, units])
 
     def step(t: Any, h: Any, c: Any, rows: Any) -> tuple[Any, Any, Any, Any]:
         gates = inputs[t] + tf.matmul(h, weight)
-        i, f, g, o = (gates[..., k * units : (k + 1) * units] for k in range(4))
-        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, batch, units])
-        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, batch, units])
+        i, f, g, o = tf.split(gates, 4, axis=-1)
+        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, None, units])
+        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, None, units])
         return t + 1, h, c, rows.write(t, h)
 
     state = (tf.constant(0), zeros, zeros, rows)
     shapes = (
         tf.TensorShape([]),
-        tf.TensorShape([2, batch, units]),
-        tf.TensorShape([2, batch, units]),
+        tf.TensorShape([2, None, units]),
+        tf.TensorShape([2, None, units]),
         tf.TensorShape(None),
     )
     _, h, c, rows = tf.while_loop(
         lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
     )
     return rows.stack(), h, c
+
+
+# Steps in one turn of the loop below. LiteRT copies all rows of a loop each time it writes one, and
+# packs the weights for each step that a turn has.
+_STEPS = 4
+
+
+def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any]:
+    """Run the recurrence of both directions: inputs (T, B, 4 D) each, weights (D, 4 D) each.
+
+    Returns the outputs (T, B, 2 D) and the last hidden and cell states (2, B, D).
+    """
+    steps, batch, units = size(inputs[0], 0), size(inputs[0], 1), weights[0].shape[0]
+    block = min(steps, _STEPS) if isinstance(steps, int) else 1
+    turns = steps // block
+    rest = steps - turns * block if isinstance(steps, int) else 0
+    zeros = tf.zeros([batch, units], inputs[0].dtype)
+
+    def advance(h: Any, c: Any, gates: Any, weight: Any) -> tuple[Any, Any]:
+        gates = gates + tf.matmul(h, weight)
+        i, f, g, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    def some(state: Any, count: int, start: Any, direction: int) -> tuple[Any, Any]:
+        """Run `count` steps from `start` on, backwards if `direction` is 1: (B, count D)."""
+        h, c = state
+        gates = tf.slice(inputs[direction], [start, 0, 0], [count, batch, 4 * units])
+        rows = []
+        for k in range(count)[:: -1 if direction else 1]:
+            h, c = advance(h, c, gates[k], weights[direction])
+            rows.append(h)
+        return (h, c), tf.concat(rows[:: -1 if direction else 1], -1)
+
+    def turn(t: Any, before: Any, after: Any, forth: Any, back: Any) -> Any:
+        before, first = some(before, block, t * block, 0)
+        after, last = some(after, block, steps - (t + 1) * block, 1)
+        return t + 1, before, after, forth.write(t, first), back.write(turns - 1 - t, last)
+
+    shape = [inputs[0].shape[1], block * units]
+    forth, back = (tf.TensorArray(zeros.dtype, turns, element_shape=shape) for _ in range(2))
+    state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), forth, back)
+    _, before, after, forth, back = tf.while_loop(
+        lambda t, *_: t < turns, turn, state, maximum_iterations=turns
+    )
+
+    def joined(rows: Any, count: Any) -> Any:
+        """(N, B, K D) -> (N K, B, D)"""
+        rows = tf.reshape(rows, [-1, batch, count, units])
+        return tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), [-1, batch, units])
+
+    ahead, behind = joined(forth.stack(), block), joined(back.stack(), block)
+    if rest:
+        before, first = some(before, rest, turns * block, 0)
+        after, last = some(after, rest, 0, 1)
+        ahead = tf.concat([ahead, joined(first[None], rest)], 0)
+        behind = tf.concat([joined(last[None], rest), behind], 0)
+    h, c = (tf.stack(pair) for pair in zip(before, after, strict=True))
+    return tf.concat([ahead, behind], -1), h, c
 
 
 def _sigmoid(x: Any) -> Any:

@@ -29,6 +29,15 @@ def lengths(x: Any) -> list[Any]:
     return [size(x, axis) for axis in range(len(x.shape))]
 
 
+def ceil_div(a: Any, b: int) -> Any:
+    """Divide and round up, for an int or a tensor; b > 0.
+
+    Not `-(-a // b)`: ONNX cuts the quotient of whole numbers towards zero, so both have to be
+    positive.
+    """
+    return (a + b - 1) // b
+
+
 def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
     paddings = [[0, 0] for _ in x.shape]
