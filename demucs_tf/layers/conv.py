@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BFTC, BTC, Layer, uniform
+from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
 from demucs_tf.layers.linear import product
-from demucs_tf.layers.shape import ceil_div, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
@@ -63,7 +63,7 @@ def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: in
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, ceil_div(taps * channels, _LONGEST_SUM))
-    if parts == 1:
+    if parts == 1 or is_portable():  # other runtimes add up blockwise
         return convolve(x, weight)
     ends = [channels * index // parts for index in range(parts + 1)]
     slices = [slice(*pair) for pair in pairwise(ends)]
@@ -120,6 +120,19 @@ class _Transposed(Layer):
         self.weight = self.variable("weight", shape, uniform(fan_in))
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
+    # LiteRT takes three to five times as long for a transposed convolution as for a convolution
+    # with one output channel for each of `stride` phases, which then lie side by side.
+
+    def _phases(self, x: Any) -> tuple[Any, Any]:
+        """Pad axis 1 of `x`, and make the weight (taps, C, stride C') of such a convolution."""
+        stride, taps = self.stride, ceil_div(self.kernel_size, self.stride)
+        weight = tf.reshape(self.weight, [self.kernel_size, self.out_channels, -1])
+        weight = pad_axis(weight, 0, taps * stride - self.kernel_size, axis=0)
+        weight = tf.reverse(tf.reshape(weight, [taps, stride, self.out_channels, -1]), [0])
+        weight = tf.transpose(weight, [0, 3, 1, 2])
+        weight = tf.reshape(weight, [taps, -1, stride * self.out_channels])
+        return pad_axis(x, taps - 1, taps - 1, axis=1), weight
+
 
 class ConvTranspose1d(_Transposed):
     """Transposed convolution over time, not cropped.
@@ -131,8 +144,12 @@ class ConvTranspose1d(_Transposed):
     """
 
     def call(self, x: BTC) -> BTC:
-        weight = tf.convert_to_tensor(self.weight)
         length = (size(x, 1) - 1) * self.stride + self.kernel_size
+        if is_portable():
+            y = tf.nn.conv1d(*self._phases(x), 1, "VALID")  # (B, T + taps - 1, stride C')
+            rows = [*lengths(y)[:1], size(y, 1) * self.stride, self.out_channels]
+            return tf.reshape(y, rows)[:, :length] + self.bias
+        weight = tf.convert_to_tensor(self.weight)
         shape = [size(x, 0), length, self.out_channels]
         y = tf.nn.conv1d_transpose(x, weight, tf.stack(shape), self.stride, "VALID")
         return _known(y, [x.shape[0], length, self.out_channels]) + self.bias
@@ -194,8 +211,16 @@ class ConvTranspose2d(_Transposed):
     _BESIDE = (1,)
 
     def call(self, x: BFTC) -> BFTC:
-        weight = tf.convert_to_tensor(self.weight)
         freqs = (x.shape[1] - 1) * self.stride + self.kernel_size
+        if is_portable():
+            x, weight = self._phases(x)
+            y = tf.nn.conv2d(x, weight[:, None], 1, "VALID")  # (B, F + taps - 1, T, stride C')
+            rows, frames, channels = y.shape[1], size(y, 2), self.out_channels
+            phases = tf.reshape(y, [-1, frames, self.stride, channels])
+            phases = tf.transpose(phases, [0, 2, 1, 3])
+            shape = [*lengths(y)[:1], rows * self.stride, frames, channels]
+            return tf.reshape(phases, shape)[:, :freqs] + self.bias
+        weight = tf.convert_to_tensor(self.weight)
         shape = [size(x, 0), freqs, size(x, 2), self.out_channels]
         stride = (self.stride, 1)
         y = tf.nn.conv2d_transpose(x, weight, tf.stack(shape), stride, "VALID")
