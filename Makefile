@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progre
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test lint types unit parity live full clean help
+.PHONY: demo test lint types unit parity live full export clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
 	@echo "make lint | types | unit | parity | live    one of these"
 	@echo "make full    every full-size comparison, hours and 12 GB of memory"
+	@echo "make export  exported files, their examples, the page; needs Node.js and Chromium"
 	@echo "make clean   remove .venv and everything that the other targets write"
 
 demo: $(VENV)/.user
@@ -48,6 +49,9 @@ live: $(VENV)/.developer
 
 full: $(VENV)/.developer
 	$(BIN)/pytest tests parity -m full --live --full
+
+export: $(VENV)/.developer
+	$(BIN)/pytest tests/export tests/runtimes tests/cli/test_exported.py --export
 
 # Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
 

@@ -79,7 +79,7 @@ def test_tox_has_the_environments_and_skips_none_in_silence() -> None:
         assert "reference" not in section["extras"]
 
 
-@pytest.mark.parametrize("name", ["unit", "parity", "live", "full"])
+@pytest.mark.parametrize("name", ["unit", "parity", "live", "full", "export"])
 def test_make_and_tox_run_the_same(name: str) -> None:
     tox = ConfigParser()
     tox.read(ROOT / "tox.ini")
