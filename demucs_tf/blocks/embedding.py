@@ -84,12 +84,16 @@ def sin_embedding(positions: Any, dim: int, max_period: float) -> Any:
     return tf.concat([float32_math.cos(phase), float32_math.sin(phase)], -1)
 
 
-def sin_embedding_of_steps(count: int, dim: int, max_period: float) -> Any:
+# Converters work out whatever they know, and would put tables of all positions into every file. So
+# in a portable graph these are products of matrices, which LiteRT's leaves alone, with a number
+# `one` that depends on the batch, which ONNX's does not know.
+
+
+def sin_embedding_of_steps(count: int, dim: int, max_period: float, one: Any = 1.0) -> Any:
     """Compute `sin_embedding` of 0, 1, ..., as a tensor, from tables that are much smaller.
 
     With p = W a + b, cos(p w) = cos(W a w) cos(b w) - sin(W a w) sin(b w), and so for the sine:
-    one product of 2 x 2 for each frequency w. Converters work out sums of constants at once, and
-    would keep the large table in the file; products of matrices they leave alone.
+    one product of 2 x 2 for each frequency w.
 
     Returns:
         float32 (count, D).
@@ -103,11 +107,11 @@ def sin_embedding_of_steps(count: int, dim: int, max_period: float) -> Any:
     turns = np.stack([[cos, -sin], [sin, cos]], 1)  # (cosine or sine, 2, D / 2, W)
     left = np.concatenate([turned, turned]).astype(np.float32)  # (D, A, 2)
     right = np.concatenate(list(turns.transpose(1, 2, 0, 3))).astype(np.float32)  # (D, 2, W)
-    waves = tf.reshape(tf.matmul(left, right), [dim, -1])
+    waves = tf.reshape(tf.matmul(left * one, right), [dim, -1])
     return tf.transpose(waves)[:count]
 
 
-def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> Any:
+def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float, one: Any = 1.0) -> Any:
     """Compute sines and cosines in turn: of the column in the first half, of the row in the second.
 
     Args:
@@ -115,6 +119,7 @@ def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> An
         height: number of rows F.
         width: number of columns T, an int or, inside a graph, a tensor.
         max_period: period of the lowest frequency, over 2 pi.
+        one: the number 1, for portable graphs.
 
     Returns:
         float32 (T, F, D), an array or a tensor.
@@ -131,15 +136,14 @@ def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float) -> An
         broadcast, concatenate = tf.broadcast_to, tf.concat
     shape = (width, height, dim // 2)
     if is_portable():
-        return _joined(columns, rows, shape)
+        return _joined(columns, rows, one * tf.ones([*shape[:2], 1]))
     return concatenate([broadcast(columns[:, None], shape), broadcast(rows[None], shape)], -1)
 
 
-def _joined(columns: Any, rows: Any, shape: tuple[Any, ...]) -> Any:
-    """Repeat and join both embeddings by products, which converters leave alone: (T, F, D)."""
-    width, height, _ = shape
-    columns = tf.matmul(tf.ones([width, height, 1]), tf.convert_to_tensor(columns)[:, None])
-    rows = tf.matmul(tf.ones([height, width, 1]), rows[:, None])
+def _joined(columns: Any, rows: Any, ones: Any) -> Any:
+    """Repeat and join both embeddings, `ones` being (T, F, 1): (T, F, D)."""
+    columns = tf.matmul(ones, tf.convert_to_tensor(columns)[:, None])
+    rows = tf.matmul(tf.transpose(ones, [1, 0, 2]), rows[:, None])
     return tf.concat([columns, tf.transpose(rows, [1, 0, 2])], -1)
 
 

@@ -20,7 +20,7 @@ from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
-from demucs_tf.layers.shape import size
+from demucs_tf.layers.shape import one_of, size
 
 
 class _AttentionLayer(Layer):
@@ -253,11 +253,11 @@ class CrossTransformerEncoder(Layer):
         if shift is None:
             shift = self.draw_shift()
         freqs, frames = x.shape[1], size(x, 2)
-        position = self.step("positions_2d", lambda: self._positions_2d(freqs, frames))
+        position = self.step("positions_2d", lambda: self._positions_2d(freqs, frames, one_of(x)))
         x = self.norm_in(self.step("tokens", self._tokens, x))
         x = self.step("position", self._add_float32, position, x)
 
-        position = self._positions(size(xt, 0), size(xt, 1), shift)
+        position = self._positions(xt, shift)
         xt = self.norm_in_t(self.step("tokens_t", tf.identity, xt))
         add = self._add if self.emb == "scaled" else self._add_float32
         xt = self.step("position_t", add, position, xt)
@@ -286,27 +286,29 @@ class CrossTransformerEncoder(Layer):
         # QUIRK demucs/transformer.py:656: sinusoids are float32, and so is their weighted value.
         return x + tf.cast(self.weight_pos_embed * tf.cast(position, tf.float32), x.dtype)
 
-    def _positions_2d(self, freqs: int, frames: Any) -> Any:
+    def _positions_2d(self, freqs: int, frames: Any, one: Any) -> Any:
         """Embed frequency and time of every token: (1, T F, D)."""
-        embedding = sin_embedding_2d(self.dim, freqs, frames, self.max_period)
+        embedding = sin_embedding_2d(self.dim, freqs, frames, self.max_period, one)
         return self._constant(tf.reshape(embedding, [1, -1, self.dim]))
 
-    def _positions(self, batch: Any, length: Any, shift: Any) -> Any:
+    def _positions(self, xt: Any, shift: Any) -> Any:
         """Embed the time of every step: (1 or B, T, D)."""
         if self.emb == "scaled":
+            length = size(xt, 1)
             index = self.step("index", lambda: tf.range(tf.cast(length, tf.int64)))
             embedding = self.position_embeddings(index)
             position = self.step("position_scaled", lambda x: x[:, None], embedding)
         else:
-            position = self.step("positions", lambda: self._sinusoids(batch, length, shift))
+            position = self.step("positions", lambda: self._sinusoids(xt, shift))
         return self.step("batch_first", lambda x: tf.transpose(x, [1, 0, 2]), position)
 
-    def _sinusoids(self, batch: Any, length: Any, shift: Any) -> Any:
+    def _sinusoids(self, xt: Any, shift: Any) -> Any:
         """Make sinusoids of shifted steps: (T, 1 or B, D)."""
+        length = size(xt, 1)
         static = isinstance(length, int)
         embedding: Any
-        if static and is_portable() and self.emb == "sin":
-            embedding = sin_embedding_of_steps(length, self.dim, self.max_period)
+        if static and is_portable() and self.emb == "sin" and _is_zero(shift):
+            embedding = sin_embedding_of_steps(length, self.dim, self.max_period, one_of(xt))
             return self._constant(embedding[:, None])
         if static:
             steps: Any = np.arange(length, dtype=np.float32)[:, None]
@@ -321,7 +323,12 @@ class CrossTransformerEncoder(Layer):
             count = np.float32(length) if static else tf.cast(length, tf.float32)
             steps = steps - (count - 1) / 2
         embedding = self._constant(sin_embedding(steps, self.dim, self.max_period))
-        return tf.tile(embedding, [1, batch, 1]) if self.emb == "cape" else embedding
+        return tf.tile(embedding, [1, size(xt, 0), 1]) if self.emb == "cape" else embedding
 
     def _constant(self, embedding: Any) -> Any:
         return tf.cast(embedding, self.compute_dtype)
+
+
+def _is_zero(shift: Any) -> bool:
+    """Whether a shift is known, and known to be zero."""
+    return isinstance(shift, int) and shift == 0

@@ -29,6 +29,11 @@ def lengths(x: Any) -> list[Any]:
     return [size(x, axis) for axis in range(len(x.shape))]
 
 
+def one_of(x: Any) -> Any:
+    """Return the number 1, which nobody who does not know the batch can know beforehand."""
+    return tf.cast(tf.minimum(size(x, 0), 1), tf.float32)
+
+
 def ceil_div(a: Any, b: int) -> Any:
     """Divide and round up, for an int or a tensor; b > 0.
 
