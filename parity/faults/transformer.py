@@ -41,14 +41,14 @@ def sin_embedding_float64(positions: Any, dim: int, max_period: float) -> Any:
 
 
 @fault("positions-2d-halves-swapped", _PLAIN, "^crosstransformer:positions_2d ", replaces=_SINES_2D)
-def halves_swapped(dim: int, height: int, width: Any, max_period: float) -> Any:
+def halves_swapped(dim: int, height: int, width: Any, max_period: float, _one: Any) -> Any:
     return np.roll(_sin_embedding_2d(dim, height, width, max_period), dim // 2, -1)
 
 
 @fault(
     "positions-2d-not-interleaved", _PLAIN, "^crosstransformer:positions_2d ", replaces=_SINES_2D
 )
-def not_interleaved(dim: int, height: int, width: Any, max_period: float) -> Any:
+def not_interleaved(dim: int, height: int, width: Any, max_period: float, _one: Any) -> Any:
     x = _sin_embedding_2d(dim, height, width, max_period)
     quarters = x.reshape(*x.shape[:2], 2, dim // 4, 2)
     return np.moveaxis(quarters, -1, -2).reshape(x.shape)
