@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, weights_are_blank
+from demucs_tf.layers.base import BTC, Layer, is_portable, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.shape import lengths, size
+from demucs_tf.layers.shape import lengths, one_of, size
 
 
 class LocalState(Layer):
@@ -47,7 +47,7 @@ class LocalState(Layer):
         self.proj = Conv1d(channels, channels, 1, dtype=self.dtype)
 
     def call(self, x: BTC) -> BTC:
-        delta = self.step("delta", lambda: self._delta(size(x, 1)))
+        delta = self.step("delta", lambda: self._delta(x))
         queries = self.step("queries", self._split, self.query(x))  # (B, T, H, C / H)
         keys = self.step("keys", self._split, self.key(x))
         scores = self.step("scores", self._scores, keys, queries)  # (B, H, query, key)
@@ -59,10 +59,16 @@ class LocalState(Layer):
         result = self.step("result", self._mix, weights, content)
         return self.step("skip", tf.add, x, self.proj(result))
 
-    def _delta(self, length: Any) -> Any:
+    def _delta(self, x: Any) -> Any:
         """Subtract the index of the query from that of the key, (key, query)."""
-        indexes = tf.range(length)
-        return tf.cast(indexes[:, None] - indexes[None, :], self.compute_dtype)
+        indexes = tf.range(size(x, 1))
+        if not is_portable():
+            return tf.cast(indexes[:, None] - indexes[None, :], self.compute_dtype)
+        # A product, because converters would put a table of all pairs into the file.
+        steps = tf.cast(indexes, self.compute_dtype)
+        ones = tf.ones_like(steps)
+        keys = tf.stack([steps, ones], 1) * tf.cast(one_of(x), self.compute_dtype)
+        return tf.squeeze(tf.matmul(keys[None], tf.stack([ones, -steps])[None]), 0)
 
     def _split(self, x: Any) -> Any:
         return tf.reshape(x, [*lengths(x)[:-1], self.heads, x.shape[2] // self.heads])

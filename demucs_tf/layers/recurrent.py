@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -138,7 +139,7 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         return t + 1, before, after, forth.write(t, first), back.write(turns - 1 - t, last)
 
     shape = [inputs[0].shape[1], block * units]
-    forth, back = (tf.TensorArray(zeros.dtype, turns, element_shape=shape) for _ in range(2))
+    forth, back = (_rows(turns, shape, zeros.dtype) for _ in range(2))
     state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), forth, back)
     _, before, after, forth, back = tf.while_loop(
         lambda t, *_: t < turns, turn, state, maximum_iterations=turns
@@ -157,6 +158,17 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         behind = tf.concat([joined(last[None], rest), behind], 0)
     h, c = (tf.stack(pair) for pair in zip(before, after, strict=True))
     return tf.concat([ahead, behind], -1), h, c
+
+
+def _rows(count: Any, shape: list[int | None], dtype: Any) -> Any:
+    """Make an array of `count` rows to be written."""
+    rows = tf.TensorArray(dtype, count, element_shape=shape)
+    known = [each for each in (count, *shape) if isinstance(each, int)]
+    if len(known) <= len(shape):
+        return rows
+    # LiteRT's converter would start from a table of zeros in the file; products it leaves alone.
+    zeros = tf.matmul(tf.zeros([1, count, 1], dtype), tf.zeros([1, 1, math.prod(known[1:])], dtype))
+    return rows.unstack(tf.reshape(zeros, [count, *shape]))
 
 
 def _sigmoid(x: Any) -> Any:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.embedding import sin_embedding, sin_embedding_2d, sin_embedding_of_steps
+from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import portable
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d, ConvTranspose2d
@@ -41,6 +42,7 @@ LAYERS = {
         (1, 9, 7, 6),
     ),
     "long sums": (lambda: Conv1d(700, 5, 3, dtype="float64"), (2, 9, 700)),
+    "local state": (lambda: LocalState(8, dtype="float64"), (2, 20, 8)),
     "lstm": (lambda: BLSTM(6, layers=2, dtype="float64"), (2, 20, 6)),
     "lstm with steps left over": (lambda: BLSTM(6, layers=2, dtype="float64"), (2, 23, 6)),
     "lstm of three steps": (lambda: BLSTM(6, dtype="float64"), (2, 3, 6)),
