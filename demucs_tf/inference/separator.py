@@ -72,7 +72,7 @@ class Separator:
     Raises:
         ValueError: a setting out of range, found before the model is loaded; a device that is not
             there; a stem that the model does not have, or a segment longer than it takes.
-        CheckpointError, ModelNotFoundError: the model can't be loaded.
+        CheckpointError, ModelNotFoundError, ExportError: the model can't be loaded.
 
     Reference: demucs/api.py::Separator
     """

@@ -19,7 +19,7 @@ class LiteRT:
     """The signatures of a file: one of a fixed length and, if it has that, one of any.
 
     An interpreter works on one input at a time, so each thread that needs one at the same time as
-    another gets its own. They are kept.
+    another gets its own. They are kept: for htdemucs each takes 0.8 GB and half a second to make.
 
     Args:
         path: of the file.
@@ -33,7 +33,8 @@ class LiteRT:
         self._make = lambda: Interpreter(str(path), num_threads=threads)
         self._length = metadata.length
         self._lock = Lock()
-        self._free = [self._new()]  # the first at once, so that errors come early
+        self._free: list[Any] = []
+        self._make()  # so that errors come early; without the memory to run it, it costs nothing
 
     def __call__(self, mix: Array) -> Array:
         """(B, A, T) -> (B, S, A, T), one item after the other."""
@@ -41,6 +42,10 @@ class LiteRT:
         with self._one() as interpreter:
             run = interpreter.get_signature_runner(name)
             return np.concatenate([run(mix=item[None])["stems"] for item in mix])
+
+    def release(self) -> None:
+        """Give the memory back until the next call."""
+        self._free.clear()
 
     @contextmanager
     def _one(self) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES
 from demucs_tf.errors import ExportError
 from demucs_tf.export.files import MANIFEST, read_manifest, read_metadata
 from demucs_tf.models.bag import BagOfModels
-from demucs_tf.runtimes.model import ExportedModel, exported_model
+from demucs_tf.runtimes.model import ExportedModel, Turns, exported_model
 from demucs_tf.utils.text import printable
 
 # Suffix -> the engine, which is also the extra of this package, the class, and what it needs.
@@ -113,9 +113,10 @@ def load_exported(path: Path, threads: int | None = None) -> ExportedModel | Bag
             "checkpoint that it was made of."
         )
     manifest = read_manifest(path)
+    turns = Turns()  # members run one after the other
     models = {
-        member.file: _load_file(path / member.file, threads or _processors())
-        for member in manifest.members
+        member.file: _load_file(path / member.file, threads or _processors(), turns)
+        for member in dict.fromkeys(manifest.members)
     }
     members = [models[member.file] for member in manifest.members]
     try:
@@ -130,7 +131,7 @@ def load_exported(path: Path, threads: int | None = None) -> ExportedModel | Bag
     return bag
 
 
-def _load_file(path: Path, threads: int) -> ExportedModel:
+def _load_file(path: Path, threads: int, turns: Turns | None = None) -> ExportedModel:
     metadata = read_metadata(path)
     if path.suffix.lower() not in RUNTIMES:
         raise ExportError(f"{path}: expected a .tflite or .onnx file, found a SavedModel.")
@@ -147,7 +148,7 @@ def _load_file(path: Path, threads: int) -> ExportedModel:
             f"{path}: {package} can't load it ({printable(str(error), 300)}). Export the model "
             f"again, or install a newer {package}."
         ) from error
-    return exported_model(metadata, engine, run)
+    return exported_model(metadata, engine, turns(run) if turns else run)
 
 
 def _processors() -> int:

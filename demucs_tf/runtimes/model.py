@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,36 @@ from demucs_tf.export.metadata import Metadata
 
 Array = npt.NDArray[Any]
 Run = Callable[[Array], Array]  # (B, A, T) -> (B, S, A, T), float32
+
+
+class Runtime(Protocol):
+    """A file in its runtime."""
+
+    def __call__(self, mix: Array) -> Array:
+        """(B, A, T) -> (B, S, A, T), float32; from any thread."""
+
+    def release(self) -> None:
+        """Give the memory back until the next call."""
+
+
+class Turns:
+    """Lets one of several files be in memory at a time: those that take their turns here."""
+
+    def __init__(self) -> None:
+        self._last: Runtime | None = None
+
+    def __call__(self, runtime: Runtime) -> Run:
+        """The file as a function that sends away the one that ran before."""
+        runtime.release()
+
+        def run(mix: Array) -> Array:
+            if self._last is not runtime:
+                if self._last is not None:
+                    self._last.release()
+                self._last = runtime
+            return runtime(mix)
+
+        return run
 
 
 class ExportedModel:

@@ -26,7 +26,7 @@ const answers = {
   progress({ done, total }) {
     const share = done / total;
     const left = ((performance.now() - began) / 1000) * (1 / share - 1);
-    $("progress").value = share;
+    if (done) $("progress").value = share; // until then, it only shows that something goes on
     say(`Separating: ${Math.round(100 * share)} %${share > 0 ? `, ${clock(left)} left` : ""}`);
   },
   separate({ stems }) {

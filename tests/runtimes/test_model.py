@@ -12,7 +12,7 @@ import pytest
 from demucs_tf import apply_model
 from demucs_tf.errors import ExportError
 from demucs_tf.export.metadata import Metadata, ValidLength
-from demucs_tf.runtimes.model import Array, ExportedModel, exported_model
+from demucs_tf.runtimes.model import Array, ExportedModel, Turns, exported_model
 from tests.support.fakes import noise
 
 FIXED = Metadata("DemucsTF", ("a", "b"), 100, 2, 100, 108, "float32", "0" * 64)
@@ -98,6 +98,28 @@ def test_a_transformer_draws_what_it_draws_in_tensorflow() -> None:
     assert model(TRAINED).draw_shift(drawn) == wanted.randrange(1) == 0
     assert drawn.random() == wanted.random()
     assert not hasattr(model(FIXED), "draw_shift")
+
+
+def test_one_file_of_a_bag_is_in_memory_at_a_time() -> None:
+    told: list[str] = []
+
+    class Fake:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __call__(self, mix: Array) -> Array:
+            told.append(f"{self.name} runs")
+            return mix
+
+        def release(self) -> None:
+            told.append(f"{self.name} goes")
+
+    turns = Turns()
+    first, second = turns(Fake("a")), turns(Fake("b"))
+    for run in (first, first, second, first):
+        run(noise(1, 2, 3))
+    loaded = ["a goes", "b goes"]
+    assert told == [*loaded, "a runs", "a runs", "a goes", "b runs", "b goes", "a runs"]
 
 
 def test_stems_of_another_shape_are_an_error() -> None:
