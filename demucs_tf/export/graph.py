@@ -144,7 +144,10 @@ def _frozen(function: Any) -> Any:
         convert_variables_to_constants_v2,
     )
 
-    return convert_variables_to_constants_v2(function)
+    # tf2onnx and LiteRT's converter know loops as they are, not as they are lowered to.
+    return convert_variables_to_constants_v2(
+        function, lower_control_flow=False, aggressive_inlining=True
+    )
 
 
 class _Weights:
