@@ -133,15 +133,15 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
             rows.append(h)
         return (h, c), tf.concat(rows[:: -1 if direction else 1], -1)
 
-    def turn(t: Any, before: Any, after: Any, forth: Any, back: Any) -> Any:
+    def turn(t: Any, before: Any, after: Any, rows: Any) -> Any:
         before, first = some(before, block, t * block, 0)
         after, last = some(after, block, steps - (t + 1) * block, 1)
-        return t + 1, before, after, forth.write(t, first), back.write(turns - 1 - t, last)
+        # In the order of the turns: ONNX has no other.
+        return t + 1, before, after, rows.write(t, tf.concat([first, last], -1))
 
-    shape = [inputs[0].shape[1], block * units]
-    forth, back = (_rows(turns, shape, zeros.dtype) for _ in range(2))
-    state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), forth, back)
-    _, before, after, forth, back = tf.while_loop(
+    rows = _rows(turns, [inputs[0].shape[1], 2 * block * units], zeros.dtype)
+    state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), rows)
+    _, before, after, rows = tf.while_loop(
         lambda t, *_: t < turns, turn, state, maximum_iterations=turns
     )
 
@@ -150,7 +150,9 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         rows = tf.reshape(rows, [-1, batch, count, units])
         return tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), [-1, batch, units])
 
-    ahead, behind = joined(forth.stack(), block), joined(back.stack(), block)
+    both = tf.reshape(rows.stack(), [-1, batch, 2 * block * units])
+    ahead = joined(both[..., : block * units], block)
+    behind = joined(both[::-1, :, block * units :], block)
     if rest:
         before, first = some(before, rest, turns * block, 0)
         after, last = some(after, rest, 0, 1)
