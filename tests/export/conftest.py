@@ -20,9 +20,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("exported")
 
     @cache
-    def get(kind: str, format: str, weights: str = "float32") -> Path:
+    def made(kind: str, format: str, weights: str) -> Path:
         path = folder / f"{kind}-{weights}{SUFFIXES[format]}"
         export_model(model(kind), path, format, weights=weights)
         return path
 
-    return get
+    return lambda kind, format, weights="float32": made(kind, format, weights)
