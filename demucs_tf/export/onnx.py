@@ -16,10 +16,11 @@ from demucs_tf.export.graph import Traced, Watch, trace
 from demucs_tf.export.lengths import Lengths
 from demucs_tf.export.passes.onnx_fusions import fuse
 from demucs_tf.export.passes.onnx_names import canonical
-from demucs_tf.utils.quiet import quiet
+from demucs_tf.utils.quiet import import_tensorflow, quiet
 from demucs_tf.utils.text import printable
 
 OPSET = 18  # the last that tf2onnx knows; the fusions need a later one
+_LARGE = 20 * 10**6  # bytes of a graph
 _FEW = 1024  # numbers: constants with fewer stay float32
 
 
@@ -50,18 +51,26 @@ def write(
 
 
 def _converted(traced: Traced) -> Any:
+    tf = import_tensorflow()
     function = traced.function
     with _calm():
-        from tf2onnx.convert import _convert_common
+        from tf2onnx.optimizer import optimize_graph
+        from tf2onnx.tfonnx import process_tf_graph
 
         try:
-            model, _ = _convert_common(
-                function.graph.as_graph_def(add_shapes=True),
-                name="demucs_tf",
-                opset=OPSET,
-                input_names=[each.name for each in function.inputs],
-                output_names=[each.name for each in function.outputs],
-            )
+            with tf.Graph().as_default() as graph:
+                definition = function.graph.as_graph_def(add_shapes=True)
+                # Copies of the graph before each step take time where it has many nodes, and free
+                # what protobuf would keep of large constants: twice what htdemucs may take.
+                copies = definition.ByteSize() > _LARGE
+                tf.import_graph_def(definition, name="")
+                converted = process_tf_graph(
+                    graph,
+                    opset=OPSET,
+                    input_names=[each.name for each in function.inputs],
+                    output_names=[each.name for each in function.outputs],
+                )
+                model = optimize_graph(converted, catch_errors=copies).make_model("demucs_tf")
         except Exception as error:
             raise ExportError(
                 f"ONNX lacks an operator that this model needs: {printable(str(error), 300)} "
