@@ -18,6 +18,11 @@ def write(model: Any, path: Path, lengths: Lengths, weights: str) -> None:
     Its signatures take `mix` and give {"stems": ...}: `separate` any length, `separate_segment`
     the one of `lengths`. Both share the weights.
 
+    TensorFlow Serving takes, with `signature_name` "separate" or "separate_segment",
+    - by REST (`:predict`) {"instances": [(A, T), ...]} and gives {"predictions": [(S, A, T), ...]},
+      or {"inputs": {"mix": (B, A, T)}} and gives {"outputs": (B, S, A, T)};
+    - by gRPC a PredictRequest with `inputs["mix"]`, float, and gives `outputs["stems"]`.
+
     Raises:
         OSError: it can't be written.
     """
