@@ -156,8 +156,8 @@ class _Weights:
     def __init__(self, model: Any) -> None:
         models = model.models if isinstance(model, BagOfModels) else [model]
         variables = {id(v): v for each in models for v in each.variables}.values()
-        self._factors = [v for v in variables if v.name == "scale"]
-        self._others = [v for v in variables if v.name != "scale"]
+        self._factors = [v for v in variables if _is_factor(v)]
+        self._others = [v for v in variables if not _is_factor(v)]
         self._rounded = list(map(_rounded, self._others))  # not inside the graph, which has none
         self.factors = tuple(map(np.asarray, self._factors))
 
@@ -168,6 +168,11 @@ class _Weights:
         constant = import_tensorflow().constant
         pairs += [(v, constant(each)) for v, each in zip(self._others, self._rounded, strict=True)]
         return keras.StatelessScope(state_mapping=pairs)
+
+
+def _is_factor(variable: Any) -> bool:
+    """Whether it scales a layer's channels, as a LayerScale does and a norm's weight."""
+    return variable.name == "scale" or (variable.name == "weight" and len(variable.shape) == 1)
 
 
 def _rounded(variable: Any) -> Any:

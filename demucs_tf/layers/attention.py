@@ -75,10 +75,11 @@ class MultiheadAttention(Layer):
 
     def _attend(self, q: Any, k: Any, v: Any) -> Any:
         q, k, v = self._split(q), self._split(k), self._split(v)
-        q *= tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
+        scale = tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
 
         def attend(q: Any) -> Any:
-            weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True))
+            # Scaled block by block: LiteRT's converter would multiply the weights of all with it.
+            weights = tf.nn.softmax(tf.matmul(q * scale, k, transpose_b=True))
             return tf.matmul(weights, v)
 
         length = size(q, 2)

@@ -112,6 +112,16 @@ def test_narrow_weights_are_stored_once_and_narrow(exported: Exported) -> None:
         assert sizes == [width * int(np.prod(each.shape)) for each in found]
 
 
+def test_no_factor_widens_the_weights_of_the_transformer(tmp_path: Path) -> None:
+    """Those of norms and of LayerScale stay apart from the weights behind them."""
+    made = model("htdemucs", bottom_channels=32, t_layers=1)
+    path = tmp_path / "model.tflite"
+    export_model(made, path, "tflite", weights="float16")
+    parsed, types = file(path), flatbuffer.schema().TensorType
+    narrow = [tuple(e.shape) for e in parsed.subgraphs[0].tensors if e.type == types.FLOAT16]
+    assert narrow.count((32, 128)) == narrow.count((128, 32)) == 2  # one a branch
+
+
 def test_float16_is_float32_where_the_checkpoint_is(tmp_path: Path) -> None:
     """As the published ones are."""
     made = model("htdemucs")
