@@ -15,10 +15,13 @@ def run(options: ExportOptions) -> int:
     Raises:
         DemucsTFError: MODEL can't be loaded, can't be exported so, or PATH can't be written.
     """
-    from demucs_tf.export.run import check_request, export_model
+    from demucs_tf.export.request import check_request
+    from demucs_tf.export.run import export_model
 
     with quiet(unless=options.debug):  # tf2onnx imports TensorFlow
-        check_request(options.target, options.format, options.weights, options.force)
+        check_request(
+            options.target, options.format, options.weights, options.force, options.any_length
+        )
     with logs_on_stderr():
         import_tensorflow(silent=not options.debug)
         from demucs_tf.checkpoints.load import load_located
@@ -37,6 +40,7 @@ def run(options: ExportOptions) -> int:
         force=options.force,
         name=Path(found.name).name,
         licence=options.licence,
+        any_length=options.any_length,
     )
     print_paths(written)
     return 0

@@ -203,6 +203,9 @@ class ExportOptions(CommonOptions):
         "(default: float32)",
         choices=("float32", "float16", "int8"),
     )
+    any_length: bool = option(
+        False, "let an onnx graph take any length besides", action="store_true"
+    )
     fuse: bool = option(False, "make one graph of all models of a bag", action="store_true")
     repo: Path | None = option(
         None, "folder to look for the name MODEL in", type=Path, metavar="DIR"

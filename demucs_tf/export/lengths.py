@@ -21,12 +21,14 @@ class Lengths:
         length: of the fixed input, in whose middle the chunk stands.
         valid_length: see `Metadata`; the same for the next.
         training_length: that.
+        any_length: whether the graph, where it can, takes any other length as well.
     """
 
     segment: int
     length: int
     valid_length: ValidLength | None = None
     training_length: int | None = None
+    any_length: bool = False
 
     @property
     def before(self) -> int:
@@ -78,3 +80,10 @@ def lengths_of_one(model: Any, segment: int) -> Lengths:
         convolutions = ValidLength(model.depth, model.kernel_size, model.stride, model.resample)
         return Lengths(segment, convolutions.at_least(segment), convolutions)
     return Lengths(segment, segment)
+
+
+def only_length(model: Any) -> int | None:
+    """Samples, the only ones that a model, or any member of a bag, works on; None: it takes any."""
+    models = model.models if isinstance(model, BagOfModels) else [model]
+    found = [each.training_length for each in models if getattr(each, "use_train_segment", False)]
+    return max(found, default=None)

@@ -40,7 +40,8 @@ def write(
         OSError: it can't be written.
     """
     narrow = weights == "float16"
-    traced = trace(model, lengths, batch=None, time=lengths.length, rounded=narrow, watch=watch)
+    time = None if lengths.any_length else lengths.length
+    traced = trace(model, lengths, batch=None, time=time, rounded=narrow, watch=watch)
     converted = _converted(traced)
     fuse(converted)
     if narrow:
@@ -73,8 +74,8 @@ def _converted(traced: Traced) -> Any:
                 model = optimize_graph(converted, catch_errors=copies).make_model("demucs_tf")
         except Exception as error:
             raise ExportError(
-                f"ONNX lacks an operator that this model needs: {printable(str(error), 300)} "
-                "Export it as saved-model."
+                f"ONNX lacks what this model needs ({printable(str(error), 300)}): export it as "
+                "saved-model."
             ) from error
     _fill_inputs(model.graph, traced.inputs)
     return model

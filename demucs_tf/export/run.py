@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -13,60 +12,13 @@ from typing import TYPE_CHECKING, Any
 from demucs_tf.errors import ExportError
 from demucs_tf.export import files
 from demucs_tf.export.metadata import UNKNOWN_LICENCE, Manifest, Member, Metadata
-from demucs_tf.utils.text import brief, reason_of
+from demucs_tf.export.request import Format, check_any_length, check_request, check_suffix
+from demucs_tf.utils.text import reason_of
 from demucs_tf.utils.work_folder import work_folder
 
 if TYPE_CHECKING:
     from demucs_tf.models.bag import BagOfModels
     from demucs_tf.models.base import Model
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format that models can be exported to.
-
-    Attributes:
-        suffix: of its files; "": it is a folder.
-        writer: the module whose `write` makes one.
-        describe: puts the data about the model into what was written.
-        weights: which it takes.
-        advice: what to do for others.
-        needs: modules that it takes besides TensorFlow.
-    """
-
-    suffix: str
-    writer: str
-    describe: Callable[[Path, Metadata], None]
-    weights: tuple[str, ...]
-    advice: str = ""
-    needs: tuple[str, ...] = ()
-
-
-FORMATS = {
-    "saved-model": Format(
-        "",
-        "demucs_tf.export.saved_model",
-        files.add_to_saved_model,
-        ("float32",),
-        "a SavedModel keeps the weights as they are: export as tflite, or with float32",
-    ),
-    "tflite": Format(
-        ".tflite",
-        "demucs_tf.export.tflite",
-        files.add_to_tflite,
-        ("float32", "float16", "int8"),
-    ),
-    "onnx": Format(
-        ".onnx",
-        "demucs_tf.export.onnx",
-        files.add_to_onnx,
-        ("float32", "float16"),
-        "export as tflite, or with float16; onnxruntime.quantization makes int8 of the file",
-        needs=("onnx", "tf2onnx"),
-    ),
-}
-_FILES = (".tflite", ".onnx")  # what has another suffix is a folder
-_ALIASES = {"tf_saved_model": "saved-model", "litert": "tflite"}
 
 
 def export_model(
@@ -79,6 +31,7 @@ def export_model(
     force: bool = False,
     name: str | None = None,
     licence: str | None = None,
+    any_length: bool = False,
 ) -> list[Path]:
     """Export a model for another runtime: a waveform in, its stems out.
 
@@ -94,6 +47,7 @@ def export_model(
         force: replace what is at `path`.
         name: what the model is called, kept in the file.
         licence: of the weights, kept in the file.
+        any_length: let an ONNX graph take any length; a SavedModel has a signature for that anyway.
 
     Returns:
         the paths of what was written, for a bag's folder the manifest first.
@@ -102,13 +56,20 @@ def export_model(
         ExportError: an argument out of range, a model that can't be exported so, a target that
             exists or can't be written, or a missing package.
     """
-    target, kind = Path(path), check_request(path, format, weights, force)
+    target, kind = Path(path), check_request(path, format, weights, force, any_length)
     from demucs_tf.export import graph
 
     graph.check(model)
     parts = _parts(model, fuse)
-    _check_suffix(target, kind.suffix, len(parts))
-    about = {"name": name, "licence": licence or UNKNOWN_LICENCE, "weights": weights}
+    check_suffix(target, kind.suffix, len(parts))
+    if any_length and kind.any_length == "asked":
+        check_any_length(model)
+    about = {
+        "name": name,
+        "licence": licence or UNKNOWN_LICENCE,
+        "weights": weights,
+        "any_length": any_length,
+    }
     try:
         with work_folder(target.parent) as folder:
             made = folder / f"model{kind.suffix if len(parts) == 1 else ''}"
@@ -138,9 +99,12 @@ def _parts(model: Any, fuse: bool) -> list[Any]:
 def _write(model: Any, path: Path, kind: Format, seconds: float | None, about: Any) -> Metadata:
     """Write one file with its data."""
     from demucs_tf.export import graph
-    from demucs_tf.export.lengths import lengths_of
+    from demucs_tf.export.lengths import lengths_of, only_length
 
-    lengths = lengths_of(model, seconds)
+    any_length = about["any_length"] or kind.any_length == "always"
+    # A bag's graph has no single length to pad to.
+    any_length &= type(model).__name__ != "BagOfModels" or only_length(model) is None
+    lengths = replace(lengths_of(model, seconds), any_length=any_length)
     metadata = Metadata(
         model=type(model).__name__,
         sources=tuple(model.sources),
@@ -150,9 +114,8 @@ def _write(model: Any, path: Path, kind: Format, seconds: float | None, about: A
         length=lengths.length,
         valid_length=lengths.valid_length,
         training_length=lengths.training_length,
-        any_length=kind.suffix == "",
         weights_sha256=graph.weights_sha256(model),
-        **about,
+        **{**about, "any_length": any_length},
     )
     import_module(kind.writer).write(model, path, lengths, about["weights"])
     kind.describe(path, metadata)
@@ -182,70 +145,6 @@ def _write_folder(bag: BagOfModels, path: Path, kind: Format, seconds: Any, abou
         name=about["name"],
     )
     (path / files.MANIFEST).write_bytes(manifest.to_json())
-
-
-def check_request(path: str | PathLike[str], format: str, weights: str, force: bool) -> Format:
-    """Find out what can't be, as far as that takes no model; see `export_model`.
-
-    Raises:
-        ExportError: see there.
-    """
-    known = FORMATS.get(_ALIASES.get(format, format))
-    if known is None:
-        raise ExportError(f"format must be one of {', '.join(FORMATS)}, got {brief(format)}.")
-    _check_weights(known, format, weights)
-    target = Path(path)
-    if target.exists():
-        _check_there(target, force)
-    if not target.parent.is_dir():
-        raise ExportError(f"{target}: there is no folder {target.parent}. Make it first.")
-    if not os.access(target.parent, os.W_OK):
-        raise ExportError(f"{target}: the folder {target.parent} is not writable.")
-    _check_packages(known)
-    return known
-
-
-def _check_weights(kind: Format, name: str, weights: str) -> None:
-    offered = {each for format in FORMATS.values() for each in format.weights}
-    if weights not in offered:
-        raise ExportError(f"weights must be float32, float16 or int8, got {brief(weights)}.")
-    if weights not in kind.weights:
-        raise ExportError(f"weights can't be {weights} in {name}: {kind.advice}.")
-
-
-def _check_packages(kind: Format) -> None:
-    for package in kind.needs:
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise ExportError(
-                f"the package {package} is needed for this format ({error}): "
-                "pip install 'demucs-tf[export]'"
-            ) from error
-
-
-def _check_suffix(path: Path, suffix: str, parts: int) -> None:
-    is_file = path.suffix in _FILES
-    if parts > 1 and is_file:
-        raise ExportError(
-            f"{path}: a file holds one model, and this is a bag of {parts}: give the path of a "
-            "folder, or fuse the bag (--fuse)."
-        )
-    if parts == 1 and suffix and path.suffix != suffix:
-        raise ExportError(f"{path}: expected a path that ends in {suffix}.")
-    if is_file and not suffix:
-        raise ExportError(f"{path}: expected the path of a folder, or another format.")
-
-
-def _check_there(path: Path, force: bool) -> None:
-    if not force:
-        raise ExportError(f"{path}: is there already. Choose another path, or give --force.")
-    if path.is_dir() == (path.suffix in _FILES):
-        found = "a folder" if path.is_dir() else "a file"
-        raise ExportError(f"{path}: is {found}, and would become another thing. Remove it first.")
-    ours = (files.MANIFEST, "saved_model.pb")
-    if path.is_dir() and any(path.iterdir()) and not any((path / each).is_file() for each in ours):
-        raise ExportError(f"{path}: is a folder with something else in it. Choose another path.")
 
 
 def _move(made: Path, target: Path, folder: Path) -> None:

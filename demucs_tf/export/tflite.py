@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,9 @@ def _converted(traced: Traced) -> bytes:
         try:
             data: bytes = converter.convert()
         except Exception as error:
+            named = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", str(error)))))
             raise ExportError(
-                f"LiteRT lacks an operator that this model needs: {printable(str(error), 300)} "
-                "Export it as onnx or saved-model."
+                f"LiteRT lacks what this model needs ({named or printable(str(error), 300)}): "
+                "export it as onnx or saved-model."
             ) from error
     return data

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demucs_tf.export import export_model, read_metadata
 from tests.export.models import KINDS, expected, fixed_input, mixture, model, separated, snr
 
 Exported = Callable[..., Path]
@@ -59,6 +60,22 @@ def test_any_batch(exported: Exported, kind: str) -> None:
     path = exported(kind, "onnx")
     mix = mixture(fixed_input(path).shape[-1], batch=3)
     assert snr(expected(model(kind), mix), separated(path, mix)) >= 100
+
+
+ANY = [("demucs", {}), ("hdemucs", {}), ("htdemucs", {"use_train_segment": False})]
+
+
+@pytest.mark.parametrize(("kind", "changes"), ANY, ids=[kind for kind, _ in ANY])
+def test_any_length(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    import onnx
+
+    made = model(kind, **changes)
+    (path,) = export_model(made, tmp_path / "any.onnx", "onnx", any_length=True)
+    assert read_metadata(path).any_length
+    onnx.checker.check_model(str(path), full_check=True)
+    for length, batch in ((1111, 2), (3001, 1)):
+        mix = mixture(length, batch)
+        assert snr(expected(made, mix), separated(path, mix)) >= 100
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)

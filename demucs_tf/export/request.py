@@ -1,0 +1,160 @@
+"""The formats, and what is found out about an export before the costly part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from demucs_tf.errors import ExportError
+from demucs_tf.export import files
+from demucs_tf.export.metadata import Metadata
+from demucs_tf.utils.text import brief
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that models can be exported to.
+
+    Attributes:
+        suffix: of its files; "": it is a folder.
+        writer: the module whose `write` makes one.
+        describe: puts the data about the model into what was written.
+        weights: which it takes.
+        advice: what to do for others.
+        needs: modules that it takes besides TensorFlow.
+        any_length: whether its graphs take any T: "always", where asked for, or "never".
+    """
+
+    suffix: str
+    writer: str
+    describe: Callable[[Path, Metadata], None]
+    weights: tuple[str, ...]
+    advice: str = ""
+    needs: tuple[str, ...] = ()
+    any_length: Literal["always", "asked", "never"] = "never"
+
+
+FORMATS = {
+    "saved-model": Format(
+        "",
+        "demucs_tf.export.saved_model",
+        files.add_to_saved_model,
+        ("float32",),
+        "a SavedModel keeps the weights as they are: export as tflite, or with float32",
+        any_length="always",
+    ),
+    "tflite": Format(
+        ".tflite",
+        "demucs_tf.export.tflite",
+        files.add_to_tflite,
+        ("float32", "float16", "int8"),
+    ),
+    "onnx": Format(
+        ".onnx",
+        "demucs_tf.export.onnx",
+        files.add_to_onnx,
+        ("float32", "float16"),
+        "export as tflite, or with float16; onnxruntime.quantization makes int8 of the file",
+        needs=("onnx", "tf2onnx"),
+        any_length="asked",
+    ),
+}
+_FILES = (".tflite", ".onnx")  # what has another suffix is a folder
+_ALIASES = {"tf_saved_model": "saved-model", "litert": "tflite"}
+
+
+def check_request(
+    path: str | PathLike[str], format: str, weights: str, force: bool, any_length: bool = False
+) -> Format:
+    """Find out what can't be, as far as that takes no model; see `export_model`.
+
+    Raises:
+        ExportError: see there.
+    """
+    known = FORMATS.get(_ALIASES.get(format, format))
+    if known is None:
+        raise ExportError(f"format must be one of {', '.join(FORMATS)}, got {brief(format)}.")
+    _check_weights(known, format, weights)
+    if any_length and known.any_length == "never":
+        raise ExportError(
+            f"any length can't be in {format}, whose graphs have a fixed one: choose it with "
+            "length, or export as onnx or saved-model."
+        )
+    target = Path(path)
+    if target.exists():
+        _check_there(target, force)
+    if not target.parent.is_dir():
+        raise ExportError(f"{target}: there is no folder {target.parent}. Make it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise ExportError(f"{target}: the folder {target.parent} is not writable.")
+    _check_packages(known)
+    return known
+
+
+def check_any_length(model: Any) -> None:
+    """Refuse a graph of any length of a model, or a bag, that works on one length alone.
+
+    Raises:
+        ExportError: it does.
+    """
+    from demucs_tf.export.lengths import only_length
+
+    samples = only_length(model)
+    if samples is not None:
+        raise ExportError(
+            f"any length can't be with a model that pads all that it gets to the {samples} samples "
+            "that it was trained on: leave it out."
+        )
+
+
+def _check_weights(kind: Format, name: str, weights: str) -> None:
+    offered = {each for format in FORMATS.values() for each in format.weights}
+    if weights not in offered:
+        raise ExportError(f"weights must be float32, float16 or int8, got {brief(weights)}.")
+    if weights not in kind.weights:
+        raise ExportError(f"weights can't be {weights} in {name}: {kind.advice}.")
+
+
+def _check_packages(kind: Format) -> None:
+    for package in kind.needs:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise ExportError(
+                f"the package {package} is needed for this format ({error}): "
+                "pip install 'demucs-tf[export]'"
+            ) from error
+
+
+def check_suffix(path: Path, suffix: str, parts: int) -> None:
+    """Refuse a path that can't be of what is to be written, which has so many `parts`.
+
+    Raises:
+        ExportError: it can't.
+    """
+    is_file = path.suffix in _FILES
+    if parts > 1 and is_file:
+        raise ExportError(
+            f"{path}: a file holds one model, and this is a bag of {parts}: give the path of a "
+            "folder, or fuse the bag (--fuse)."
+        )
+    if parts == 1 and suffix and path.suffix != suffix:
+        raise ExportError(f"{path}: expected a path that ends in {suffix}.")
+    if is_file and not suffix:
+        raise ExportError(f"{path}: expected the path of a folder, or another format.")
+
+
+def _check_there(path: Path, force: bool) -> None:
+    if not force:
+        raise ExportError(f"{path}: is there already. Choose another path, or give --force.")
+    if path.is_dir() == (path.suffix in _FILES):
+        found = "a folder" if path.is_dir() else "a file"
+        raise ExportError(f"{path}: is {found}, and would become another thing. Remove it first.")
+    ours = (files.MANIFEST, "saved_model.pb")
+    if path.is_dir() and any(path.iterdir()) and not any((path / each).is_file() for each in ours):
+        raise ExportError(f"{path}: is a folder with something else in it. Choose another path.")
