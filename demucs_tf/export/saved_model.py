@@ -10,6 +10,7 @@ from demucs_tf.export.graph import forward
 from demucs_tf.export.lengths import Lengths
 from demucs_tf.models.bag import BagOfModels
 from demucs_tf.utils.quiet import import_tensorflow, quiet
+from demucs_tf.utils.text import printable
 
 
 def write(model: Any, path: Path, lengths: Lengths, weights: str) -> None:
@@ -41,4 +42,8 @@ def write(model: Any, path: Path, lengths: Lengths, weights: str) -> None:
     signatures = {name: getattr(module, name) for name in ("separate", "separate_segment")}
     with warnings.catch_warnings(), quiet():
         warnings.simplefilter("ignore")
-        tf.saved_model.save(module, str(path), signatures)
+        try:
+            tf.saved_model.save(module, str(path), signatures)
+        except tf.errors.OpError as error:  # of its writer; a full disk counts as a lack of memory
+            reason = error.message.rpartition("; ")[2].partition(" [Op:")[0]
+            raise OSError(printable(reason, 300)) from None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demucs_tf.errors import ExportError
 from demucs_tf.export import export_model, read_metadata
 from tests.export.models import Array, expected, mixture, model, separated, snr
 
@@ -113,3 +114,20 @@ def test_another_length(tmp_path: Path) -> None:
     assert (found.segment, found.length, found.training_length) == (800, 800, 800)
     mix = mixture(800)
     assert snr(expected(model("htdemucs"), mix), separated(path, mix)) >= 100
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    def full(*_: object) -> None:
+        text = "{{function_node SaveV2}} model/variables/part; No space left on device [Op:SaveV2]"
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(
+        ExportError, match=r"m: can't write it: No space left on device\."
+    ) as caught:
+        export_model(model("demucs"), tmp_path / "m", "saved-model")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.__cause__ is None  # else the command would blame the memory
+    assert not list(tmp_path.iterdir())
