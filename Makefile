@@ -52,6 +52,7 @@ full: $(VENV)/.developer
 
 export: $(VENV)/.developer
 	$(BIN)/pytest tests/export tests/runtimes tests/cli/test_exported.py --export
+	$(BIN)/pytest parity/tests/test_engines.py tests/parity/test_exports.py --export
 
 # Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
 

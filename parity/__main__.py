@@ -1,4 +1,4 @@
-"""`python -m parity`: capture, run, mutate, gate, report, where.
+"""`python -m parity`: capture, run, exports, mutate, gate, report, where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -13,13 +13,16 @@ from collections.abc import Sequence
 
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.quiet import quiet
-from parity.commands import capture, gate, mutate, report, run, where
+from parity.commands import capture, exports, gate, mutate, report, run, where
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
 # Which extra a module comes with.
 EXTRAS = {
     **dict.fromkeys(("torch", "demucs", "julius", "omegaconf"), "reference"),
+    **dict.fromkeys(("onnx", "tf2onnx"), "export"),
+    "ai_edge_litert": "litert",
+    "onnxruntime": "onnx",
     **dict.fromkeys(("jinja2", "markupsafe", "plotly"), "report"),
 }
 
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         check_outputs(getattr(options, "json", None), getattr(options, "html", None))
-        if options.run in (capture.run, run.run, mutate.run):
+        if options.run in (capture.run, run.run, exports.run, mutate.run):
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
@@ -56,7 +59,7 @@ def _report_error(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m parity", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (capture, run, mutate, gate, report, where):
+    for command in (capture, run, exports, mutate, gate, report, where):
         command.add(commands)
     return parser
 

@@ -46,6 +46,7 @@ def write(
     fuse(converted)
     if narrow:
         _narrow(converted.graph)
+    _give_by_nodes(converted.graph)
     canonical(converted, traced.outputs)
     _check(converted)
     path.write_bytes(converted.SerializeToString(deterministic=True))
@@ -101,6 +102,16 @@ def _fill_inputs(graph: Any, values: Sequence[Any]) -> None:
     for given, value in zip(graph.input[1:], values, strict=True):
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), given.name))
     del graph.input[1:]
+
+
+def _give_by_nodes(graph: Any) -> None:
+    """Put a node behind each constant that is an output, as layers may be: ONNX wants one."""
+    from onnx import helper
+
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for name in [each.name for each in graph.output if each.name in constants]:
+        constants[name].name = f"{name}/constant"
+        graph.node.insert(0, helper.make_node("Identity", [f"{name}/constant"], [name]))
 
 
 def _narrow(graph: Any) -> None:

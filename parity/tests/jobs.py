@@ -31,6 +31,16 @@ def engine_result(name: str, engine: Engine) -> Result:
     return run_case(BY_NAME[name], "float32", mode="cumulative", engine=engine)
 
 
+def export_cells(name: str, files_alone: bool) -> list[Any]:
+    """The cells of a case in the table of exports."""
+    from parity.cases import BY_NAME
+    from parity.exports.columns import COLUMNS
+    from parity.exports.table import cells
+
+    columns = [each for each in COLUMNS if each.format or not files_alone]
+    return list(cells(BY_NAME[name], columns))
+
+
 def unknown_length(name: str, jit_compile: bool) -> list[str]:
     """What one trace for every length and batch gets wrong."""
     import numpy as np

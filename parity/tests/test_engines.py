@@ -1,4 +1,4 @@
-"""Graph mode and XLA give what eager mode gives, tensor by tensor, within the same tolerances."""
+"""Other engines give what eager mode gives: graphs and XLA by tensor, exported files by stem."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from parity.core.capture.port import Engine
+from parity.exports.columns import COLUMNS, ROWS
 from parity.report import text
-from parity.tests.jobs import Job, Pool, engine_result, unknown_length
+from parity.tests.jobs import Job, Pool, engine_result, export_cells, unknown_length
 
 TENSORS = [
     "demucs-lstm-framed",
@@ -32,10 +33,20 @@ UNKNOWN_LENGTH = [
     "htdemucs-tokens",
 ]
 ENGINES: list[Engine] = ["graph", "xla"]
+# Of each family, what other runtimes find hardest; the others are run by tox -e export.
+QUICK = ["demucs-attention", "hdemucs-wiener1", "htdemucs-wide"]
+CELLS = [
+    pytest.param(row.case, column.name, marks=[] if row.case in QUICK else [pytest.mark.export])
+    for row in ROWS
+    for column in COLUMNS
+    if column.format or row.case not in QUICK  # TensorFlow's engines are above
+]
 
 
 def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
     """What a test below waits for."""
+    if "column" in params:
+        return [(export_cells, params["name"], params["name"] in QUICK)]
     if "engine" in params:
         return [(engine_result, params["name"], params["engine"])]
     return [(unknown_length, params["name"], params["jit_compile"])]
@@ -52,3 +63,11 @@ def test_every_tensor(name: str, engine: Engine, pool: Pool) -> None:
 @pytest.mark.parametrize("name", UNKNOWN_LENGTH)
 def test_unknown_length(name: str, jit_compile: bool, pool: Pool) -> None:
     assert pool.result(unknown_length, name, jit_compile) == []
+
+
+@pytest.mark.parametrize(("name", "column"), CELLS)
+def test_every_cell(name: str, column: str, pool: Pool) -> None:
+    (cell,) = [
+        each for each in pool.result(export_cells, name, name in QUICK) if each.column == column
+    ]
+    assert cell.verdict == "pass", cell.reason

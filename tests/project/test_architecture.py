@@ -35,7 +35,7 @@ FLOORS = (
     ("parity.cases",),
     ("parity.demucs",),
     ("parity",),  # run, select
-    ("parity.faults", "parity.where"),
+    ("parity.faults", "parity.where", "parity.exports"),
     ("parity.report",),
     ("parity.commands",),
     ("parity.__main__", "parity.tests"),
@@ -56,6 +56,7 @@ ROOMS = {
     "audio": "demucs_tf.audio",
     "commands": "parity.commands",
     "where": "parity.where",
+    "exports": "parity.exports",
     "run": "parity",
     "demucs": "parity.demucs",
     "cases": "parity.cases",

@@ -18,9 +18,13 @@ def canonical(model: Any, outputs: Sequence[str]) -> None:
     names.update(zip((each.name for each in graph.output), outputs, strict=True))
     _rename(graph, names)
     for each in (*graph.input, *graph.output):
+        # Equal names are equal sizes, which runtimes rely on.
+        own = "" if each.name in ("mix", "stems") else f"{each.name} "
         for place, axis in enumerate(each.type.tensor_type.shape.dim):
             if not axis.HasField("dim_value"):
-                axis.dim_param = {0: "batch"}.get(place, "time")
+                axis.dim_param = f"{own}{'time' if place else 'batch'}"
+                if own:
+                    axis.dim_param += f" {place}"
     graph.name = "demucs_tf"
     model.doc_string = model.producer_version = ""
     model.producer_name = "demucs_tf"
