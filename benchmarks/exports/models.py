@@ -53,10 +53,17 @@ SUBJECTS = {
 }
 
 
-def file_of(folder: Path, name: str, kind: tuple[str, str], half: bool = False) -> Path:
-    """Where the file of a model lies."""
+def file_of(folder: Path, name: str, kind: tuple[str, str], variant: str = "") -> Path:
+    """Where the file of a model lies.
+
+    Args:
+        folder: of all files.
+        name: of the model.
+        kind: format and weights.
+        variant: "half": made of weights in half precision; "any": it takes any length.
+    """
     form, weights = kind
-    return folder / f"{name}{'-half' if half else ''}-{weights}.{form}"
+    return folder / f"{'-'.join(filter(None, (name, variant, weights)))}.{form}"
 
 
 def port(name: str, half: bool = False) -> Any:

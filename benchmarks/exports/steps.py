@@ -47,21 +47,23 @@ def _heard(folder: Path, name: str) -> Path:
     return folder / f"{name}-reference.npz"
 
 
-def export(folder: Path, name: str, form: str, weights: str, half: bool = False) -> dict[str, Any]:
+def export(folder: Path, name: str, form: str, weights: str, variant: str = "") -> dict[str, Any]:
     """Export: seconds, the peak of this process's memory, and the size of the file."""
     from demucs_tf.export import export_model
 
-    model = port(name, half)
-    path = file_of(folder, name, (form, weights), half)
+    model = port(name, half=variant == "half")
+    path = file_of(folder, name, (form, weights), variant)
     start = time.monotonic()
-    export_model(model, path, form, weights=weights, force=True, name=name)
+    export_model(
+        model, path, form, weights=weights, force=True, name=name, any_length=variant == "any"
+    )
     seconds = time.monotonic() - start
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {"seconds": seconds, "peak": peak, "bytes": path.stat().st_size}
 
 
-def errors(folder: Path, name: str, form: str, weights: str) -> dict[str, Any]:
+def errors(folder: Path, name: str, form: str, weights: str, variant: str = "") -> dict[str, Any]:
     """How far an exported file, or "tensorflow", is from the reference over the whole track, in dB.
 
     `followed` has a segment of silence behind it and `alone` has not; see `heard`.
@@ -72,7 +74,7 @@ def errors(folder: Path, name: str, form: str, weights: str) -> dict[str, Any]:
     if form == "tensorflow":
         model = port(name)
     else:
-        model = load_exported(file_of(folder, name, (form, weights)), THREADS)
+        model = load_exported(file_of(folder, name, (form, weights), variant), THREADS)
     stored = np.load(_heard(folder, name))
     length = stored["mix"].shape[1]
     found: dict[str, Any] = {}
@@ -100,7 +102,7 @@ def half(folder: Path, name: str, form: str) -> dict[str, Any]:
 
     stems = []
     for weights in ("float32", "float16"):
-        model = load_exported(file_of(folder, name, (form, weights), half=True), THREADS)
+        model = load_exported(file_of(folder, name, (form, weights), "half"), THREADS)
         mix = music()[None, :, : int(model.segment * model.samplerate)]
         stems.append(model(mix))
     return {"equal": bool(np.array_equal(*stems)), "snr": snr_db(stems[1], stems[0])}
