@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.exports.models import KINDS, SUBJECTS
+from benchmarks.exports.files import KINDS
+from benchmarks.models import SUBJECTS
 from parity.core.files.atomic import write_whole
 
 DOCS = Path(__file__).parents[2] / "docs"

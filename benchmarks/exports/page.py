@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.exports.models import KINDS, SUBJECTS
+from benchmarks.exports.files import KINDS
+from benchmarks.models import SUBJECTS
 from parity.core.files.atomic import write_whole
 
 Found = dict[str, dict[str, Any]]  # by model, by step

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.exports.models import KINDS, OVERLAP, file_of, music, port, reference
+from benchmarks.exports.files import KINDS, OVERLAP, file_of
+from benchmarks.models import music, port, reference
+from demucs_tf.runtimes.model import ExportedModel
 from parity.core.compare import compare, snr_db
 
 THREADS = 2
@@ -69,12 +71,11 @@ def errors(folder: Path, name: str, form: str, weights: str, variant: str = "") 
     `followed` has a segment of silence behind it and `alone` has not; see `heard`.
     """
     from demucs_tf import apply_model
-    from demucs_tf.runtimes.load import load_exported
 
     if form == "tensorflow":
         model = port(name)
     else:
-        model = load_exported(file_of(folder, name, (form, weights), variant), THREADS)
+        model = _exported(file_of(folder, name, (form, weights), variant))
     stored = np.load(_heard(folder, name))
     length = stored["mix"].shape[1]
     found: dict[str, Any] = {}
@@ -96,16 +97,22 @@ def _distance(stems: Any, wanted: Any) -> dict[str, float]:
     }
 
 
-def half(folder: Path, name: str, form: str) -> dict[str, Any]:
-    """Whether float16 weights lose nothing where the checkpoint is in half precision."""
+def _exported(path: Path) -> ExportedModel:
     from demucs_tf.runtimes.load import load_exported
 
+    model = load_exported(path, THREADS)
+    assert isinstance(model, ExportedModel)  # no bag is measured
+    return model
+
+
+def half(folder: Path, name: str, form: str) -> dict[str, Any]:
+    """Whether float16 weights lose nothing where the checkpoint is in half precision."""
     stems = []
     for weights in ("float32", "float16"):
-        model = load_exported(file_of(folder, name, (form, weights), "half"), THREADS)
+        model = _exported(file_of(folder, name, (form, weights), "half"))
         mix = music()[None, :, : int(model.segment * model.samplerate)]
         stems.append(model(mix))
-    return {"equal": bool(np.array_equal(*stems)), "snr": snr_db(stems[1], stems[0])}
+    return {"equal": bool(np.array_equal(stems[0], stems[1])), "snr": snr_db(stems[1], stems[0])}
 
 
 def speed(folder: Path, name: str) -> dict[str, Any]:
@@ -114,7 +121,6 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     from demucs_tf.inference.engine import forward_function
-    from demucs_tf.runtimes.load import load_exported
 
     load = os.getloadavg()[0]
     model = port(name)
@@ -122,8 +128,8 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
     more = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
     runs: dict[str, Callable[[Any], Any]] = {"tensorflow": lambda mix: forward(mix, *more)}
     for kind in KINDS:
-        runs[" ".join(kind)] = load_exported(file_of(folder, name, kind), THREADS)
-    length = load_exported(file_of(folder, name, KINDS[0]), THREADS).metadata.length
+        runs[" ".join(kind)] = _exported(file_of(folder, name, kind))
+    length = _exported(file_of(folder, name, KINDS[0])).metadata.length
     mix = music()[None, :, :length]
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(ROUNDS):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.exports.models import KINDS
+from benchmarks.exports.files import KINDS
 from benchmarks.exports.page import MISSING, write_tables
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,37 +1,33 @@
-"""What is measured: the models, their files, and the music."""
+"""The models that are measured, the same on both sides, and the music that they hear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from demucs_tf.models.presets import PRESETS
+
 SEED = 0
 MUSIC_SECONDS = 20
 START_SECONDS = 5
-OVERLAP = 0.25
-
-# Format, weights. The order is that of the page's columns.
-KINDS = (
-    ("tflite", "float32"),
-    ("tflite", "float16"),
-    ("tflite", "int8"),
-    ("onnx", "float32"),
-    ("onnx", "float16"),
-)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A preset and the seconds of its chunks; None: the preset's own."""
+    """A preset and the seconds of its chunks; None: the preset's own.
+
+    `gflop` is what a chunk takes: products and convolutions of the reference, as PyTorch counts
+    them with its attention taken apart; a test counts again.
+    """
 
     preset: str
     segment: float | None
     note: str
+    gflop: float | None = None
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -43,27 +39,14 @@ class Subject:
 SUBJECTS = {
     each.preset: each
     for each in (
-        Subject("htdemucs", None, "transformer"),
-        Subject("htdemucs_6s", None, "transformer, six stems"),
-        Subject("hdemucs_mmi", 10, "hybrid: LSTM, LocalState"),
-        Subject("mdx_time", 10, "time domain: LSTM"),
-        Subject("mdx_mask", 10, "hybrid: masks, Wiener filter"),
-        Subject("mdx_multi", 10, "hybrid: MultiWrap of three bands"),
+        Subject("htdemucs", None, "transformer", 334.9),
+        Subject("htdemucs_6s", None, "transformer, six stems", 256.3),
+        Subject("hdemucs_mmi", 10, "hybrid: LSTM, LocalState", 210.3),
+        Subject("mdx_time", 10, "time domain: LSTM", 152.2),
+        Subject("mdx_mask", 10, "hybrid: masks, Wiener filter", 208.6),
+        Subject("mdx_multi", 10, "hybrid: MultiWrap of three bands", 185.9),
     )
 }
-
-
-def file_of(folder: Path, name: str, kind: tuple[str, str], variant: str = "") -> Path:
-    """Where the file of a model lies.
-
-    Args:
-        folder: of all files.
-        name: of the model.
-        kind: format and weights.
-        variant: "half": made of weights in half precision; "any": it takes any length.
-    """
-    form, weights = kind
-    return folder / f"{'-'.join(filter(None, (name, variant, weights)))}.{form}"
 
 
 def port(name: str, half: bool = False) -> Any:
@@ -84,15 +67,20 @@ def port(name: str, half: bool = False) -> Any:
 
 def reference(name: str) -> Any:
     """The reference with the same weights."""
-    from demucs_tf.models.presets import PRESETS
     from parity.core.seeding import seed_module
 
+    made = untrained(name)
+    seed_module(made, SEED)
+    return made
+
+
+def untrained(name: str) -> Any:
+    """The reference as PyTorch fills it."""
     preset = PRESETS[name]
     module, _, attribute = preset.klass.rpartition(".")
     arguments = {**preset.arguments, **SUBJECTS[name].changes}
     arguments = {k: Fraction(v) if k == "segment" else v for k, v in arguments.items()}
     made = getattr(import_module(module), attribute)(sources=list(preset.sources), **arguments)
-    seed_module(made, SEED)
     return made.eval()
 
 

@@ -1,0 +1,118 @@
+"""A start, stage by stage, in a process of its own: `python -m benchmarks.child JSON`.
+
+The JSON is an object of the arguments of `start`; the last line that is printed is one of figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from parity.core.compare import Array
+
+Figures = dict[str, float]
+Forward = Callable[[Array], Any]
+
+
+@contextmanager
+def stage(figures: Figures, name: str) -> Iterator[None]:
+    """Note how long something takes."""
+    start = time.perf_counter()
+    yield
+    figures[name] = figures.get(name, 0.0) + time.perf_counter() - start
+
+
+def start(side: str, file: str, preset: str, threads: int, length: int, out: str) -> Figures:
+    """Import, load, trace and run twice; the stems of the second pass go to `out`.
+
+    Args:
+        side: "demucs-tf" or "demucs".
+        file: weights, in safetensors.
+        preset: what the reference's class and arguments are.
+        threads: that either framework may use.
+        length: samples of the noise that is heard.
+        out: a `.npy` file.
+    """
+    figures: Figures = {}
+    mix = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 2, length)).astype(np.float32)
+    run = SIDES[side](figures, file, preset, threads)
+    with stage(figures, "first pass"):
+        run(mix)
+    figures["first pass"] -= figures.get("trace", 0.0)
+    with stage(figures, "second pass"):
+        stems = np.asarray(run(mix))
+    np.save(out, stems)
+    return figures
+
+
+def _port(figures: Figures, file: str, preset: str, threads: int) -> Forward:
+    with stage(figures, "import"):
+        import tensorflow as tf
+
+        import demucs_tf
+        from demucs_tf.inference.engine import forward_function
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    with stage(figures, "load"):
+        model = demucs_tf.load_model(file)
+    shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
+    _watch_tracing(figures)
+    run = forward_function(model)
+    return lambda mix: run(mix, *shifts)
+
+
+def _watch_tracing(figures: Figures) -> None:
+    """Count the time in which TensorFlow makes graphs of Python, which the first pass brings.
+
+    A package that finds its graph elsewhere traces nothing, and this says so.
+    """
+    from tensorflow.python.framework import func_graph
+
+    figures["trace"] = 0.0
+    make, inside = func_graph.func_graph_from_py_func, False
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        nonlocal inside
+        if inside:
+            return make(*args, **kwargs)
+        inside = True
+        try:
+            with stage(figures, "trace"):
+                return make(*args, **kwargs)
+        finally:
+            inside = False
+
+    func_graph.func_graph_from_py_func = watched
+
+
+def _reference(figures: Figures, file: str, preset: str, threads: int) -> Forward:
+    with stage(figures, "import"):
+        import torch
+        from safetensors.numpy import load_file
+
+        from benchmarks.models import untrained
+    torch.set_num_threads(threads)
+    with stage(figures, "load"):
+        module = untrained(preset)
+        state = {key: torch.from_numpy(array) for key, array in load_file(file).items()}
+        module.load_state_dict(state)
+
+    def run(mix: Array) -> Any:
+        with torch.no_grad():
+            return module(torch.from_numpy(mix)).numpy()
+
+    return run
+
+
+SIDES: dict[str, Callable[[Figures, str, str, int], Forward]] = {
+    "demucs-tf": _port,
+    "demucs": _reference,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(start(**json.loads(sys.argv[1]))))

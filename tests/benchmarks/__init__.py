@@ -1,0 +1,1 @@
+"""The benchmark suite itself, with fake timings and tiny models."""

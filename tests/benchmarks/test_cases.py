@@ -1,0 +1,97 @@
+"""The table fits what runs it, and the suite is as small as the rest of the house."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.cases import CASES, LAYERS
+from benchmarks.kinds import Place, job_of, sides
+from benchmarks.kinds.steps import STEPS
+from benchmarks.models import SUBJECTS, reference
+from benchmarks.timing import measure
+from tests.benchmarks.fakes import Benchmark
+
+ROOT = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_names_are_unique() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names)) > 50
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_rows_fit(case: Any) -> None:
+    assert hasattr(import_module(f"benchmarks.kinds.{case.kind}"), "job")
+    assert case.against in case.ways
+    assert case.ways[0] != case.against
+    assert 0 < case.tolerance <= 1e-4
+    assert case.rounds >= 2
+
+
+def test_the_engines_are_those_of_the_package() -> None:
+    assert {"graph", "eager", "xla"} <= set(sides.ENGINES)
+    assert not {"auto", "litert", "onnx"} & set(sides.ENGINES)
+
+
+def test_files_and_folders_are_small() -> None:
+    files = list(ROOT.rglob("*.py"))
+    assert len(files) > 20
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 250 for path in files)
+    for folder in {path.parent for path in files}:
+        assert len(list(folder.glob("*.py"))) <= 12, folder
+
+
+@pytest.mark.live
+def test_where_there_is_no_gpu_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpu"]) == 1
+    assert "error: expected a GPU that both frameworks see, but" in capsys.readouterr().err
+
+
+@pytest.mark.live
+def test_a_tiny_model_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment by two engines, each held against the reference."""
+    from demucs.demucs import Demucs
+
+    from demucs_tf import from_torch
+    from parity.core.seeding import seed_module
+
+    module = Demucs(["a", "b"], channels=4, depth=1, resample=False, segment=0.05).eval()
+    seed_module(module, 0)
+    monkeypatch.setattr(sides, "the_reference", lambda model: module)
+    port = from_torch(module)
+    monkeypatch.setattr(sides, "the_port", lambda model: port)
+    case = next(each for each in CASES if each.name == "segment/mdx_time")
+    record = measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=2)
+    assert set(record["snr_db"]) == {"graph", "eager", "torch"}
+    assert min(record["snr_db"].values()) >= 100
+    kernel = next(v for v in port.variables if len(v.shape) > 1)
+    kernel.assign(np.asarray(kernel) * 1.001)
+    with pytest.raises(AssertionError, match=r"relative L2 .* not timed"):
+        measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=2)
+
+
+@pytest.mark.live
+def test_layers_of_the_table_are_there() -> None:
+    for model in dict.fromkeys(model for _, model, _ in LAYERS):
+        module = reference(model)
+        for _, _, path in (row for row in LAYERS if row[1] == model):
+            assert path[1:] in STEPS if path.startswith(":") else module.get_submodule(path)
+
+
+@pytest.mark.live
+@pytest.mark.full
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_the_operations_are_counted_right(name: str) -> None:
+    import torch
+
+    from benchmarks.flops import counted
+
+    module, mix = reference(name), torch.from_numpy(sides.chunk(name))
+    assert counted(lambda: module(mix))[1] / 1e9 == pytest.approx(SUBJECTS[name].gflop, rel=1e-3)
+    sides.forget()
