@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from benchmarks.cases import LAYERS
 from benchmarks.flops import counted
 from benchmarks.kinds import sides
 from benchmarks.kinds.steps import STEPS, Pair
-from benchmarks.timing import Job, Run
+from benchmarks.timing import Job, Outcome, Run
 from parity.core import layouts
 from parity.core.compare import Array
 from parity.core.events import TENSOR, Event
@@ -23,18 +25,42 @@ if TYPE_CHECKING:
     from benchmarks.cases import Case
     from benchmarks.kinds import Place
 
+LONG_ENOUGH, MOST = 0.05, 100  # seconds, and repetitions
+
 
 def job(case: Case, place: Place) -> Job:
     """The layer of both sides under the reference's path; ":name" is a step without a module."""
     model, path = case.options["model"], case.options["path"]
     pair = STEPS[path[1:]](model) if path.startswith(":") else _layer(model, path)
-    runs: dict[str, Run] = {"graph": pair.ours, "torch": pair.theirs}
+    runs = {"graph": _often(pair.ours), "torch": _often(pair.theirs)}
     return Job(
         ways={way: partial(runs.__getitem__, way) for way in case.ways},
         against=case.against,
         flop=pair.flop,
         layouts={"graph": partial(layouts.to_reference, layout=pair.layout)},
     )
+
+
+def _often(run: Callable[[], Array]) -> Run:
+    """A run that is repeated until it is long enough for the clock; seconds are those of one."""
+    count = 0
+
+    def repeated() -> Outcome:
+        nonlocal count
+        if not count:  # verified
+            output = run()
+            count = min(MOST, math.ceil(LONG_ENOUGH / _seconds(run, 1)))
+            return Outcome({"output": output})
+        return Outcome({}, {"seconds": _seconds(run, count) / count})
+
+    return repeated
+
+
+def _seconds(run: Callable[[], Array], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        run()
+    return time.perf_counter() - start
 
 
 def _layer(model: str, path: str) -> Pair:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.kinds import sides
-from benchmarks.timing import Run
 from parity.core import layouts
 from parity.core.compare import Array
 
@@ -20,8 +19,8 @@ SOURCES = "BSAFTR>BFTSAR"
 class Pair:
     """Both sides of a layer or a step; `layout` is that of the output, see parity.core.layouts."""
 
-    theirs: Run
-    ours: Run
+    theirs: Callable[[], Array]
+    ours: Callable[[], Array]
     layout: str = ""
     flop: float | None = None
 

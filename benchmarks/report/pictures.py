@@ -31,7 +31,7 @@ def png(chart: Chart, path: Path) -> Path:
     mpl.use("agg")
     from matplotlib import pyplot
 
-    tall = 0.9 + 0.34 * len(chart.rows) if chart.kind == "bars" else 3.6
+    tall = 1.2 + 0.26 * len(chart.rows) if chart.kind == "dots" else 3.6
     tall = 2.4 if chart.kind == "stack" else tall
     figure, axes = pyplot.subplots(figsize=(9, tall), layout="constrained")
     _DRAWN[chart.kind](axes, chart)
@@ -45,18 +45,20 @@ def png(chart: Chart, path: Path) -> Path:
     return path
 
 
-def _bars(axes: Any, chart: Chart) -> None:
+def _dots(axes: Any, chart: Chart) -> None:
     names = list(dict.fromkeys(chart.rows["name"]))
-    series = list(dict.fromkeys(chart.rows["series"]))
-    high = 0.8 / len(series)
-    for number, (name, rows) in enumerate(_by_series(chart)):
-        places = np.array([names.index(each) for each in rows["name"]]) + number * high
+    several = _by_series(chart)
+    for number, (name, rows) in enumerate(several):
+        shift = 0.6 * ((number + 0.5) / len(several) - 0.5)
+        places = np.array([names.index(each) for each in rows["name"]]) + shift
         errors = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-        axes.barh(places, rows["value"], high, xerr=errors, label=name, error_kw={"lw": 0.8})
-    axes.set_yticks(np.arange(len(names)) + 0.4 - high / 2, names, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(chart.unit)
-    axes.axvline(chart.line, color="black", lw=0.8)
+        axes.errorbar(rows["value"], places, xerr=errors, fmt="o", ms=4, lw=0.9, label=name)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(f"{chart.unit}, below 1 is faster")
+    axes.axvline(1.0, color="black", lw=0.8)
 
 
 def _stack(axes: Any, chart: Chart) -> None:
@@ -78,7 +80,7 @@ def _lines(axes: Any, chart: Chart) -> None:
     axes.set_ylim(bottom=0)
 
 
-_DRAWN = {"bars": _bars, "stack": _stack, "lines": _lines}
+_DRAWN = {"dots": _dots, "stack": _stack, "lines": _lines}
 
 
 def html(charts: list[Chart], table: pd.DataFrame) -> str:
@@ -98,27 +100,24 @@ def _plotly(chart: Chart) -> Any:
 
     figure = go.Figure()
     for name, rows in _by_series(chart):
-        spread = None if chart.kind == "stack" else _spread(rows)
+        x, y = rows["name"], rows["value"]
         if chart.kind == "lines":
-            figure.add_scatter(x=rows["name"], y=rows["value"], error_y=spread, name=name)
+            figure.add_scatter(x=x, y=y, error_y=_spread(rows), name=name)
+        elif chart.kind == "dots":
+            figure.add_scatter(x=y, y=x, error_x=_spread(rows), name=name, mode="markers")
         else:
-            figure.add_bar(
-                x=rows["value"], y=rows["name"], error_x=spread, name=name, orientation="h"
-            )
-    if chart.line is not None:
-        figure.add_vline(x=chart.line)
-    lines = chart.kind == "lines"
-    figure.update_layout(
-        title=chart.title,
-        barmode="stack" if chart.kind == "stack" else "group",
-        xaxis_title=chart.axis if lines else chart.unit,
-        yaxis_title=chart.unit if lines else "",
-        height=440 if lines else 220 + 22 * len(chart.rows),
-    )
-    if lines:
-        figure.update_yaxes(rangemode="tozero")
-    else:
-        figure.update_yaxes(autorange="reversed")
+            figure.add_bar(x=y, y=x, name=name, orientation="h")
+    tall = 420 if chart.kind == "lines" else 200 + 22 * len(chart.rows)
+    figure.update_layout(title=chart.title, barmode="stack", height=tall)
+    if chart.kind == "lines":
+        figure.update_xaxes(title=chart.axis)
+        figure.update_yaxes(title=chart.unit, rangemode="tozero")
+        return figure
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title=chart.unit)
+    if chart.kind == "dots":
+        figure.update_xaxes(type="log", title="ratio, below 1 is faster")
+        figure.add_vline(x=1)
     return figure
 
 

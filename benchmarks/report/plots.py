@@ -22,18 +22,17 @@ AXES = {
 class Chart:
     """One picture.
 
-    `rows` has the columns name, series, value, and low and high where there is a spread. "bars" lie
-    beside each other and "stack" on each other, with `name` at their side; "lines" have numbers in
-    `name`. `line`: where a value means "as fast".
+    `rows` has the columns name, series, value, and low and high where there is a spread. "dots" are
+    ratios, on a logarithmic axis, with a line where both are as fast; "stack" are bars on each
+    other; both have `name` at their side. "lines" have numbers in `name`.
     """
 
     name: str
     title: str
-    kind: Literal["bars", "stack", "lines"]
+    kind: Literal["dots", "stack", "lines"]
     unit: str
     rows: pd.DataFrame
     axis: str = ""
-    line: float | None = None
 
 
 def charts(table: pd.DataFrame) -> list[Chart]:
@@ -59,7 +58,7 @@ def _ratios(table: pd.DataFrame) -> Iterator[Chart]:
             }
         )
         other = rows["against"].iloc[0]
-        yield Chart(group, f"{group}: time over that of {other}", "bars", "ratio", drawn, line=1.0)
+        yield Chart(group, f"{group}: time over that of {other}", "dots", "ratio", drawn)
 
 
 def _stages(table: pd.DataFrame) -> Iterator[Chart]:
