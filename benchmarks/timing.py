@@ -94,10 +94,10 @@ def measure(benchmark: Any, job: Job, tolerance: float, rounds: int) -> dict[str
     def run_others() -> None:
         current.clear()
         for name in others:
-            current[name] = _timed(runs[name])
+            current[name] = timed(runs[name])
 
     def run_first() -> None:
-        current[first] = _timed(runs[first])
+        current[first] = timed(runs[first])
         record["rounds"].append(dict(current))
 
     benchmark.extra_info.update(record)
@@ -143,7 +143,8 @@ def verify(name: str, found: dict[str, Array], wanted: dict[str, Array], toleran
     return worst
 
 
-def _timed(run: Run) -> dict[str, float]:
+def timed(run: Run) -> dict[str, float]:
+    """Run once: the wall clock, and the figures that the run has of its own."""
     start = time.perf_counter()
     outcome = _outcome(run())
     return {"seconds": time.perf_counter() - start, **outcome.figures}

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from benchmarks.exports.files import KINDS, OVERLAP, file_of
 from benchmarks.models import music, port, reference
+from benchmarks.timing import timed
 from demucs_tf.runtimes.model import ExportedModel
 from parity.core.compare import compare, snr_db
 
@@ -134,9 +136,7 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(ROUNDS):
         for key, run in runs.items():
-            start = time.monotonic()
-            run(mix)
-            times[key].append(time.monotonic() - start)
+            times[key].append(timed(partial(run, mix))["seconds"])
     return {"load": load, "length": length, "seconds": {k: v[1:] for k, v in times.items()}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from benchmarks.__main__ import main
 from benchmarks.cases import CASES, LAYERS
 from benchmarks.kinds import Place, job_of, sides
 from benchmarks.kinds.steps import STEPS
-from benchmarks.models import SUBJECTS, reference
+from benchmarks.models import SUBJECTS, reference, untrained
 from benchmarks.timing import measure
 from tests.benchmarks.fakes import Benchmark
 
@@ -77,9 +78,22 @@ def test_a_tiny_model_from_end_to_end(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.live
+def test_both_commands_on_one_checkpoint(tmp_path: Path) -> None:
+    """Processes of their own, whose stems are verified as files."""
+    row = next(each for each in CASES if each.kind == "commands" and each.curve)
+    case = replace(row, options={"model": "small", "seconds": 1})
+    record = measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=1)
+    assert min(record["snr_db"].values()) >= 94
+    [figures] = record["rounds"]
+    for way in ("demucs-tf", "demucs"):
+        assert figures[way]["seconds"] > 0
+        assert 5e7 < figures[way]["peak"] < 5e9
+
+
+@pytest.mark.live
 def test_layers_of_the_table_are_there() -> None:
     for model in dict.fromkeys(model for _, model, _ in LAYERS):
-        module = reference(model)
+        module = untrained(model)
         for _, _, path in (row for row in LAYERS if row[1] == model):
             assert path[1:] in STEPS if path.startswith(":") else module.get_submodule(path)
 
