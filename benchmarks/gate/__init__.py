@@ -7,17 +7,33 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gate import rule
 from benchmarks.gate.runner import Runner, interleaved
 
 ROOT = Path(__file__).resolve().parents[2]
-# Name -> preset and seconds of its segment.
-CASES: dict[str, tuple[str, float | None]] = {
-    "htdemucs": ("htdemucs", None),
-    "hdemucs_mmi": ("hdemucs_mmi", 10),
-    "mdx_time": ("mdx_time", 10),
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A preset, the seconds of its segment if not its own, and which share of rounds it gets.
+
+    `start`: not a pass is timed, but a process up to its first stems.
+    """
+
+    preset: str
+    segment: float | None = None
+    share: float = 1.0
+    start: bool = False
+
+
+CASES = {
+    "htdemucs": Gated("htdemucs"),
+    "hdemucs_mmi": Gated("hdemucs_mmi", 10),
+    "mdx_time": Gated("mdx_time", 10),
+    "start of htdemucs": Gated("htdemucs", share=0.4, start=True),
 }
 
 
@@ -32,20 +48,25 @@ def compare_commits(base: str, head: str, rounds: int, keyword: str) -> int:
         raise SystemExit(f"-k {keyword!r}: expected part of one of {', '.join(CASES)}.")
     slower = []
     with trees(base, head) as (base_tree, head_tree):
-        for name, (preset, segment) in chosen.items():
-            with ExitStack() as stack:
-                places = {"base": base_tree, "again": base_tree, "head": head_tree}
-                runners = {
-                    side: stack.enter_context(Runner(tree, preset, segment))
-                    for side, tree in places.items()
-                }
-                times = interleaved(runners, rounds)
+        places = {"base": base_tree, "again": base_tree, "head": head_tree}
+        for name, case in chosen.items():
+            times = _times(case, places, max(1, round(rounds * case.share)))
             verdict = rule.judge(times["base"], times["again"], times["head"])
             print(f"{name}: {verdict}", flush=True)
             slower += [name] if verdict.slower else []
     if slower:
         print(f"error: {head} is slower than {base}: {', '.join(slower)}.", file=sys.stderr)
     return int(bool(slower))
+
+
+def _times(case: Gated, places: dict[str, Path], rounds: int) -> dict[str, list[float]]:
+    made = {side: Runner(tree, case.preset, case.segment) for side, tree in places.items()}
+    if case.start:
+        return interleaved(made, rounds, Runner.start)
+    with ExitStack() as stack:
+        for runner in made.values():
+            stack.enter_context(runner)
+        return interleaved(made, rounds, Runner.run)
 
 
 @contextmanager

@@ -71,7 +71,9 @@ def _fakes(log: list[str], **stems: float) -> dict[str, runner.Runner]:
 
 def test_sides_take_turns() -> None:
     log: list[str] = []
-    times = runner.interleaved(_fakes(log, base=1, again=1, head=1), rounds=2)
+    times = runner.interleaved(
+        _fakes(log, base=1, again=1, head=1), rounds=2, measure=lambda side: side.run()
+    )
     assert log == ["base", "again", "head", "again", "head", "base"]
     assert times == {"base": [1, 1], "again": [1, 1], "head": [1, 1]}
 
@@ -79,7 +81,9 @@ def test_sides_take_turns() -> None:
 def test_a_faster_wrong_result_is_refused() -> None:
     log: list[str] = []
     with pytest.raises(WrongResult, match=r"head: stems: .*not timed"):
-        runner.interleaved(_fakes(log, base=1, again=1, head=1.1), rounds=2)
+        runner.interleaved(
+            _fakes(log, base=1, again=1, head=1.1), rounds=2, measure=lambda side: side.run()
+        )
     assert log == []
 
 
