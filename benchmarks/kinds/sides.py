@@ -115,11 +115,15 @@ def _compiled(call: Forward, module: Any, seconds: int) -> Forward:
 
 def _file(form: str, model: str, place: Any) -> Path:
     """The exported file, which is made once."""
+    from demucs_tf.errors import ExportError
     from demucs_tf.export import export_model
 
     path: Path = place.folder / f"{model}.{form}"
     if not path.exists():
-        export_model(the_port(model), path, form, name=model)
+        try:
+            export_model(the_port(model), path, form, name=model)
+        except ExportError as error:
+            raise LeftOut(str(error)) from error
     return path
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.cases import CASES, LAYERS
+from benchmarks.cases import CASES, LAYERS, Case
 from benchmarks.kinds import Place, job_of, sides
 from benchmarks.kinds.steps import STEPS
 from benchmarks.models import SUBJECTS, reference, untrained
-from benchmarks.timing import measure
+from benchmarks.timing import WrongResult, measure
 from tests.benchmarks.fakes import Benchmark
 
 ROOT = Path(__file__).parents[2] / "benchmarks"
@@ -54,9 +54,9 @@ def test_where_there_is_no_gpu_the_command_says_so(capsys: pytest.CaptureFixture
     assert "error: expected a GPU that both frameworks see, but" in capsys.readouterr().err
 
 
-@pytest.mark.live
-def test_a_tiny_model_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A segment by two engines, each held against the reference."""
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The port of a tiny model, which stands for all models."""
     from demucs.demucs import Demucs
 
     from demucs_tf import from_torch
@@ -64,24 +64,41 @@ def test_a_tiny_model_from_end_to_end(tmp_path: Path, monkeypatch: pytest.Monkey
 
     module = Demucs(["a", "b"], channels=4, depth=1, resample=False, segment=0.05).eval()
     seed_module(module, 0)
-    monkeypatch.setattr(sides, "the_reference", lambda model: module)
     port = from_torch(module)
+    monkeypatch.setattr(sides, "the_reference", lambda model: module)
     monkeypatch.setattr(sides, "the_port", lambda model: port)
-    case = next(each for each in CASES if each.name == "segment/mdx_time")
+    return port
+
+
+def _case(name: str, **options: Any) -> Case:
+    case = next(each for each in CASES if each.name.startswith(name))
+    return replace(case, options={**case.options, **options})
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["segment/", "exported/", "batch/", "track/"])
+def test_a_tiny_model_by_every_way(name: str, tiny: Any, tmp_path: Path) -> None:
+    case = _case(name, seconds=1)
     record = measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=2)
-    assert set(record["snr_db"]) == {"graph", "eager", "torch"}
+    assert record["left_out"] == {}
+    assert set(record["snr_db"]) == set(case.ways)
     assert min(record["snr_db"].values()) >= 100
-    kernel = next(v for v in port.variables if len(v.shape) > 1)
+
+
+@pytest.mark.live
+def test_a_port_with_a_changed_weight_is_not_timed(tiny: Any, tmp_path: Path) -> None:
+    kernel = next(each for each in tiny.variables if len(each.shape) > 1)
     kernel.assign(np.asarray(kernel) * 1.001)
-    with pytest.raises(AssertionError, match=r"relative L2 .* not timed"):
-        measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=2)
+    benchmark, case = Benchmark(), _case("segment/")
+    with pytest.raises(WrongResult, match=r"relative L2 .* not timed"):
+        measure(benchmark, job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=2)
+    assert benchmark.timed == 0
 
 
 @pytest.mark.live
 def test_both_commands_on_one_checkpoint(tmp_path: Path) -> None:
     """Processes of their own, whose stems are verified as files."""
-    row = next(each for each in CASES if each.kind == "commands" and each.curve)
-    case = replace(row, options={"model": "small", "seconds": 1})
+    case = _case("length/", seconds=1)
     record = measure(Benchmark(), job_of(case, Place(tmp_path, 1)), case.tolerance, rounds=1)
     assert min(record["snr_db"].values()) >= 94
     [figures] = record["rounds"]
