@@ -25,6 +25,8 @@ def write(records: Sequence[Path], docs: Path, html: Path) -> list[Path]:
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
     charts = plots.charts(found.table)
+    for old in images.glob("benchmarks-*.png"):
+        old.unlink()
     written = [pictures.png(chart, images / f"benchmarks-{chart.name}.png") for chart in charts]
     table = docs / "benchmarks.csv"
     write_whole(table, found.table.to_csv(index=False, float_format="%.6g"))

@@ -65,7 +65,11 @@ def test_everything_is_written(tmp_path: Path) -> None:
         for minutes in (1.0, 2.0)
     ]
     record = write_record(tmp_path / "record.json", LIMIT, SEGMENT, start, *lengths)
+    old = tmp_path / "docs" / "images" / "benchmarks-of-before.png"
+    old.parent.mkdir(parents=True)
+    old.touch()
     paths = write([record], tmp_path / "docs", tmp_path / "page.html")
+    assert not old.exists()
     names = sorted(path.name for path in paths)
     pictures = [f"benchmarks-{n}.png" for n in ("minutes-peak", "minutes", "segment", "start")]
     assert names == sorted(["benchmarks.csv", "benchmarks.md", "page.html", *pictures])
