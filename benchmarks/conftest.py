@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +38,16 @@ def _place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     threads = request.config.getoption("--threads")
     sides.use_threads(threads)
     return Place(tmp_path_factory.mktemp("benchmarks"), threads)
+
+
+@pytest.fixture(autouse=True)
+def _memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All models together would fill the memory, which conversions need."""
+    yield
+    if request.config.getoption("--full"):
+        from benchmarks.kinds import sides
+
+        sides.forget()
 
 
 def pytest_benchmark_update_machine_info(
