@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with raising_signals(last=argv is None):
-            return _run(sys.argv[1:] if argv is None else argv)
+            return _of_the_process() if argv is None else _run(argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -41,6 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         mute_stdout()
         return UNREAD
+
+
+def _of_the_process() -> int:
+    """Run the command that this process is there for: nobody else has changed a model in it."""
+    from demucs_tf.inference.graphs.kept import keep_graphs
+
+    with keep_graphs():
+        return _run(sys.argv[1:])
 
 
 def _run(argv: Sequence[str]) -> int:

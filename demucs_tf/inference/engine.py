@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -14,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.errors import CheckpointError
-from demucs_tf.models.config import Config
+from demucs_tf.inference.graphs.describe import description
+from demucs_tf.inference.graphs.kept import kept
+from demucs_tf.inference.graphs.session import Graphs
+from demucs_tf.inference.graphs.trace import traced
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import printable
 
@@ -46,7 +47,7 @@ def forward_function(
         return run
     tf = import_tensorflow()
     place = device_name(device)
-    function = model if engine == "eager" else _graph(model, engine == "xla")
+    function = model if engine == "eager" else _graph(model, engine == "xla", place)
 
     def forward(*inputs: Array) -> Array:
         try:
@@ -118,12 +119,16 @@ def _reason(error: Exception) -> str:
 _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
-def _graph(model: Any, jit: bool) -> Callable[..., Any]:
-    kept: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
+def _graph(model: Any, jit: bool, place: str | None) -> Callable[..., Any]:
+    known: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
     parts: list[Any] = []
-    key = (jit, _description(model, parts))
-    graph = kept.get(key) or _graphs.get(key) or _Graph(_traced(model, jit), parts)
-    kept[key] = _graphs[key] = graph
+    folder = kept()
+    here = not jit and hasattr(model, "config") and _on_cpu(place)
+    key = (jit, here, folder, description(model, parts))
+    graph = known.get(key) or _graphs.get(key)
+    if graph is None:
+        graph = _Graph(Graphs(model, folder) if here else traced(model, jit), parts)
+    known[key] = _graphs[key] = graph
     variables = getattr(model, "variables", [])
     return lambda *inputs: graph.function([variable.value for variable in variables], *inputs)
 
@@ -134,75 +139,9 @@ class _Graph:
     parts: list[Any]  # kept, so that nothing else gets the ids that the key has of them
 
 
-def _description(model: Any, parts: list[Any]) -> tuple[Any, ...]:
-    """What the graph of `model` depends on besides the values of its weights, to compare by.
-
-    Plain data are themselves, layers and weights are where they are, and all else, such as code, is
-    an id; what has it goes into `parts`.
-    """
-    from demucs_tf.layers.base import named_layers
-    from demucs_tf.models.base import Model
-
-    of_keras = _of_keras()
-    layers = list(named_layers(model))
-    paths = {id(layer): path for path, layer in layers}
-    places = {id(each): place for place, each in enumerate(getattr(model, "variables", []))}
-
-    def of(value: Any) -> Any:
-        if value is None or isinstance(value, str | int | float | Fraction | Config):
-            return value
-        if isinstance(value, list | tuple):
-            return tuple(map(of, value))
-        if id(value) in paths:
-            return "layer", paths[id(value)]
-        if id(value) in places:
-            return "weight", places[id(value)], tuple(value.shape), str(value.dtype)
-        parts.append(value)
-        return id(value)
-
-    def attributes(layer: Any) -> Any:
-        for name, value in vars(layer).items():
-            if name not in of_keras and (callable(value) or not name.startswith("_")):
-                yield name, of(value)
-
-    kinds = dict.fromkeys(base for _, layer in layers for base in type(layer).__mro__)
-    ours = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _LIBRARIES]
-    return (
-        of(None if isinstance(model, Model) else id(model)),
-        tuple((path, type(layer), *attributes(layer)) for path, layer in layers),
-        tuple(of(value) for kind in ours for value in vars(kind).values()),
-    )
-
-
-_LIBRARIES = ("keras", "tensorflow", "builtins")
-
-
-@cache
-def _of_keras() -> set[str]:
-    """Attributes that Keras itself gives to its layers and models."""
-    import keras
-
-    return {*vars(keras.layers.Layer()), *vars(keras.Model())}
-
-
-def _traced(model: Any, jit: bool) -> Any:
-    """A `tf.function` of the weights' values and the inputs, so that it fits any weights."""
+def _on_cpu(place: str | None) -> bool:
     tf = import_tensorflow()
-    import keras
-
-    variables = getattr(model, "variables", [])
-
-    def call(values: list[Any], *inputs: Any) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            return model(*inputs)
-
-    weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
-    signature = [weights, tf.TensorSpec([None, model.audio_channels, None], model.compute_dtype)]
-    if hasattr(model, "draw_shift"):
-        signature.append(tf.TensorSpec([None], tf.int32))
-    # No function of ours: TensorFlow would count the traces of all models as those of one function,
-    # and warn of too many.
-    return tf.function(partial(call), input_signature=signature, jit_compile=jit)
+    return place.startswith("CPU") if place else not tf.config.list_logical_devices("GPU")
 
 
 def device_name(name: str | None) -> str | None:

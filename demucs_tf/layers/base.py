@@ -25,7 +25,7 @@ _blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
 
 @contextmanager
 def blank_weights() -> Iterator[None]:
-    """Build models with zeros in place of initial weights: for those who load weights anyway."""
+    """Build models without initial weights, for those who give them all their weights anyway."""
     token = _blank.set(True)
     try:
         yield
@@ -170,7 +170,7 @@ class Layer(Observable, keras.layers.Layer):
         if budget is not None:
             budget.charge(shape)
         if weights_are_blank():
-            init = 0
+            init = blank
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 
@@ -197,6 +197,11 @@ def uniform_within(bound: float) -> Initializer:
 def normal(shape: tuple[int, ...], dtype: Any) -> Any:
     """N(0, 1): what torch draws for embeddings."""
     return tf.random.normal(shape, dtype=dtype)
+
+
+def blank(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Whatever is in memory: large weights do not even get any before they are loaded."""
+    return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=False)
 
 
 class Identity(Layer):

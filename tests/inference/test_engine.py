@@ -39,13 +39,14 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def traced(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The models that a graph is traced of."""
     models: list[object] = []
-    trace = engine._traced
+    for name in ("Graphs", "traced"):
+        make = getattr(engine, name)
 
-    def watched(model: object, jit: bool) -> object:
-        models.append(model)
-        return trace(model, jit)
+        def watched(model: object, *arguments: Any, make: Any = make) -> object:
+            models.append(model)
+            return make(model, *arguments)
 
-    monkeypatch.setattr(engine, "_traced", watched)
+        monkeypatch.setattr(engine, name, watched)
     return models
 
 

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from demucs_tf.errors import CheckpointError
 from demucs_tf.utils.atomic import write_whole
+from demucs_tf.utils.cache import cache_folder
 from demucs_tf.utils.text import reason_of, shown
 
-CACHE_VARIABLE = "DEMUCS_TF_CACHE"
 _LOCK_SECONDS = 30
 _log = logging.getLogger("demucs_tf")
-
-
-def cache_folder() -> Path:
-    """Where downloads and their records are kept: $DEMUCS_TF_CACHE, or the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("demucs_tf")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demucs_tf.checkpoints.sources.checksums import check_name
-from demucs_tf.checkpoints.sources.downloads import ModelFile, cache_folder, checked, reason
+from demucs_tf.checkpoints.sources.downloads import ModelFile, checked, reason
 from demucs_tf.checkpoints.sources.published import LEGACY_FILES
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
+from demucs_tf.utils.cache import cache_folder
 
 ROOT = "https://dl.fbaipublicfiles.com/demucs/"
 URL_VARIABLE = "DEMUCS_TF_LEGACY_URL"

@@ -13,7 +13,7 @@ import pytest
 import demucs_tf
 from demucs_tf.checkpoints.formats.bag_yaml import read_bag
 from demucs_tf.checkpoints.locate import list_models, locate
-from demucs_tf.checkpoints.sources import checksums, downloads, hub, legacy_host
+from demucs_tf.checkpoints.sources import checksums, hub, legacy_host
 from demucs_tf.checkpoints.sources.checksums import sha256
 from demucs_tf.checkpoints.sources.downloads import check_record, forget_record, records_file
 from demucs_tf.checkpoints.sources.folder import not_there, scan
@@ -21,6 +21,7 @@ from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
 from demucs_tf.errors import CheckpointError, ModelNotFoundError
 from demucs_tf.models.bag import Bag
 from demucs_tf.models.ranges import is_plain_name
+from demucs_tf.utils import cache
 
 # SHA-256 of "abc": FIPS 180-2, appendix B.1.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -273,12 +274,12 @@ def test_records_that_can_not_be_written(
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert downloads.cache_folder() == tmp_path / "cache"
+    assert cache.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("DEMUCS_TF_CACHE")
-    monkeypatch.setattr(downloads.platformdirs, "user_cache_path", lambda name: tmp_path / name)
-    assert downloads.cache_folder() == tmp_path / "demucs_tf"
+    monkeypatch.setattr(cache.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    assert cache.cache_folder() == tmp_path / "demucs_tf"
     monkeypatch.setenv("DEMUCS_TF_CACHE", "~/x")
-    assert downloads.cache_folder() == Path.home() / "x"
+    assert cache.cache_folder() == Path.home() / "x"
 
 
 # --- the published models ---------------------------------------------------------------------

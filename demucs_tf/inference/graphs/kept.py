@@ -1,0 +1,144 @@
+"""Optimised graphs that are kept on disk, so that the next process need not make them.
+
+What is kept is always another process's work, so everything that shaped it is in the key, and what
+is missing, damaged or not writable is done without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from demucs_tf.utils.atomic import write_whole
+from demucs_tf.utils.cache import cache_folder
+from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.version import VERSION
+
+_FORMAT = 1
+# What a graph is made by: its files are part of the key, for those who change them.
+_SOURCES = ("inference/graphs", "models", "blocks", "layers")
+# Settings of TensorFlow and its libraries that change what it makes of a graph.
+_SETTINGS = ("TF_", "ONEDNN_", "DNNL_", "XLA_")
+_SILENT = ("TF_CPP_",)
+_MOST = 32  # files of up to 8 MB
+_log = logging.getLogger("demucs_tf")
+
+_folder: ContextVar[Path | None] = ContextVar("demucs_tf_graphs", default=None)
+
+
+@contextmanager
+def keep_graphs(folder: Path | None = None) -> Iterator[None]:
+    """Look for graphs in a folder inside the block, and put new ones there.
+
+    None is `graphs` in the cache folder of this package.
+
+    For a process that runs models as they were loaded: a method or function of this package that
+    was replaced in it would not be heard, or be kept.
+    """
+    token = _folder.set(folder or cache_folder() / "graphs")
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def kept() -> Kept | None:
+    """Where graphs are kept; None outside of `keep_graphs`."""
+    folder = _folder.get()
+    return None if folder is None else Kept(folder)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder of graphs.
+
+    A file is a SHA-256 of the rest, and the graph as a protocol buffer.
+    """
+
+    folder: Path
+
+    def key(self, model: Any, length: int | None) -> str:
+        """Name everything that a graph for `length` samples (None: any) depends on."""
+        parts = [_FORMAT, type(model).__name__, model.config.to_dict(), model.compute_dtype, length]
+        text = json.dumps([*parts, _made_by(), _settings()], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def find(self, key: str) -> Any:
+        """The graph of that name, a GraphDef; None: not there, or not whole."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        digest, graph = data[:32], data[32:]
+        if hashlib.sha256(graph).digest() != digest:
+            _log.debug("%s is damaged and will be made anew", path)
+            self.drop(key)
+            return None
+        with suppress(OSError):
+            os.utime(path)  # those longest unused go first
+        return import_tensorflow().compat.v1.GraphDef.FromString(graph)
+
+    def put(self, key: str, graph: Any) -> None:
+        """Keep a graph, if there is room and it may be written."""
+        data = graph.SerializeToString(deterministic=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with write_whole(self._path(key)) as temporary:
+                temporary.write_bytes(hashlib.sha256(data).digest() + data)
+            self._tidy()
+        except OSError as error:
+            _log.debug("the graph is not kept: %s", error)
+
+    def drop(self, key: str) -> None:
+        """Let go of a graph that is of no use."""
+        with suppress(OSError):
+            self._path(key).unlink()
+
+    def _tidy(self) -> None:
+        files = sorted(self.folder.glob("*.graph"), key=lambda path: path.stat().st_mtime)
+        for path in files[:-_MOST]:
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.graph"
+
+
+@cache
+def _made_by() -> list[Any]:
+    """The versions, the code and the processor that make a graph."""
+    tf = import_tensorflow()
+    import keras
+
+    package = Path(__file__).parents[2]
+    files = sorted(path for each in _SOURCES for path in (package / each).glob("*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    python = ".".join(map(str, sys.version_info[:2]))
+    return [VERSION, code, tf.version.VERSION, keras.__version__, python, *_processor()]
+
+
+def _processor() -> list[str]:
+    found = [platform.machine(), platform.processor()]
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        found += [line for line in lines if line.startswith(("flags", "Features"))][:1]
+    return found
+
+
+def _settings() -> list[list[str]]:
+    return sorted(
+        [name, value]
+        for name, value in os.environ.items()
+        if name.startswith(_SETTINGS) and not name.startswith(_SILENT)
+    )

@@ -1,0 +1,168 @@
+"""Run a model's graphs on the processor: optimised once, by sessions of their own.
+
+TensorFlow optimises a `tf.function` whenever a process first calls it, which takes as long as a
+segment or two of music. A session can say what it has made of a graph, and another can be told to
+take that as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from demucs_tf.inference.graphs.kept import Kept
+from demucs_tf.inference.graphs.trace import traced
+from demucs_tf.utils.quiet import import_tensorflow
+
+Array = npt.NDArray[Any]
+
+# Names in every graph: the weights are WEIGHT with their number.
+WEIGHT, MIX, SHIFT, STEMS, CHECKS = "weight_", "mix", "shift", "stems", "checks"
+
+
+class Graphs:
+    """The graphs of one architecture: one for the length that it was trained on, one for others.
+
+    Each is made when it is first needed. Calls may come from several threads.
+
+    Args:
+        model: of ours.
+        kept: where graphs are looked for and put; None: nowhere.
+    """
+
+    def __init__(self, model: Any, kept: Kept | None) -> None:
+        self._model = model
+        self._kept = kept
+        trained = getattr(model, "use_train_segment", False)
+        self._length: int | None = model.training_length if trained else None
+        self._sessions: dict[int | None, _Session] = {}
+        self._lock = Lock()
+
+    def __call__(self, weights: Sequence[Any], *inputs: Array) -> Array:
+        """Run the model with these weights, tensors, in the order of its variables."""
+        length = inputs[0].shape[-1] if inputs[0].shape[-1] == self._length else None
+        with self._lock:
+            if length not in self._sessions:
+                self._sessions[length] = self._session(length)
+        return self._sessions[length](weights, inputs)
+
+    def _session(self, length: int | None) -> _Session:
+        if self._kept is None:
+            return _Session(_graph_of(self._model, length))
+        key = self._kept.key(self._model, length)
+        found = self._kept.find(key)
+        if found is not None:
+            try:
+                return _Session(found, optimised=True)
+            except Exception:  # whole, and yet not for this TensorFlow
+                self._kept.drop(key)
+        return _Session(_graph_of(self._model, length), partial(self._kept.put, key))
+
+
+def _graph_of(model: Any, length: int | None) -> Any:
+    """Trace a model: a GraphDef with the names above."""
+    tf = import_tensorflow()
+    function = traced(model, length=length).get_concrete_function()
+    names = [f"{WEIGHT}{number}" for number in range(len(model.variables))] + [MIX, SHIFT]
+    graph = tf.Graph()
+    with graph.as_default():
+        feeds = {
+            tensor.name: tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
+            for tensor, name in zip(function.inputs, names, strict=False)
+        }
+        ends = [*function.outputs, *function.graph.control_outputs]
+        out, *checks = tf.import_graph_def(
+            function.graph.as_graph_def(), feeds, [end.name for end in ends], name="model"
+        )
+        tf.identity(out, STEMS)
+        tf.group(*checks, name=CHECKS)
+    return graph.as_graph_def()
+
+
+class _Session:
+    """A graph that runs.
+
+    Args:
+        graph: a GraphDef with the names above.
+        put: called once, with what TensorFlow has made of it.
+        optimised: take it as it is.
+    """
+
+    def __init__(self, graph: Any, put: Any = None, optimised: bool = False) -> None:
+        tf = import_tensorflow()
+        self._put = put
+        threads = tf.config.threading
+        config = tf.compat.v1.ConfigProto(
+            device_count={"GPU": 0},
+            intra_op_parallelism_threads=threads.get_intra_op_parallelism_threads(),
+            inter_op_parallelism_threads=threads.get_inter_op_parallelism_threads(),
+        )
+        if optimised:
+            config.graph_options.rewrite_options.disable_meta_optimizer = True
+            config.graph_options.optimizer_options.opt_level = -1
+        loaded = tf.Graph()
+        with loaded.as_default():
+            tf.import_graph_def(graph, name="")
+        feeds = [node.name for node in graph.node if node.op == "Placeholder"]
+        self._feeds = sorted(feeds, key=_place)
+        session = tf.compat.v1.Session(graph=loaded, config=config)
+        self._run = session.make_callable(
+            [f"{STEMS}:0", CHECKS], [f"{name}:0" for name in self._feeds], accept_options=True
+        )
+
+    def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
+        values = [_shared(each) for each in (*weights, *inputs)]
+        put, self._put = self._put, None
+        if put is None:
+            out, _ = self._run(*values)
+            return np.asarray(out)
+        tf = import_tensorflow()
+        options = tf.compat.v1.RunOptions(output_partition_graphs=True)
+        told = tf.compat.v1.RunMetadata()
+        out, _ = self._run(*values, options=options, run_metadata=told)
+        if len(told.partition_graphs) == 1:
+            put(_with_names(told.partition_graphs[0]))
+        return np.asarray(out)
+
+
+def _shared(tensor: Any) -> Array:
+    """An array in the memory of a tensor or variable."""
+    return np.asarray(memoryview(import_tensorflow().convert_to_tensor(tensor)))
+
+
+def _place(feed: str) -> tuple[int, int]:
+    """Where an input comes: weights in their order, the mixture, the shift."""
+    if feed.startswith(WEIGHT):
+        return 0, int(feed.removeprefix(WEIGHT))
+    return (1, 0) if feed == MIX else (2, 0)
+
+
+def _with_names(graph: Any) -> Any:
+    """What a session has made of a graph, with inputs and outputs that have names again."""
+    tf = import_tensorflow()
+    made = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    names: dict[str, str] = {}
+    for node in graph.node:
+        fed = re.fullmatch(r"_arg_(.+)_\d+_\d+", node.name)
+        if node.op == "_Arg" and fed:
+            names[node.name] = fed[1]
+    for node in graph.node:
+        if node.op == "_Retval":
+            continue
+        copy = made.node.add()
+        copy.CopyFrom(node)
+        if node.name in names:
+            copy.Clear()
+            copy.name, copy.op = names[node.name], "Placeholder"
+            copy.attr["dtype"].type = node.attr["T"].type
+        for index, source in enumerate(copy.input):
+            name, colon, output = source.removeprefix("^").partition(":")
+            if name in names:
+                copy.input[index] = "^" * source.startswith("^") + names[name] + colon + output
+    return made
