@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,10 @@ def read_model(path: Path, dtype: str | None = None) -> Model:
 
 
 def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None) -> Model:
-    return port_of(read(path), path, dtype)
+    with ThreadPoolExecutor(1) as pool:  # what takes longest runs beside it, once in a process
+        package = pool.submit(read, path)
+        import_tensorflow()
+        return port_of(package.result(), path, dtype)
 
 
 def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:

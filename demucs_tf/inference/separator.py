@@ -392,7 +392,9 @@ def _load(
         model = load_model(source, repo, dtype, allow_legacy)
         return model
     check_engine(settings.engine, None)  # before anything is downloaded
-    tf = import_tensorflow()
-    with tf.device(device_name(settings.device)):
+    if settings.device is None:  # TensorFlow is imported while the file is read
+        model = load_model(source, repo, dtype, allow_legacy)
+        return model
+    with import_tensorflow().device(device_name(settings.device)):
         model = load_model(source, repo, dtype, allow_legacy)
     return model

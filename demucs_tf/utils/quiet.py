@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 
@@ -49,10 +50,23 @@ def undisturbed() -> Iterator[None]:
             numpy.random.set_state(numpy_state)
 
 
+_silent: ContextVar[bool] = ContextVar("demucs_tf_silent", default=False)
+
+
+@contextmanager
+def silent_imports(*, unless: bool = False) -> Iterator[None]:
+    """Let TensorFlow leave nothing on stderr if it is imported inside the block."""
+    token = _silent.set(not unless)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def import_tensorflow(*, silent: bool = False) -> Any:
     """TensorFlow, imported without a trace in the random generators and, if `silent`, on stderr."""
     if "tensorflow" not in sys.modules:
-        with undisturbed(), quiet(unless=not silent):
+        with undisturbed(), quiet(unless=not (silent or _silent.get())):
             import tensorflow
     import tensorflow
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import random
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -393,3 +395,18 @@ def test_some_stems(stems: list[str], runs: int) -> None:
 def test_stems_that_there_are_not(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Separator(FakeTF(), **settings)
+
+
+def test_a_model_that_is_not_there_costs_no_import_of_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from demucs_tf.errors import ModelNotFoundError\n"
+        "from demucs_tf.inference.separator import Separator\n"
+        "try:\n"
+        "    Separator('none', repo=sys.argv[1])\n"
+        "except ModelNotFoundError:\n"
+        "    print('tensorflow' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"
