@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.wiener import mark_silence, portable_wiener, silence, wiener
 from demucs_tf.layers.base import Observable, is_portable
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size, told
 from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
 # Frames that the Wiener filter sees at a time.
@@ -232,4 +232,5 @@ def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:
     extra_right = minimum(right, extra)
     extra_left = extra - extra_right
     x = pad_axis(x, extra_left, extra_right, axis=-1)
-    return tf.pad(x, [[0, 0], [0, 0], [left - extra_left, right - extra_right]], "REFLECT")
+    rest = [left - extra_left, right - extra_right]
+    return told(tf.pad(x, [[0, 0], [0, 0], rest], "REFLECT"))

@@ -24,11 +24,17 @@ def total(x: Any) -> Any:
         missing = count * _ROW - length
         if not isinstance(missing, int) or missing:
             x = pad_axis(x, 0, missing, axis=1)
-        x = tf.reduce_sum(tf.reshape(x, [-1, count, _ROW]), -1)
+        x = tf.reduce_sum(tf.reshape(x, _rows(x, count)), -1)
         if not isinstance(length, int):
             return tf.reduce_sum(x, -1, keepdims=True)
         length = count
     return tf.reduce_sum(x, -1, keepdims=True)
+
+
+def _rows(x: Any, count: Any) -> list[Any]:
+    """Lengths for `tf.reshape`: (B, N) -> (B, count, row)."""
+    batch = _batch(x)
+    return [batch, count if batch < 0 else -1, _ROW]
 
 
 # Both statistics in float64: the mean of music is next to zero, and what float32 loses there to
@@ -64,7 +70,13 @@ def _count(flat: Any) -> Any:
 
 
 def _like(value: Any, x: Any) -> Any:
-    return tf.reshape(tf.cast(value, x.dtype), [-1, *[1] * (len(x.shape) - 1)])
+    shape = [_batch(x), *[1] * (len(x.shape) - 1)]
+    return tf.reshape(tf.cast(value, x.dtype), shape)
+
+
+def _batch(x: Any) -> int:
+    """The batch, for `tf.reshape`: said where it would be the only thing that a graph knows."""
+    return -1 if x.shape[0] is None or None not in x.shape[1:] else x.shape[0]
 
 
 class GroupNorm(Layer):
@@ -125,9 +137,10 @@ def _group_mean(grouped: Any) -> Any:
     rows = tf.reduce_sum(grouped, -1)  # (B, P, G)
     if groups > 1:
         rows = tf.transpose(rows, [0, 2, 1])
-    rows = tf.reshape(rows, [-1, size(grouped, 1)])  # (B G, P)
+    batch = _batch(grouped)
+    rows = tf.reshape(rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1])  # (B G, P)
     count = tf.cast(size(grouped, 1) * width, rows.dtype)
-    return tf.reshape(total(rows) / count, [-1, 1, groups, 1])
+    return tf.reshape(total(rows) / count, [batch, 1, groups, 1])
 
 
 def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:

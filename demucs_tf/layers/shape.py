@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from demucs_tf.layers.base import is_portable
+
 
 def size(x: Any, axis: int) -> Any:
     """Return the length of one axis: an int if it is known, else a scalar int32 tensor."""
@@ -47,7 +49,14 @@ def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
     paddings = [[0, 0] for _ in x.shape]
     paddings[axis] = [left, right]
-    return tf.pad(x, paddings)
+    return told(tf.pad(x, paddings))
+
+
+def told(x: Any) -> Any:
+    """Say again which lengths are known, where one is not: LiteRT's converter loses them."""
+    if list(x.shape).count(None) == 1 and is_portable():
+        return tf.reshape(x, lengths(x))
+    return x
 
 
 def center_trim(x: Any, length: Any, axis: int) -> Any:
@@ -61,7 +70,6 @@ def center_trim(x: Any, length: Any, axis: int) -> Any:
     delta = size(x, axis) - length
     if isinstance(delta, int) and delta < 0:
         raise ValueError(f"center_trim needs at least {length} samples, got {length + delta}.")
-    begin: list[Any] = [0 for _ in x.shape]
-    extent: list[Any] = [-1 for _ in x.shape]
-    begin[axis], extent[axis] = delta // 2, length
-    return tf.slice(x, begin, extent)
+    parts = [slice(None) for _ in x.shape]
+    parts[axis] = slice(delta // 2, delta // 2 + length)
+    return x[tuple(parts)]
