@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer
+from demucs_tf.layers.base import BTC, Layer, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size, told
 
 
 class BLSTM(Layer):
@@ -53,6 +53,8 @@ class BLSTM(Layer):
             y = self._whole(x)
         elif isinstance(length, int):
             y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
+        elif is_portable():
+            y = self._unknown(x, self.max_steps)
         else:
             width = self.max_steps
             y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
@@ -78,6 +80,29 @@ class BLSTM(Layer):
             count = ceil_div(length, width // 2)
             frames = tf.reshape(y, [*lengths(x)[:1], count, width, self.dim])
             return tf.ensure_shape(unframe(frames, length), x.shape)
+
+        return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
+
+    def _unknown(self, x: Any, width: int) -> Any:
+        """As `_whole` or `_framed`, whichever it has to be, without a branch in the graph.
+
+        A short input is a single frame of all of its steps.
+        """
+        length, stride = size(x, 1), width // 2
+        count = tf.where(length > width, ceil_div(length, stride), 1)
+        steps = tf.minimum(length, width)
+
+        def cut(x: Any) -> Any:
+            starts = stride * tf.range(count)
+            index = starts[:, None] + tf.range(steps)[None]  # (N, steps)
+            frames = tf.gather(pad_axis(x, 0, width, axis=1), tf.reshape(index, [-1]), axis=1)
+            return tf.reshape(frames, tf.stack([-1, steps, self.dim]))  # (B N, steps, C)
+
+        def join(y: Any) -> Any:
+            time = tf.range(length)
+            number = tf.minimum(tf.maximum(time - stride // 2, 0) // stride, count - 1)
+            rows = tf.reshape(y, [size(x, 0), -1, self.dim])  # (B, N steps, C)
+            return told(tf.gather(rows, number * steps + time - number * stride, axis=1))
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
 

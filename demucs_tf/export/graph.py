@@ -103,6 +103,7 @@ def trace(
     time: int | None,
     rounded: bool = False,
     watch: Watch | None = None,
+    arrays: bool = True,
 ) -> Traced:
     """Trace a float32 model for another runtime, with its weights as constants.
 
@@ -114,6 +115,7 @@ def trace(
         rounded: round the weights to what float16 holds, and keep factors of whole layers apart,
             which converters would multiply the weights with.
         watch: what else is to come out.
+        arrays: see `demucs_tf.layers.base.portable`.
     """
     tf = import_tensorflow()
     from demucs_tf.layers.base import observe, portable
@@ -124,7 +126,7 @@ def trace(
 
     def call(mix: Any, *factors: Any) -> list[Any]:
         replaced = weights.replaced_by(factors) if weights else nullcontext()
-        with portable(), observe(watch.observer if watch else None), replaced:
+        with portable(arrays), observe(watch.observer if watch else None), replaced:
             stems = run(mix)
         extra = dict(watch.tensors) if watch else {}
         names[1:] = extra

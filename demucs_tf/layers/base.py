@@ -41,23 +41,35 @@ def weights_are_blank() -> bool:
 _portable: ContextVar[bool] = ContextVar("demucs_tf_portable", default=False)
 
 
+_arrays: ContextVar[bool] = ContextVar("demucs_tf_arrays", default=True)
+
+
 @contextmanager
-def portable() -> Iterator[None]:
+def portable(arrays: bool = True) -> Iterator[None]:
     """Trace graphs inside the block for runtimes that have less than TensorFlow.
 
     LiteRT and ONNX have no complex numbers, and LiteRT's delegates for GPUs no tensors of more than
     four axes. Layers keep to that wherever it costs nothing; where it would, they ask.
+
+    Args:
+        arrays: whether a loop may write into a `tf.TensorArray` whose rows have an unknown shape.
     """
-    token = _portable.set(True)
+    tokens = _portable.set(True), _arrays.set(arrays)
     try:
         yield
     finally:
-        _portable.reset(token)
+        _portable.reset(tokens[0])
+        _arrays.reset(tokens[1])
 
 
 def is_portable() -> bool:
     """Tell whether the code runs inside `portable`."""
     return _portable.get()
+
+
+def has_arrays() -> bool:
+    """Tell whether a loop may write rows of an unknown shape: see `portable`."""
+    return _arrays.get()
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, is_portable, uniform
+from demucs_tf.layers.base import BTC, Layer, has_arrays, is_portable, uniform
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.shape import size
 
@@ -59,7 +59,9 @@ class LSTM(Layer):
 
         if is_portable():
             turned = tf.transpose(x, [1, 0, 2])
-            y, h, c = _recur_portably([gates(turned, s) for s in suffixes], weights)
+            known = has_arrays() or None not in turned.shape[:2]
+            recur = _recur_portably if known else _recur_growing
+            y, h, c = recur([gates(turned, s) for s in suffixes], weights)
             return tf.transpose(y, [1, 0, 2]), h, c
         directions = (x, tf.reverse(x, [1]))
         inputs = tf.stack([gates(*pair) for pair in zip(directions, suffixes, strict=True)])
@@ -117,19 +119,13 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
     rest = steps - turns * block if isinstance(steps, int) else 0
     zeros = tf.zeros([batch, units], inputs[0].dtype)
 
-    def advance(h: Any, c: Any, gates: Any, weight: Any) -> tuple[Any, Any]:
-        gates = gates + tf.matmul(h, weight)
-        i, f, g, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
-        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-        return tf.sigmoid(o) * tf.tanh(c), c
-
     def some(state: Any, count: int, start: Any, direction: int) -> tuple[Any, Any]:
         """Run `count` steps from `start` on, backwards if `direction` is 1: (B, count D)."""
         h, c = state
         gates = tf.slice(inputs[direction], [start, 0, 0], [count, batch, 4 * units])
         rows = []
         for k in range(count)[:: -1 if direction else 1]:
-            h, c = advance(h, c, gates[k], weights[direction])
+            h, c = _advance(h, c, gates[k], weights[direction])
             rows.append(h)
         return (h, c), tf.concat(rows[:: -1 if direction else 1], -1)
 
@@ -158,6 +154,48 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         after, last = some(after, rest, 0, 1)
         ahead = tf.concat([ahead, joined(first[None], rest)], 0)
         behind = tf.concat([joined(last[None], rest), behind], 0)
+    h, c = (tf.stack(pair) for pair in zip(before, after, strict=True))
+    return tf.concat([ahead, behind], -1), h, c
+
+
+def _advance(h: Any, c: Any, gates: Any, weight: Any) -> tuple[Any, Any]:
+    """Take one step of one direction: (B, D), (B, D), (B, 4 D), (D, 4 D) -> (B, D), (B, D)."""
+    units = weight.shape[0]
+    gates = gates + tf.matmul(h, weight)
+    i, f, g, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
+    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(c), c
+
+
+def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any]:
+    """As `_recur_portably`, where neither the steps nor the batch may be known.
+
+    Each turn appends its rows to a tensor: LiteRT's lists have rows of a known shape.
+    """
+    steps, units = tf.shape(inputs[0])[0], weights[0].shape[0]
+    row = [1, tf.shape(inputs[0])[1], 4 * units]
+
+    def advance(state: Any, t: Any, direction: int) -> Any:
+        gates = tf.reshape(tf.slice(inputs[direction], [t, 0, 0], row), [-1, 4 * units])
+        return _advance(*state, gates, weights[direction])
+
+    def turn(t: Any, before: Any, after: Any, ahead: Any, behind: Any) -> Any:
+        before, after = advance(before, t, 0), advance(after, steps - 1 - t, 1)
+        ahead = tf.concat([ahead, before[0][None]], 0)
+        behind = tf.concat([after[0][None], behind], 0)
+        return t + 1, before, after, ahead, behind
+
+    zeros = tf.zeros([row[1], units], inputs[0].dtype)
+    nothing = tf.zeros([0, row[1], units], inputs[0].dtype)
+    state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), nothing, nothing)
+    pair = (tf.TensorShape([None, units]),) * 2
+    grows = tf.TensorShape([None, None, units])
+    _, before, after, ahead, behind = tf.while_loop(
+        lambda t, *_: t < steps,
+        turn,
+        state,
+        shape_invariants=(tf.TensorShape([]), pair, pair, grows, grows),
+    )
     h, c = (tf.stack(pair) for pair in zip(before, after, strict=True))
     return tf.concat([ahead, behind], -1), h, c
 
