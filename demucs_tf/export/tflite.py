@@ -1,4 +1,8 @@
-"""LiteRT: one flatbuffer of builtin operators, a fixed length of `mix` and a batch of 1."""
+"""LiteRT: one flatbuffer of builtin operators, and a batch of 1.
+
+What has to be fast is a graph of one length; where a model takes any, there is a second one for that,
+which shares its weights: the shorter last chunk of a track goes there.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from demucs_tf.errors import ExportError
 from demucs_tf.export.graph import Traced, Watch, trace
 from demucs_tf.export.lengths import Lengths
 from demucs_tf.export.passes import flatbuffer
+from demucs_tf.export.passes.join import append, resizable
 from demucs_tf.utils.quiet import import_tensorflow, quiet
 from demucs_tf.utils.text import printable
 
@@ -30,21 +35,37 @@ def write(
         ExportError: the model has operators that LiteRT lacks.
         OSError: it can't be written.
     """
+    converted, outputs = _graph(model, lengths, lengths.length, weights, watch)
+    signatures = [("separate_segment", 0, outputs)]
+    if lengths.any_length:
+        other, outputs = _graph(model, lengths, None, weights)
+        signatures.append(("separate", append(converted, other), outputs))
+    flatbuffer.canonical(converted)
+    for signature in signatures:
+        flatbuffer.sign(converted, *signature)
+    path.write_bytes(flatbuffer.serialised(converted))
+
+
+def _graph(
+    model: Any, lengths: Lengths, time: int | None, weights: str, watch: Watch | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """Convert a model for T = `time`, or for any: as an object, and the names of its outputs."""
     traced = trace(
         model,
         lengths,
         batch=1,
-        time=lengths.length,
+        time=time,
         rounded=weights != "float32",
         watch=watch,
+        arrays=False,
     )
     converted = flatbuffer.parsed(_converted(traced))
     flatbuffer.fill_inputs(converted, traced.inputs)
     if weights != "float32":
         flatbuffer.narrow(converted, weights)
-    flatbuffer.canonical(converted)
-    flatbuffer.sign(converted, "separate_segment", 0, traced.outputs)
-    path.write_bytes(flatbuffer.serialised(converted))
+    if time is None:
+        resizable(converted, 0, axis=2, length=lengths.length)
+    return converted, traced.outputs
 
 
 def _converted(traced: Traced) -> bytes:

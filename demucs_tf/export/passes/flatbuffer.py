@@ -156,33 +156,6 @@ def fill_inputs(model: Any, values: Sequence[Array]) -> None:
     graph.inputs = [first]
 
 
-def append(model: Any, other: Any) -> int:
-    """Put the subgraphs of another file behind those of `model`; the index of the first.
-
-    Its subgraphs must not call each other.
-    """
-    first, buffers = len(model.subgraphs), len(model.buffers)
-    codes = {_code(each): index for index, each in enumerate(model.operatorCodes)}
-    moved = []
-    for each in other.operatorCodes:
-        if _code(each) not in codes:
-            codes[_code(each)] = len(model.operatorCodes)
-            model.operatorCodes.append(each)
-        moved.append(codes[_code(each)])
-    for subgraph in other.subgraphs:
-        for tensor in subgraph.tensors:
-            tensor.buffer += buffers
-        for operator in subgraph.operators:
-            operator.opcodeIndex = moved[operator.opcodeIndex]
-    model.buffers += other.buffers
-    model.subgraphs += other.subgraphs
-    return first
-
-
-def _code(code: Any) -> tuple[int, int]:
-    return max(code.builtinCode, code.deprecatedBuiltinCode), code.version
-
-
 def narrow(model: Any, weights: str) -> None:
     """Store the weights as float16 or int8, and the rest as it is.
 
