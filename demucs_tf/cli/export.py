@@ -19,9 +19,7 @@ def run(options: ExportOptions) -> int:
     from demucs_tf.export.run import export_model
 
     with quiet(unless=options.debug):  # tf2onnx imports TensorFlow
-        check_request(
-            options.target, options.format, options.weights, options.force, options.any_length
-        )
+        check_request(options.target, options.format, options.weights, options.force)
     with logs_on_stderr():
         import_tensorflow(silent=not options.debug)
         from demucs_tf.checkpoints.load import load_located
@@ -40,7 +38,7 @@ def run(options: ExportOptions) -> int:
         force=options.force,
         name=Path(found.name).name,
         licence=options.licence,
-        any_length=options.any_length,
+        any_length=options.any_length or None,
     )
     print_paths(written)
     return 0

@@ -204,7 +204,9 @@ class ExportOptions(CommonOptions):
         choices=("float32", "float16", "int8"),
     )
     any_length: bool = option(
-        False, "let an onnx graph take any length besides", action="store_true"
+        False,
+        "let an onnx graph take any length besides, as a tflite file does where the model can",
+        action="store_true",
     )
     fuse: bool = option(False, "make one graph of all models of a bag", action="store_true")
     repo: Path | None = option(

@@ -61,7 +61,9 @@ def lengths_of(model: Any, seconds: float | None) -> Lengths:
             f"the bag's members have segments of {', '.join(map(str, segments))} samples, and one "
             "graph takes one: give a length in seconds, or export without fuse."
         )
-    return Lengths(segments[0], max(each.length for each in found))
+    convolutions = {each.valid_length for each in found}
+    valid_length = convolutions.pop() if len(convolutions) == 1 else None
+    return Lengths(segments[0], max(each.length for each in found), valid_length)
 
 
 def lengths_of_one(model: Any, segment: int) -> Lengths:
@@ -84,6 +86,29 @@ def lengths_of_one(model: Any, segment: int) -> Lengths:
 
 def only_length(model: Any) -> int | None:
     """Samples, the only ones that a model, or any member of a bag, works on; None: it takes any."""
-    models = model.models if isinstance(model, BagOfModels) else [model]
-    found = [each.training_length for each in models if getattr(each, "use_train_segment", False)]
+    found = [m.training_length for m in _models(model) if getattr(m, "use_train_segment", False)]
     return max(found, default=None)
+
+
+def why_one_length(model: Any, attends: bool) -> str | None:
+    """Why no graph of a model, or of a bag, can do at any length what `apply_model` does.
+
+    Args:
+        model: a model or a bag.
+        attends: whether the format can have an HTDemucs of any length.
+
+    Returns:
+        what the model does; None: a graph can.
+    """
+    samples = only_length(model)
+    if samples is not None:
+        return f"pads all that it gets to the {samples} samples that it was trained on"
+    if len({lengths_of_one(each, 1).valid_length for each in _models(model)}) > 1:
+        return "is a bag whose members pad what they get to different lengths"
+    if not attends and any(hasattr(each, "draw_shift") for each in _models(model)):
+        return "has a transformer, which takes float64 there"
+    return None
+
+
+def _models(model: Any) -> list[Any]:
+    return list(model.models) if isinstance(model, BagOfModels) else [model]

@@ -27,7 +27,9 @@ class Format:
         weights: which it takes.
         advice: what to do for others.
         needs: modules that it takes besides TensorFlow.
-        any_length: whether its graphs take any T: "always", where asked for, or "never".
+        any_length: whether its graphs take any T: "always", wherever the model "can", or where
+            that is "asked" for.
+        attends: whether a graph of any T may have a transformer.
     """
 
     suffix: str
@@ -36,7 +38,8 @@ class Format:
     weights: tuple[str, ...]
     advice: str = ""
     needs: tuple[str, ...] = ()
-    any_length: Literal["always", "asked", "never"] = "never"
+    any_length: Literal["always", "can", "asked"] = "can"
+    attends: bool = True
 
 
 FORMATS = {
@@ -53,6 +56,7 @@ FORMATS = {
         "demucs_tf.export.tflite",
         files.add_to_tflite,
         ("float32", "float16", "int8"),
+        attends=False,
     ),
     "onnx": Format(
         ".onnx",
@@ -68,9 +72,7 @@ _FILES = (".tflite", ".onnx")  # what has another suffix is a folder
 _ALIASES = {"tf_saved_model": "saved-model", "litert": "tflite"}
 
 
-def check_request(
-    path: str | PathLike[str], format: str, weights: str, force: bool, any_length: bool = False
-) -> Format:
+def check_request(path: str | PathLike[str], format: str, weights: str, force: bool) -> Format:
     """Find out what can't be, as far as that takes no model; see `export_model`.
 
     Raises:
@@ -80,11 +82,6 @@ def check_request(
     if known is None:
         raise ExportError(f"format must be one of {', '.join(FORMATS)}, got {brief(format)}.")
     _check_weights(known, format, weights)
-    if any_length and known.any_length == "never":
-        raise ExportError(
-            f"any length can't be in {format}, whose graphs have a fixed one: choose it with "
-            "length, or export as onnx or saved-model."
-        )
     target = Path(path)
     if target.exists():
         _check_there(target, force)
@@ -96,20 +93,25 @@ def check_request(
     return known
 
 
-def check_any_length(model: Any) -> None:
-    """Refuse a graph of any length of a model, or a bag, that works on one length alone.
+def takes_any_length(kind: Format, model: Any, asked: bool | None) -> bool:
+    """Whether a file is to take any length.
+
+    Args:
+        kind: of the file.
+        model: a model or a bag.
+        asked: what the caller wants; None: whatever is best.
 
     Raises:
-        ExportError: it does.
+        ExportError: it is asked for, and can't be.
     """
-    from demucs_tf.export.lengths import only_length
+    from demucs_tf.export.lengths import only_length, why_one_length
 
-    samples = only_length(model)
-    if samples is not None:
-        raise ExportError(
-            f"any length can't be with a model that pads all that it gets to the {samples} samples "
-            "that it was trained on: leave it out."
-        )
+    if kind.any_length == "always":  # but a bag's graph has no single length to pad to
+        return not hasattr(model, "models") or only_length(model) is None
+    reason = why_one_length(model, kind.attends)
+    if asked and reason is not None:
+        raise ExportError(f"any length can't be with a model that {reason}: leave it out.")
+    return reason is None if asked is None and kind.any_length == "can" else bool(asked)
 
 
 def _check_weights(kind: Format, name: str, weights: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from demucs_tf.errors import ExportError
 from demucs_tf.export import files
 from demucs_tf.export.metadata import UNKNOWN_LICENCE, Manifest, Member, Metadata
-from demucs_tf.export.request import Format, check_any_length, check_request, check_suffix
+from demucs_tf.export.request import Format, check_request, check_suffix, takes_any_length
 from demucs_tf.utils.text import reason_of
 from demucs_tf.utils.work_folder import work_folder
 
@@ -31,7 +31,7 @@ def export_model(
     force: bool = False,
     name: str | None = None,
     licence: str | None = None,
-    any_length: bool = False,
+    any_length: bool | None = None,
 ) -> list[Path]:
     """Export a model for another runtime: a waveform in, its stems out.
 
@@ -47,7 +47,10 @@ def export_model(
         force: replace what is at `path`.
         name: what the model is called, kept in the file.
         licence: of the weights, kept in the file.
-        any_length: let an ONNX graph take any length; a SavedModel has a signature for that anyway.
+        any_length: let the file take any length, as the shorter last chunk of a track wants it.
+            None: a LiteRT file does wherever the model does, in a graph beside the one that is
+            fast, and an ONNX file, whose only graph it would be, does not. A SavedModel has a
+            signature for that anyway.
 
     Returns:
         the paths of what was written, for a bag's folder the manifest first.
@@ -56,14 +59,14 @@ def export_model(
         ExportError: an argument out of range, a model that can't be exported so, a target that
             exists or can't be written, or a missing package.
     """
-    target, kind = Path(path), check_request(path, format, weights, force, any_length)
+    target, kind = Path(path), check_request(path, format, weights, force)
     from demucs_tf.export import graph
 
     graph.check(model)
     parts = _parts(model, fuse)
     check_suffix(target, kind.suffix, len(parts))
-    if any_length and kind.any_length == "asked":
-        check_any_length(model)
+    for part in parts:
+        takes_any_length(kind, part, any_length)
     about = {
         "name": name,
         "licence": licence or UNKNOWN_LICENCE,
@@ -99,11 +102,9 @@ def _parts(model: Any, fuse: bool) -> list[Any]:
 def _write(model: Any, path: Path, kind: Format, seconds: float | None, about: Any) -> Metadata:
     """Write one file with its data."""
     from demucs_tf.export import graph
-    from demucs_tf.export.lengths import lengths_of, only_length
+    from demucs_tf.export.lengths import lengths_of
 
-    any_length = about["any_length"] or kind.any_length == "always"
-    # A bag's graph has no single length to pad to.
-    any_length &= type(model).__name__ != "BagOfModels" or only_length(model) is None
+    any_length = takes_any_length(kind, model, about["any_length"])
     lengths = replace(lengths_of(model, seconds), any_length=any_length)
     metadata = Metadata(
         model=type(model).__name__,

@@ -1,7 +1,7 @@
 """LiteRT: one flatbuffer of builtin operators, and a batch of 1.
 
-What has to be fast is a graph of one length; where a model takes any, there is a second one for that,
-which shares its weights: the shorter last chunk of a track goes there.
+What has to be fast is a graph of one length. Where a model takes any, there is a second graph for
+that, which shares the weights: for the shorter last chunk of a track.
 """
 
 from __future__ import annotations

@@ -138,7 +138,9 @@ def _group_mean(grouped: Any) -> Any:
     if groups > 1:
         rows = tf.transpose(rows, [0, 2, 1])
     batch = _batch(grouped)
-    rows = tf.reshape(rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1])  # (B G, P)
+    rows = tf.reshape(
+        rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1]
+    )  # (B G, P)
     count = tf.cast(size(grouped, 1) * width, rows.dtype)
     return tf.reshape(total(rows) / count, [batch, 1, groups, 1])
 
