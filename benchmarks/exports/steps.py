@@ -59,7 +59,13 @@ def export(folder: Path, name: str, form: str, weights: str, variant: str = "") 
     path = file_of(folder, name, (form, weights), variant)
     start = time.monotonic()
     export_model(
-        model, path, form, weights=weights, force=True, name=name, any_length=variant == "any" or None
+        model,
+        path,
+        form,
+        weights=weights,
+        force=True,
+        name=name,
+        any_length=variant == "any" or None,
     )
     seconds = time.monotonic() - start
     unit = 1 if sys.platform == "darwin" else 1024

@@ -172,24 +172,28 @@ def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any
 
     Each turn appends its rows to a tensor: LiteRT's lists have rows of a known shape.
     """
-    steps, units = tf.shape(inputs[0])[0], weights[0].shape[0]
-    row = [1, tf.shape(inputs[0])[1], 4 * units]
+    steps, units, batch = tf.shape(inputs[0])[0], weights[0].shape[0], inputs[0].shape[1]
+    row = [1, size(inputs[0], 1), 4 * units]
 
     def advance(state: Any, t: Any, direction: int) -> Any:
-        gates = tf.reshape(tf.slice(inputs[direction], [t, 0, 0], row), [-1, 4 * units])
+        gates = tf.reshape(tf.slice(inputs[direction], [t, 0, 0], row), [batch or -1, 4 * units])
         return _advance(*state, gates, weights[direction])
 
+    def both(t: Any, before: Any, after: Any) -> Any:
+        return advance(before, t, 0), advance(after, steps - 1 - t, 1)
+
     def turn(t: Any, before: Any, after: Any, ahead: Any, behind: Any) -> Any:
-        before, after = advance(before, t, 0), advance(after, steps - 1 - t, 1)
+        before, after = both(t, before, after)
         ahead = tf.concat([ahead, before[0][None]], 0)
         behind = tf.concat([after[0][None], behind], 0)
         return t + 1, before, after, ahead, behind
 
     zeros = tf.zeros([row[1], units], inputs[0].dtype)
-    nothing = tf.zeros([0, row[1], units], inputs[0].dtype)
-    state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), nothing, nothing)
-    pair = (tf.TensorShape([None, units]),) * 2
-    grows = tf.TensorShape([None, None, units])
+    # The first step is no turn: LiteRT has no tensors without rows.
+    before, after = both(tf.constant(0), (zeros, zeros), (zeros, zeros))
+    state: Any = (tf.constant(1), before, after, before[0][None], after[0][None])
+    pair = (tf.TensorShape([batch, units]),) * 2
+    grows = tf.TensorShape([None, batch, units])
     _, before, after, ahead, behind = tf.while_loop(
         lambda t, *_: t < steps,
         turn,

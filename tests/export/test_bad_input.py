@@ -24,7 +24,10 @@ LINES = [
     ({"length": 0.001}, "length must be from 0.01 to 300 seconds, got 0.001"),
     ({"length": float("nan")}, "length must be from 0.01 to 300 seconds, got nan"),
     ({"length": 0.3}, "at most the 0.25 seconds that the model was trained on, got 0.3"),
-    ({"any_length": True}, "any length can't be in tflite, whose graphs have a fixed one: choose"),
+    (
+        {"any_length": True},
+        "any length can't be with a model that pads all that it gets to the 2000",
+    ),
     (
         {"any_length": True, "format": "onnx", "path": "m.onnx"},
         "any length can't be with a model that pads all that it gets to the 2000 samples",

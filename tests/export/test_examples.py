@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from demucs_tf import BagOfModels, Separator
-from demucs_tf.export import export_model, read_metadata
+from demucs_tf.export import export_model
 from parity.core.compare import snr_db
-from tests.support.exports import RATE, SOURCES, FixedLength, export_tiny, tiny
+from tests.support.exports import RATE, SOURCES, as_in, export_tiny, tiny
 from tests.support.fakes import noise
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -67,9 +67,7 @@ def check(folder: Path, wanted: dict[str, Any], least: float = 100) -> None:
 
 def of_the_model(model: Any, path: Path) -> dict[str, Any]:
     """What the model itself gives for chunks as long as those of its file."""
-    about = read_metadata(path)
-    fixed: Any = model if about.any_length else FixedLength(model, about.length)
-    return Separator(fixed, shifts=0).separate_tensor(TRACK)[1]
+    return Separator(as_in(path, model), shifts=0).separate_tensor(TRACK)[1]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from demucs_tf import BagOfModels, Separator, apply_model, load_model
-from demucs_tf.export.files import read_metadata
 from parity.core.compare import snr_db
 from tests.runtimes.conftest import TABLE, Exported
-from tests.support.exports import RATE, FixedLength, tiny
+from tests.support.exports import RATE, as_in, tiny
 from tests.support.fakes import noise
 
 TRACK = noise(2, 3 * RATE + 123)
@@ -30,7 +29,7 @@ def test_stems_are_those_of_the_model(
     exported: Exported, kind: str, format: str, settings: dict[str, Any]
 ) -> None:
     path = exported(kind, format)
-    wanted = separated(FixedLength(tiny(kind), read_metadata(path).length), **settings)
+    wanted = separated(as_in(path, tiny(kind)), **settings)
     found = separated(path, engine=FORMATS[format], **settings)
     assert list(found) == list(wanted)
     for name, stem in found.items():
@@ -56,6 +55,14 @@ def test_jobs_run_at_the_same_time_on_interpreters_of_their_own(exported: Export
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_the_last_chunk_of_a_litert_file_is_as_long_as_it_is(exported: Exported) -> None:
+    path = exported("demucs", "tflite")
+    wanted, found = (
+        separated(each, shifts=0, overlap=0.1) for each in (tiny("demucs"), load_model(path))
+    )
+    assert all(snr_db(found[name], stem) >= 100 for name, stem in wanted.items())
+
+
 def test_stems_can_be_chosen(exported: Exported, format: str) -> None:
     path = exported("demucs", format)
     everything = separated(path, shifts=0)
@@ -83,8 +90,8 @@ def test_the_longest_segment_without_split(exported: Exported) -> None:
 
 
 def test_a_bag_of_files_is_the_bag_of_their_models(bag: Path) -> None:
-    length = read_metadata(next(bag.glob("*.tflite"))).length
-    members = [FixedLength(tiny("demucs", seed), length) for seed in (0, 1, 0)]
+    path = next(bag.glob("*.tflite"))
+    members = [as_in(path, tiny("demucs", seed)) for seed in (0, 1, 0)]
     wanted = separated(BagOfModels(members, TABLE), shifts=1, seed=7)
     for path in (bag, bag / "manifest.json", str(bag)):
         found = separated(path, shifts=1, seed=7)

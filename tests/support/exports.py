@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 import demucs_tf
-from demucs_tf.export import export_model
+from demucs_tf.export import export_model, read_metadata
 from tests.support.tiny_models import TRANSFORMER
 
 RATE = 8000
@@ -29,6 +29,12 @@ def export_tiny(folder: Path, kind: str, format: str, seed: int = 0) -> Path:
     path = folder / f"{kind}-{seed}{SUFFIXES[format]}"
     export_model(tiny(kind, seed), path, format, name=f"tiny {kind}")
     return path
+
+
+def as_in(path: Path, model: Any) -> Any:
+    """The model with the lengths of its exported file."""
+    about = read_metadata(path)
+    return model if about.any_length else FixedLength(model, about.length)
 
 
 class FixedLength:

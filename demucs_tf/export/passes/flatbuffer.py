@@ -160,7 +160,8 @@ def narrow(model: Any, weights: str) -> None:
     """Store the weights as float16 or int8, and the rest as it is.
 
     Weights are what float16 holds without a loss, as they were rounded to it beforehand: tables of
-    sines and windows are not, nor what a converter has multiplied them with.
+    sines and windows are not, nor what a converter has multiplied them with. Whole numbers are
+    positions, of which int8 holds too few.
     """
     make = {"float16": _as_float16, "int8": _as_int8}[weights]
     for subgraph in model.subgraphs[:1]:
@@ -182,7 +183,7 @@ def _weights(model: Any, subgraph: Any) -> Iterator[tuple[int, Any]]:
             values = np.frombuffer(data.tobytes(), np.float32)
             with np.errstate(over="ignore"):  # such a value is none of a weight
                 same = np.array_equal(values, values.astype(np.float16).astype(np.float32))
-            if same:
+            if same and np.any(values != np.rint(values)):
                 yield index, tensor
 
 
