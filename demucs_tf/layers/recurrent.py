@@ -176,8 +176,9 @@ def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any
     row = [1, size(inputs[0], 1), 4 * units]
 
     def advance(state: Any, t: Any, direction: int) -> Any:
+        h, c = state
         gates = tf.reshape(tf.slice(inputs[direction], [t, 0, 0], row), [batch or -1, 4 * units])
-        return _advance(*state, gates, weights[direction])
+        return _advance(h, c, gates, weights[direction])
 
     def both(t: Any, before: Any, after: Any) -> Any:
         return advance(before, t, 0), advance(after, steps - 1 - t, 1)

@@ -117,7 +117,8 @@ def test_one_graph_of_a_bag(tmp_path: Path) -> None:
     export_model(members, path, "tflite", fuse=True)
     assert read_metadata(path).valid_length == ValidLength(1, 8, 4, True)
     mix = mixture(RATE + 1234)
-    wanted, found = (apply_model(each, mix, shifts=0) for each in (members, load_exported(path)))
+    models: Any = members, load_exported(path)
+    wanted, found = (apply_model(each, mix, shifts=0) for each in models)
     assert min(map(snr, wanted[0], found[0])) >= 100
 
 

@@ -54,7 +54,6 @@ def test_jobs_run_at_the_same_time_on_interpreters_of_their_own(exported: Export
     assert 1 <= len(model._run._free) <= 2
 
 
-@pytest.mark.parametrize("format", FORMATS)
 def test_the_last_chunk_of_a_litert_file_is_as_long_as_it_is(exported: Exported) -> None:
     path = exported("demucs", "tflite")
     wanted, found = (
@@ -63,6 +62,7 @@ def test_the_last_chunk_of_a_litert_file_is_as_long_as_it_is(exported: Exported)
     assert all(snr_db(found[name], stem) >= 100 for name, stem in wanted.items())
 
 
+@pytest.mark.parametrize("format", FORMATS)
 def test_stems_can_be_chosen(exported: Exported, format: str) -> None:
     path = exported("demucs", format)
     everything = separated(path, shifts=0)
@@ -90,8 +90,8 @@ def test_the_longest_segment_without_split(exported: Exported) -> None:
 
 
 def test_a_bag_of_files_is_the_bag_of_their_models(bag: Path) -> None:
-    path = next(bag.glob("*.tflite"))
-    members = [as_in(path, tiny("demucs", seed)) for seed in (0, 1, 0)]
+    file = next(bag.glob("*.tflite"))
+    members = [as_in(file, tiny("demucs", seed)) for seed in (0, 1, 0)]
     wanted = separated(BagOfModels(members, TABLE), shifts=1, seed=7)
     for path in (bag, bag / "manifest.json", str(bag)):
         found = separated(path, shifts=1, seed=7)
