@@ -69,10 +69,8 @@ def test_any_length_in_any_order(file: Made, kind: str, weights: str) -> None:
 def test_a_whole_track(file: Made, kind: str, weights: str) -> None:
     """Its last chunk is shorter, and nothing stands behind it."""
     mix = mixture(RATE + 1234)
-    wanted, found = (
-        apply_model(each, mix, shifts=0)
-        for each in (made(kind), load_exported(file(kind, weights)))
-    )
+    models: Any = made(kind), load_exported(file(kind, weights))
+    wanted, found = (apply_model(each, mix, shifts=0) for each in models)
     assert min(map(snr, wanted[0], found[0])) >= BOUNDS[weights]
 
 
