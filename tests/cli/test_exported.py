@@ -98,12 +98,16 @@ def test_info(folder: Path, model: Path, bag: Path, capsys: pytest.CaptureFixtur
 
 
 def test_usage_that_does_not_fit(
-    folder: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    fixed = export_tiny(tmp_path_factory.mktemp("fixed"), "demucs", "tflite", any_length=False)
     for options, text in (
         (("-n", model, "--engine", "onnx"), "exported for litert"),
         (("-n", "htdemucs", "--engine", "litert"), "demucs-tf export MODEL --format tflite"),
-        (("-n", model, "--segment", "0.5"), "takes chunks of 1 s only"),
+        (("-n", fixed, "--segment", "0.5"), "takes chunks of 1 s only"),
         (("-n", model, "--dtype", "float64"), "computes in float32"),
         (("-n", model, "-d", "gpu"), "run on the cpu"),
     ):

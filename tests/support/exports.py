@@ -24,10 +24,10 @@ def tiny(kind: str, seed: int = 0) -> Any:
     return demucs_tf.HTDemucsTF(SOURCES, **{**TRANSFORMER, "samplerate": RATE, "segment": 1})
 
 
-def export_tiny(folder: Path, kind: str, format: str, seed: int = 0) -> Path:
+def export_tiny(folder: Path, kind: str, format: str, seed: int = 0, **options: Any) -> Path:
     """Export `tiny(kind, seed)` into a folder."""
     path = folder / f"{kind}-{seed}{SUFFIXES[format]}"
-    export_model(tiny(kind, seed), path, format, name=f"tiny {kind}")
+    export_model(tiny(kind, seed), path, format, name=f"tiny {kind}", **options)
     return path
 
 
