@@ -137,6 +137,11 @@ def observe(observer: Observer | None) -> Iterator[None]:
         _observer.reset(token)
 
 
+def is_observed() -> bool:
+    """Tell whether somebody sees the layers: then each has to be called by itself."""
+    return _observer.get() is not None
+
+
 class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
 

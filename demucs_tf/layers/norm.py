@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Identity, Layer, is_portable
+from demucs_tf.layers.base import BTC, Identity, Layer, is_portable
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a
@@ -121,6 +121,58 @@ class GroupNorm(Layer):
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
         shift = tf.reshape(self.bias, [groups, width]) - rest * scale
         return tf.reshape(centred * scale + shift, lengths(x))
+
+
+def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
+    """Fold a norm of one group into the product in front of it, so that it takes no pass of its own.
+
+    The statistics of `x W + b` follow from those of x, which has to have far fewer channels to make
+    that worth while: its mean from the mean of x, its variance from the covariance of the channels
+    of x. What is left of the norm are factors of x and of the columns of W.
+
+    Args:
+        x: (B, T, C).
+        weight: W, (C, C').
+        bias: b, (C').
+        norm: a norm over C' channels in one group.
+
+    Returns:
+        x' (B, T, C + 2) and W' (C + 2, C'): norm(x W + b) is x' W' + norm.bias.
+    """
+    mean = tf.reshape(total(_columns(x)) / _length(x), [-1, x.shape[2]])  # (B, C)
+    covariance = _gram(x - mean[:, None]) / _length(x)
+    columns = tf.matmul(mean, weight) + bias  # mean of each column, (B, C')
+    middle = tf.reduce_mean(columns, -1, keepdims=True)
+    inside = covariance * (tf.matmul(weight, weight, transpose_b=True) / weight.shape[1])
+    between = tf.reduce_mean(tf.square(columns - middle), -1)
+    # Rounding may leave less than nothing of the variance of a large and constant input.
+    variance = tf.nn.relu(tf.reduce_sum(inside, [1, 2])) + between
+    scale = tf.math.rsqrt(variance + tf.constant(norm.epsilon, x.dtype))[:, None, None]
+    ones = tf.ones_like(x[..., :1])
+    scaled = tf.concat([x * scale, ones * scale, ones * (middle[:, None] * -scale)], -1)
+    rows = tf.concat([weight, bias[None], tf.ones_like(bias)[None]], 0)
+    return scaled, rows * norm.weight
+
+
+def _columns(x: Any) -> Any:
+    """(B, T, C) -> (B C, T)"""
+    return tf.reshape(tf.transpose(x, [0, 2, 1]), [-1, size(x, 1)])
+
+
+def _length(x: Any) -> Any:
+    return tf.cast(size(x, 1), x.dtype)
+
+
+def _gram(x: Any) -> Any:
+    """Multiply all pairs of channels, and add up over time: (B, T, C) -> (B, C, C)."""
+    length, channels = size(x, 1), x.shape[2]
+    if isinstance(length, int) and length <= 2 * _ROW:
+        return tf.matmul(x, x, transpose_a=True)
+    count = ceil_div(length, _ROW)
+    x = pad_axis(x, 0, count * _ROW - length, axis=1)
+    x = tf.reshape(x, [-1, _ROW, channels])
+    rows = tf.reshape(tf.matmul(x, x, transpose_a=True), [-1, count, channels**2])
+    return tf.reshape(tf.reduce_sum(rows, 1), [-1, channels, channels])
 
 
 def _merged(x: Any) -> list[Any]:
