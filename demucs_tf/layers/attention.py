@@ -61,7 +61,7 @@ class MultiheadAttention(Layer):
 
     def _project(self, x: Any, index: int) -> Any:
         part = slice(index * self.embed_dim, (index + 1) * self.embed_dim)
-        return product(x, self.in_proj_weight[:, part]) + self.in_proj_bias[part]
+        return product(x, self.in_proj_weight[:, part], self.in_proj_bias[part])
 
     def _merge(self, heads: Any) -> Any:
         merged = tf.reshape(heads, [*lengths(heads)[:2], self.embed_dim])

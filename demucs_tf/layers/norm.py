@@ -186,15 +186,15 @@ def _merged(x: Any) -> list[Any]:
 def _group_mean(grouped: Any) -> Any:
     """Average each group: (B, P, G, C / G) -> (B, 1, G, 1)."""
     groups, width = grouped.shape[2:]
-    rows = tf.reduce_sum(grouped, -1)  # (B, P, G)
+    batch, count = _batch(grouped), size(grouped, 1) * width
     if groups > 1:
-        rows = tf.transpose(rows, [0, 2, 1])
-    batch = _batch(grouped)
-    rows = tf.reshape(
-        rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1]
-    )  # (B G, P)
-    count = tf.cast(size(grouped, 1) * width, rows.dtype)
-    return tf.reshape(total(rows) / count, [batch, 1, groups, 1])
+        rows = tf.transpose(tf.reduce_sum(grouped, -1), [0, 2, 1])  # (B, G, P)
+        rows = tf.reshape(
+            rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1]
+        )  # (B G, P)
+    else:
+        rows = tf.reshape(grouped, [-1, count] if batch < 0 else [batch, -1])
+    return tf.reshape(total(rows) / tf.cast(count, rows.dtype), [batch, 1, groups, 1])
 
 
 def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:

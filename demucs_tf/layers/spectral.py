@@ -158,7 +158,9 @@ def _rfft(frames: Any) -> Any:
 
 def _irfft(spectra: Any, n_fft: int) -> Any:
     """Transform back to real numbers: (B, T', 2 C, N / 2 + 1) -> (B, T', C, N)."""
-    return tf.signal.irfft(tf.complex(spectra[:, :, ::2], spectra[:, :, 1::2]), [n_fft])
+    shape = [*lengths(spectra)[:2], spectra.shape[2] // 2, 2, spectra.shape[3]]
+    real, imag = tf.unstack(tf.reshape(spectra, shape), axis=3)  # faster than every other row
+    return tf.signal.irfft(tf.complex(real, imag), [n_fft])
 
 
 # The real-valued transform. With N = P Q, n = Q p + q and k = i + P j, the sum over n splits into a
