@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import gelu, glu
-from demucs_tf.layers.base import BFTC, BTC, Layer
-from demucs_tf.layers.conv import Conv1d, Conv2d
+from demucs_tf.layers.base import BFTC, BTC, Identity, Layer, is_observed, is_portable
+from demucs_tf.layers.conv import Conv1d, Conv2d, gated
 from demucs_tf.layers.norm import norm_or_identity
 from demucs_tf.layers.shape import lengths, pad_axis, size
 
@@ -101,8 +101,15 @@ class HEncLayer(Layer):
         if self.dconv is not None:
             y = by_rows(self, y) if self.freq else self.dconv(y)
         if self.rewrite is not None:
-            y = self.step("glu", glu, self.norm2(self.rewrite(y)))
+            y = rewritten(self, self.norm2, y)
         return y
+
+
+def rewritten(layer: Any, norm: Layer, y: Any) -> Any:
+    """Run the rewrite of `layer`, `norm` and a gated linear unit; without a norm, in fewer passes."""
+    if isinstance(norm, Identity) and not is_observed() and not is_portable():
+        return gated(layer.rewrite, y)
+    return layer.step("glu", glu, norm(layer.rewrite(y)))
 
 
 def by_rows(layer: Any, y: BFTC) -> BFTC:

@@ -18,6 +18,9 @@ from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 _LONGEST_SUM = 512
 
 
+Activation = Callable[[Any], Any] | None
+
+
 class Conv1d(Layer):
     """Convolution over time with torch's explicit, symmetric zero padding.
 
@@ -49,14 +52,42 @@ class Conv1d(Layer):
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: BTC) -> BTC:
-        weight = tf.convert_to_tensor(self.weight)
+        return self.part(x, slice(None))
+
+    def part(self, x: BTC, outputs: slice, activation: Activation = None) -> BTC:
+        """Work out some of the output channels, and an activation of them."""
+        weight = tf.convert_to_tensor(self.weight)[..., outputs]
+        bias = self.bias[outputs]
+        taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
-            return product(x, weight[0]) + self.bias  # faster than a convolution
-        if self.padding:
-            x = pad_axis(x, self.padding, self.padding, axis=1)
-        return self.bias + _in_parts(
-            lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, self.kernel_size
-        )
+            return product(x, weight[0], bias, activation)  # faster than a convolution
+        if self.stride == 1 and taps * width <= channels and not is_portable():
+            y = self._by_taps(x, weight)
+        else:
+            if self.padding:
+                x = pad_axis(x, self.padding, self.padding, axis=1)
+            y = _in_parts(lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, taps)
+        y = y + bias
+        return y if activation is None else activation(y)
+
+    def _by_taps(self, x: Any, weight: Any) -> Any:
+        """Convolve to few channels: a product for all taps at once, which are then moved apart."""
+        taps, channels, width = weight.shape
+        weight = tf.reshape(tf.transpose(weight, [1, 0, 2]), [channels, taps * width])
+        y = pad_axis(product(x, weight), self.padding, self.padding, axis=1)
+        length = size(y, 1) - self.dilation * (taps - 1)
+
+        def moved(tap: int) -> Any:
+            start = tap * self.dilation
+            return y[:, start : start + length, tap * width : (tap + 1) * width]
+
+        return tf.add_n([moved(tap) for tap in range(taps)])
+
+
+def gated(conv: Conv1d | Conv2d, x: Any) -> Any:
+    """Convolve, and apply a gated linear unit: both halves by themselves, which saves passes."""
+    half = conv.bias.shape[0] // 2
+    return conv.part(x, slice(half)) * conv.part(x, slice(half, None), tf.sigmoid)
 
 
 def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
@@ -66,9 +97,9 @@ def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: in
     if parts == 1 or is_portable():  # other runtimes add up blockwise
         return convolve(x, weight)
     ends = [channels * index // parts for index in range(parts + 1)]
-    slices = [slice(*pair) for pair in pairwise(ends)]
-    first, *rest = (convolve(x[..., part], weight[..., part, :]) for part in slices)
-    return sum(rest, first)
+    widths = [stop - start for start, stop in pairwise(ends)]
+    pairs = zip(tf.split(x, widths, -1), tf.split(weight, widths, -2), strict=True)
+    return tf.add_n([convolve(*pair) for pair in pairs])
 
 
 def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -185,18 +216,29 @@ class Conv2d(Layer):
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: BFTC) -> BFTC:
-        weight = tf.convert_to_tensor(self.weight)
+        return self.part(x, slice(None))
+
+    def part(self, x: BFTC, outputs: slice, activation: Activation = None) -> BFTC:
+        """Work out some of the output channels, and an activation of them."""
+        weight = tf.convert_to_tensor(self.weight)[..., outputs]
+        bias = self.bias[outputs]
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
-            return product(x, weight[0, 0]) + self.bias
-        for axis, padding in zip((1, 2), self.padding, strict=True):
-            if padding:
-                x = pad_axis(x, padding, padding, axis)
-        return self.bias + _in_parts(
-            lambda x, w: tf.nn.conv2d(x, w, self.stride, "VALID"),
+            return product(x, weight[0, 0], bias, activation)
+        padding: Any = "VALID"
+        if self.stride == (1, 1) and self.kernel_size == tuple(2 * p + 1 for p in self.padding):
+            padding = "SAME"
+        else:
+            for axis, each in zip((1, 2), self.padding, strict=True):
+                if each:
+                    x = pad_axis(x, each, each, axis)
+        y = _in_parts(
+            lambda x, w: tf.nn.conv2d(x, w, self.stride, padding),
             x,
             weight,
             self.kernel_size[0] * self.kernel_size[1],
         )
+        y = tf.nn.bias_add(y, bias)
+        return y if activation is None else activation(y)
 
 
 class ConvTranspose2d(_Transposed):

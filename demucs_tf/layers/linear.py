@@ -46,7 +46,9 @@ class Embedding(Layer):
         return tf.gather(self.weight, index)
 
 
-def product(x: Any, weight: Any, bias: Any = None, activation: Callable[..., Any] | None = None) -> Any:
+def product(
+    x: Any, weight: Any, bias: Any = None, activation: Callable[..., Any] | None = None
+) -> Any:
     """Multiply over the last axis, and add a bias: (..., C), (C, C'), (C') -> (..., C').
 
     It multiplies two matrices, because TensorFlow's broadcasting product of (2, 1, 32, 32) and
