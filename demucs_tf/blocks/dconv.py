@@ -96,8 +96,8 @@ class DConv(Layer):
         return x
 
 
-# The convolution at the end of a branch makes a dozen channels of one, and what follows would go
-# over them a dozen times. All that takes two products, one of them with its sigmoid, and their product.
+# The convolution at the end of a branch makes two dozen channels of one, and what follows would go
+# over them a dozen times. Two products do it all, but for multiplying one with the other.
 _END = [Conv1d, GroupNorm, GLU, LayerScale]
 
 

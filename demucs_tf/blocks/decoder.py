@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
-from demucs_tf.blocks.encoder import by_rows, rewritten
+from demucs_tf.blocks.encoder import by_rows, in_one, rewritten
 from demucs_tf.layers.activation import gelu
 from demucs_tf.layers.base import Layer
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -68,7 +68,7 @@ class HDecLayer(Layer):
         self.empty = empty
         self.stride = stride
         transposed = ConvTranspose2d if freq else ConvTranspose1d
-        self.conv_tr = transposed(chin, chout, kernel_size, stride, dtype=dtype)
+        self.conv_tr: Any = transposed(chin, chout, kernel_size, stride, dtype=dtype)
         self.norm2 = norm_or_identity(norm, norm_groups, chout, dtype)
         if empty:
             return
@@ -95,12 +95,13 @@ class HDecLayer(Layer):
                 y = rewritten(self, self.norm1, y)
             if self.dconv is not None:
                 y = by_rows(self, y) if self.freq else self.dconv(y)
-        z = self.norm2(self.conv_tr(y))
+        early = not self.last and in_one(self.norm2)  # GELU, which does not mind the crop
+        z = self.conv_tr.activated(y, gelu) if early else self.norm2(self.conv_tr(y))
         if self.freq:
             if self.pad:
                 z = self.step("crop", lambda z: z[:, self.pad : -self.pad], z)
         else:
             z = self.step("crop", lambda z: z[:, self.pad : self.pad + length], z)
-        if not self.last:
+        if not self.last and not early:
             z = self.step("gelu", gelu, z)
         return z, y

@@ -63,7 +63,7 @@ class HEncLayer(Layer):
         self.empty = empty
         padding = kernel_size // 4 if pad else 0
         if freq:
-            self.conv: Layer = Conv2d(
+            self.conv: Any = Conv2d(
                 chin, chout, (kernel_size, 1), (stride, 1), (padding, 0), dtype=dtype
             )
         else:
@@ -92,12 +92,17 @@ class HEncLayer(Layer):
             if not isinstance(surplus, int) or surplus:
                 missing = (self.stride - surplus) % self.stride
                 x = self.step("pad", lambda x: pad_axis(x, 0, missing, axis=1), x)
+        if not self.empty and inject is None and in_one(self.norm1):
+            y = self.conv.part(x, slice(None), gelu)
+            return self._rest(y)
         y = self.conv(x)
         if self.empty:
             return y
         if inject is not None:
             y = self.step("inject", lambda inject, y: y + inject[:, None], inject, y)
-        y = self.step("gelu", gelu, self.norm1(y))
+        return self._rest(self.step("gelu", gelu, self.norm1(y)))
+
+    def _rest(self, y: Any) -> Any:
         if self.dconv is not None:
             y = by_rows(self, y) if self.freq else self.dconv(y)
         if self.rewrite is not None:
@@ -106,10 +111,15 @@ class HEncLayer(Layer):
 
 
 def rewritten(layer: Any, norm: Layer, y: Any) -> Any:
-    """Run the rewrite of `layer`, `norm` and a gated linear unit; without a norm, in fewer passes."""
-    if isinstance(norm, Identity) and not is_observed() and not is_portable():
+    """Run the rewrite of `layer`, `norm` and a gated linear unit."""
+    if in_one(norm):
         return gated(layer.rewrite, y)
     return layer.step("glu", glu, norm(layer.rewrite(y)))
+
+
+def in_one(norm: Layer) -> bool:
+    """Whether the layers on both sides of `norm` may be one, which saves passes over memory."""
+    return isinstance(norm, Identity) and not is_observed() and not is_portable()
 
 
 def by_rows(layer: Any, y: BFTC) -> BFTC:

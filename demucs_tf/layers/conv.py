@@ -61,6 +61,9 @@ class Conv1d(Layer):
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             return product(x, weight[0], bias, activation)  # faster than a convolution
+        if activation and _pays(weight, self.stride) and not is_portable():
+            x = pad_axis(x, self.padding, self.padding, axis=1)
+            return _by_blocks(x, weight, bias, self.stride, activation)
         if self.stride == 1 and taps * width <= channels and not is_portable():
             y = self._by_taps(x, weight)
         else:
@@ -88,6 +91,30 @@ def gated(conv: Conv1d | Conv2d, x: Any) -> Any:
     """Convolve, and apply a gated linear unit: both halves by themselves, which saves passes."""
     half = conv.bias.shape[0] // 2
     return conv.part(x, slice(half)) * conv.part(x, slice(half, None), tf.sigmoid)
+
+
+# A product does its activation with it, a convolution does not. That pays for the copies which make
+# a convolution one where the input is small beside the output.
+
+
+def _pays(weight: Any, stride: int) -> bool:
+    taps, channels, width = weight.shape
+    return taps % stride == 0 and taps * channels <= width
+
+
+def _by_blocks(x: Any, weight: Any, bias: Any, stride: int, activation: Any) -> Any:
+    """Convolve along axis 1 by a product over blocks of `stride` steps: (B, L, ..., C)."""
+    taps, channels, width = weight.shape
+    count = (size(x, 1) - taps) // stride + 1
+    span = taps // stride
+    x = x[:, : (count + span - 1) * stride]
+    blocks = tf.reshape(x, [*lengths(x)[:1], count + span - 1, stride, *lengths(x)[2:]])
+    if len(x.shape) == 4:
+        blocks = tf.transpose(blocks, [0, 1, 3, 2, 4])
+    shape = [*lengths(blocks)[:-2], stride * channels]
+    blocks = tf.reshape(blocks, shape)
+    rows = tf.concat([blocks[:, start : start + count] for start in range(span)], -1)
+    return product(rows, tf.reshape(weight, [taps * channels, width]), bias, activation)
 
 
 def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
@@ -151,18 +178,34 @@ class _Transposed(Layer):
         self.weight = self.variable("weight", shape, uniform(fan_in))
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
-    # LiteRT takes three to five times as long for a transposed convolution as for a convolution
-    # with one output channel for each of `stride` phases, which then lie side by side.
+    # It is a convolution with an output channel for each of `stride` phases, which then lie side by
+    # side. LiteRT takes three to five times as long for a transposed one, and here that convolution
+    # is a product, which does bias and activation as well.
 
-    def _phases(self, x: Any) -> tuple[Any, Any]:
-        """Pad axis 1 of `x`, and make the weight (taps, C, stride C') of such a convolution."""
-        stride, taps = self.stride, ceil_div(self.kernel_size, self.stride)
+    def _phases(self, x: Any, activation: Activation = None) -> Any:
+        """Convolve over axis 1: (B, L, ..., C) -> (B, L + taps - 1, ..., stride C')."""
+        taps = ceil_div(self.kernel_size, self.stride)
+        weight = self._weight_of_phases(taps)
+        bias = tf.tile(tf.convert_to_tensor(self.bias), [self.stride])
+        if not is_portable():
+            moved = [pad_axis(x, taps - 1 - tap, tap, axis=1) for tap in range(taps)]
+            weight = tf.reshape(weight, [-1, weight.shape[2]])
+            return product(tf.concat(moved, -1), weight, bias, activation)
+        x = pad_axis(x, taps - 1, taps - 1, axis=1)
+        if len(x.shape) == 3:
+            y = tf.nn.conv1d(x, weight, 1, "VALID")
+        else:
+            y = tf.nn.conv2d(x, weight[:, None], 1, "VALID")
+        return y + bias if activation is None else activation(y + bias)
+
+    def _weight_of_phases(self, taps: int) -> Any:
+        """Sort the weight by phases: (taps, C, stride C')."""
+        stride = self.stride
         weight = tf.reshape(self.weight, [self.kernel_size, self.out_channels, -1])
         weight = pad_axis(weight, 0, taps * stride - self.kernel_size, axis=0)
         weight = tf.reverse(tf.reshape(weight, [taps, stride, self.out_channels, -1]), [0])
         weight = tf.transpose(weight, [0, 3, 1, 2])
-        weight = tf.reshape(weight, [taps, -1, stride * self.out_channels])
-        return pad_axis(x, taps - 1, taps - 1, axis=1), weight
+        return tf.reshape(weight, [taps, -1, stride * self.out_channels])
 
 
 class ConvTranspose1d(_Transposed):
@@ -175,15 +218,14 @@ class ConvTranspose1d(_Transposed):
     """
 
     def call(self, x: BTC) -> BTC:
+        return self.activated(x)
+
+    def activated(self, x: BTC, activation: Activation = None) -> BTC:
+        """Convolve, and apply an activation."""
         length = (size(x, 1) - 1) * self.stride + self.kernel_size
-        if is_portable():
-            y = tf.nn.conv1d(*self._phases(x), 1, "VALID")  # (B, T + taps - 1, stride C')
-            rows = [*lengths(y)[:1], size(y, 1) * self.stride, self.out_channels]
-            return tf.reshape(y, rows)[:, :length] + self.bias
-        weight = tf.convert_to_tensor(self.weight)
-        shape = [size(x, 0), length, self.out_channels]
-        y = tf.nn.conv1d_transpose(x, weight, tf.stack(shape), self.stride, "VALID")
-        return _known(y, [x.shape[0], length, self.out_channels]) + self.bias
+        y = self._phases(x, activation)  # (B, T + taps - 1, stride C')
+        rows = [*lengths(y)[:1], size(y, 1) * self.stride, self.out_channels]
+        return tf.reshape(y, rows)[:, :length]
 
 
 class Conv2d(Layer):
@@ -224,6 +266,9 @@ class Conv2d(Layer):
         bias = self.bias[outputs]
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, weight[0, 0], bias, activation)
+        if activation and self._along_frequency() and _pays(weight[:, 0], self.stride[0]):
+            x = pad_axis(x, self.padding[0], self.padding[0], axis=1)
+            return _by_blocks(x, weight[:, 0], bias, self.stride[0], activation)
         padding: Any = "VALID"
         if self.stride == (1, 1) and self.kernel_size == tuple(2 * p + 1 for p in self.padding):
             padding = "SAME"
@@ -240,6 +285,10 @@ class Conv2d(Layer):
         y = tf.nn.bias_add(y, bias)
         return y if activation is None else activation(y)
 
+    def _along_frequency(self) -> bool:
+        sizes = self.kernel_size[1], self.stride[1], self.padding[1]
+        return sizes == (1, 1, 0) and not is_portable()
+
 
 class ConvTranspose2d(_Transposed):
     """Transposed convolution over frequency, not cropped; time is left alone.
@@ -253,22 +302,14 @@ class ConvTranspose2d(_Transposed):
     _BESIDE = (1,)
 
     def call(self, x: BFTC) -> BFTC:
+        return self.activated(x)
+
+    def activated(self, x: BFTC, activation: Activation = None) -> BFTC:
+        """Convolve, and apply an activation."""
         freqs = (x.shape[1] - 1) * self.stride + self.kernel_size
-        if is_portable():
-            x, weight = self._phases(x)
-            y = tf.nn.conv2d(x, weight[:, None], 1, "VALID")  # (B, F + taps - 1, T, stride C')
-            rows, frames, channels = y.shape[1], size(y, 2), self.out_channels
-            phases = tf.reshape(y, [-1, frames, self.stride, channels])
-            phases = tf.transpose(phases, [0, 2, 1, 3])
-            shape = [*lengths(y)[:1], rows * self.stride, frames, channels]
-            return tf.reshape(phases, shape)[:, :freqs] + self.bias
-        weight = tf.convert_to_tensor(self.weight)
-        shape = [size(x, 0), freqs, size(x, 2), self.out_channels]
-        stride = (self.stride, 1)
-        y = tf.nn.conv2d_transpose(x, weight, tf.stack(shape), stride, "VALID")
-        return _known(y, [x.shape[0], freqs, size(x, 2), self.out_channels]) + self.bias
-
-
-def _known(y: Any, shape: list[Any]) -> Any:
-    """Tell TensorFlow what it forgets where the batch is unknown."""
-    return tf.ensure_shape(y, [each if isinstance(each, int) else None for each in shape])
+        y = self._phases(x, activation)  # (B, F + taps - 1, T, stride C')
+        rows, frames, channels = y.shape[1], size(y, 2), self.out_channels
+        phases = tf.reshape(y, [-1, frames, self.stride, channels])
+        phases = tf.transpose(phases, [0, 2, 1, 3])
+        shape = [*lengths(y)[:1], rows * self.stride, frames, channels]
+        return tf.reshape(phases, shape)[:, :freqs]

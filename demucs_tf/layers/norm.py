@@ -124,7 +124,7 @@ class GroupNorm(Layer):
 
 
 def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
-    """Fold a norm of one group into the product in front of it, so that it takes no pass of its own.
+    """Fold a norm of one group into the product in front of it, which saves its passes.
 
     The statistics of `x W + b` follow from those of x, which has to have far fewer channels to make
     that worth while: its mean from the mean of x, its variance from the covariance of the channels
