@@ -1,0 +1,154 @@
+"""Layers that are worked out in one with their neighbours give what they give one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from demucs_tf.blocks.dconv import DConv
+from demucs_tf.blocks.decoder import HDecLayer
+from demucs_tf.blocks.encoder import HEncLayer
+from demucs_tf.blocks.transformer import MyTransformerEncoderLayer
+from demucs_tf.layers.base import observe
+
+DCONV = {"compress": 4, "depth": 2, "init": 0.5}
+COMMON = {
+    "kernel_size": 8,
+    "stride": 4,
+    "norm_groups": 1,
+    "empty": False,
+    "dconv": True,
+    "norm": False,
+    "dconv_kw": DCONV,
+    "pad": True,
+    "rewrite": True,
+    "dtype": "float64",
+}
+DECODER = {**COMMON, "context": 1, "context_freq": True, "last": False}
+
+
+def encoder(chin: int, freq: bool) -> Callable[[], Any]:
+    return lambda: HEncLayer(chin, 32, freq=freq, context=0, **COMMON)
+
+
+def decoder(freq: bool) -> Callable[[], Any]:
+    def make() -> Any:
+        layer = HDecLayer(16, 6, freq=freq, **DECODER)
+        return Call(layer, lambda x: layer(x, x, length=61)[0])
+
+    return make
+
+
+class Call:
+    """A layer that wants more than a tensor."""
+
+    def __init__(self, layer: Any, function: Callable[[Any], Any]) -> None:
+        self.variables = layer.variables
+        self._function = function
+
+    def __call__(self, x: Any) -> Any:
+        return self._function(x)
+
+
+def transformer() -> Any:
+    return MyTransformerEncoderLayer(16, 2, 32, 0.0, True, 0, True, 1, True, dtype="float64")
+
+
+def dconv(**options: Any) -> Callable[[], Any]:
+    return lambda: DConv(16, **{**DCONV, **options}, dtype="float64")
+
+
+LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "branches": (dconv(), (3, 20, 16)),
+    "branches, two rows of sums": (dconv(), (1, 700, 16)),
+    "branches, ReLU": (dconv(gelu=False), (2, 20, 16)),
+    "branches, LSTM and attention": (dconv(lstm=True, attn=True), (2, 20, 16)),
+    "branches without norms": (dconv(norm=False), (2, 20, 16)),
+    "branches, wide": (dconv(compress=1), (2, 20, 16)),
+    "encoder": (encoder(16, False), (2, 61, 16)),
+    "encoder from few channels": (encoder(2, False), (2, 61, 2)),
+    "encoder, frequencies": (encoder(16, True), (2, 32, 9, 16)),
+    "encoder, frequencies, from few channels": (encoder(4, True), (2, 32, 9, 4)),
+    "decoder": (decoder(False), (2, 16, 16)),
+    "decoder, frequencies": (decoder(True), (2, 8, 9, 16)),
+    "transformer": (transformer, (2, 20, 16)),
+}
+
+
+class Nobody:
+    """An observer that changes nothing; but all layers are called one by one."""
+
+    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        return function(*inputs)
+
+    def step(self, layer: Any, name: str, function: Any, inputs: tuple[Any, ...]) -> Any:
+        return function(*inputs)
+
+
+def ways() -> list[AbstractContextManager[None]]:
+    return [observe(Nobody()), nullcontext()]
+
+
+def fill(layer: Any) -> Any:
+    random = np.random.RandomState(1)
+    for variable in layer.variables:
+        variable.assign(0.5 * random.standard_normal(variable.shape) + (len(variable.shape) == 1))
+    return layer
+
+
+def draw(*shape: int) -> Any:
+    return tf.constant(np.random.RandomState(0).standard_normal(shape))
+
+
+def run(layer: Any, x: Any) -> tuple[Any, list[Any]]:
+    """The output, and the gradients of something that depends on all of it."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(y * tf.sin(y))
+    return y, tape.gradient(loss, [x, *(variable.value for variable in layer.variables)])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_outputs_and_gradients(name: str) -> None:
+    make, shape = LAYERS[name]
+    layer, x = fill(make()), draw(*shape)
+    results = []
+    for way in ways():
+        with way:
+            results.append(run(layer, x))
+    (plain, wanted), (found, gradients) = results
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-11 * np.abs(plain).max())
+    for gradient, other in zip(gradients, wanted, strict=True):
+        assert (gradient is None) == (other is None)
+        if other is not None:
+            scale = max(np.abs(other).max(), 1e-3)
+            np.testing.assert_allclose(gradient, other, rtol=0, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_unknown_lengths(name: str) -> None:
+    make, shape = LAYERS[name]
+    layer, x = fill(make()), draw(*shape)
+    signature = [tf.TensorSpec([None, *shape[1:-2], None, shape[-1]], tf.float64)]
+    graph = tf.function(lambda x: layer(x), input_signature=signature, autograph=False)
+    expected = layer(x).numpy()
+    np.testing.assert_allclose(graph(x), expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-3, 1.0])
+def test_norms_of_what_is_nearly_constant(spread: float) -> None:
+    """In float32, where squares of large means could take all digits of a variance."""
+    layer, exact = (fill(DConv(16, **DCONV, dtype=dtype)) for dtype in ("float32", "float64"))
+    x = np.float32(100 + spread * draw(2, 300, 16))
+    truth = exact(tf.constant(x, tf.float64)).numpy()
+    errors = []
+    for way in ways():
+        with way:
+            errors.append(np.linalg.norm(layer(x).numpy() - truth))
+    assert errors[1] <= 2 * errors[0] + 1e-6 * np.linalg.norm(truth)
