@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
-from demucs_tf.blocks.encoder import by_rows, in_one, rewritten
-from demucs_tf.layers.activation import gelu
+from demucs_tf.blocks.encoder import by_rows, in_one
+from demucs_tf.layers.activation import gelu, glu
 from demucs_tf.layers.base import Layer
-from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, gated
 from demucs_tf.layers.norm import norm_or_identity
 
 
@@ -92,7 +92,10 @@ class HDecLayer(Layer):
         if not self.empty:
             y = self.step("skip", tf.add, x, skip)
             if self.rewrite is not None:
-                y = rewritten(self, self.norm1, y)
+                if in_one(self.norm1):
+                    y = gated(self.rewrite, y)
+                else:
+                    y = self.step("glu", glu, self.norm1(self.rewrite(y)))
             if self.dconv is not None:
                 y = by_rows(self, y) if self.freq else self.dconv(y)
         early = not self.last and in_one(self.norm2)  # GELU, which does not mind the crop

@@ -71,7 +71,7 @@ class HEncLayer(Layer):
         if empty:
             return
         self.norm1 = norm_or_identity(norm, norm_groups, chout, dtype)
-        self.rewrite = None
+        self.rewrite: Any = None
         if rewrite:
             kernel = 1 + 2 * context
             if freq:
@@ -106,15 +106,10 @@ class HEncLayer(Layer):
         if self.dconv is not None:
             y = by_rows(self, y) if self.freq else self.dconv(y)
         if self.rewrite is not None:
-            y = rewritten(self, self.norm2, y)
+            if in_one(self.norm2):
+                return gated(self.rewrite, y)
+            y = self.step("glu", glu, self.norm2(self.rewrite(y)))
         return y
-
-
-def rewritten(layer: Any, norm: Layer, y: Any) -> Any:
-    """Run the rewrite of `layer`, `norm` and a gated linear unit."""
-    if in_one(norm):
-        return gated(layer.rewrite, y)
-    return layer.step("glu", glu, norm(layer.rewrite(y)))
 
 
 def in_one(norm: Layer) -> bool:

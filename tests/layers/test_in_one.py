@@ -16,8 +16,8 @@ from demucs_tf.blocks.encoder import HEncLayer
 from demucs_tf.blocks.transformer import MyTransformerEncoderLayer
 from demucs_tf.layers.base import observe
 
-DCONV = {"compress": 4, "depth": 2, "init": 0.5}
-COMMON = {
+DCONV: dict[str, Any] = {"compress": 4, "depth": 2, "init": 0.5}
+COMMON: dict[str, Any] = {
     "kernel_size": 8,
     "stride": 4,
     "norm_groups": 1,
@@ -29,7 +29,7 @@ COMMON = {
     "rewrite": True,
     "dtype": "float64",
 }
-DECODER = {**COMMON, "context": 1, "context_freq": True, "last": False}
+DECODER: dict[str, Any] = {**COMMON, "context": 1, "context_freq": True, "last": False}
 
 
 def encoder(chin: int, freq: bool) -> Callable[[], Any]:
