@@ -79,12 +79,9 @@ class Conv1d(Layer):
         weight = tf.reshape(tf.transpose(weight, [1, 0, 2]), [channels, taps * width])
         y = pad_axis(product(x, weight), self.padding, self.padding, axis=1)
         length = size(y, 1) - self.dilation * (taps - 1)
-
-        def moved(tap: int) -> Any:
-            start = tap * self.dilation
-            return y[:, start : start + length, tap * width : (tap + 1) * width]
-
-        return tf.add_n([moved(tap) for tap in range(taps)])
+        starts = range(0, taps * self.dilation, self.dilation)
+        pairs = zip(tf.split(y, taps, -1), starts, strict=True)
+        return tf.add_n([each[:, start : start + length] for each, start in pairs])
 
 
 def gated(conv: Conv1d | Conv2d, x: Any) -> Any:
