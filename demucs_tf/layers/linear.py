@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, normal, uniform
+from demucs_tf.layers.base import Layer, is_portable, normal, uniform
 from demucs_tf.layers.shape import lengths
 
 
@@ -57,8 +57,11 @@ def product(
     """
     weight = tf.convert_to_tensor(weight)
     rows = tf.matmul(tf.reshape(x, [-1, weight.shape[0]]), weight)
+    shape = [*lengths(x)[:-1], weight.shape[1]]
+    if is_portable():  # ONNX's converter loses one of two shapes with nothing in between
+        rows = tf.reshape(rows, shape)
     if bias is not None:
         rows = tf.nn.bias_add(rows, bias)
     if activation is not None:
         rows = activation(rows)
-    return tf.reshape(rows, [*lengths(x)[:-1], weight.shape[1]])
+    return rows if is_portable() else tf.reshape(rows, shape)
