@@ -22,7 +22,7 @@ from tests.export.models import RATE, expected, mixture, model, separated, snr
 _WITHIN = {"channels": 8, "dconv_lstm": 1, "dconv_attn": 1, "dconv_depth": 1, "dconv_mode": 1}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     # Frames of 200 steps for a segment, and a single one for short chunks.
-    "lstm": ("demucs", {**_WITHIN, "lstm_layers": 1, "dconv_comp": 4, "stride": 2}),
+    "lstm": ("demucs", {**_WITHIN, "lstm_layers": 1, "dconv_comp": 1, "stride": 2}),
     "hybrid": ("hdemucs", {**_WITHIN, "segment": 0.5}),
     "masks": ("hdemucs", {"cac": False, "wiener_iters": 1, "end_iters": 1, "hybrid_old": True}),
     "bands": ("hdemucs", {"nfft": 1024, "depth": 5, "multi_freqs": [0.25], "dconv_mode": 0}),
@@ -77,9 +77,8 @@ def test_a_whole_track(file: Made, kind: str, weights: str) -> None:
 @pytest.mark.parametrize("kind", ["lstm", "hybrid"])
 def test_the_graph_of_one_length_stays_what_it_is(file: Made, kind: str) -> None:
     """It comes first, and each of its operators and tensors is there; weights are there once."""
-    alone, both = (
-        flatbuffer.parsed(path.read_bytes()) for path in (file(kind, fixed=True), file(kind))
-    )
+    paths = file(kind, fixed=True), file(kind)
+    alone, both = (flatbuffer.parsed(path.read_bytes()) for path in paths)
     assert not read_metadata(file(kind, fixed=True)).any_length
     assert [each.signatureKey for each in alone.signatureDefs] == [b"separate_segment"]
     fixed, free = both.signatureDefs
@@ -93,6 +92,23 @@ def test_the_graph_of_one_length_stays_what_it_is(file: Made, kind: str) -> None
         for each in (alone, both)
     )
     assert more - constants < 4096
+
+
+def test_no_weight_is_there_both_narrow_and_wide(file: Made) -> None:
+    """An LSTM's are wide inside its loops, and used outside of them as well."""
+    parsed, types = flatbuffer.parsed(file("lstm", "float16").read_bytes()), flatbuffer.schema()
+    narrow, wide = (
+        [
+            flatbuffer.constant(parsed, tensor).tobytes()  # type: ignore[union-attr]
+            for graph in parsed.subgraphs
+            for tensor in graph.tensors
+            if tensor.type == kind and flatbuffer.constant(parsed, tensor) is not None
+        ]
+        for kind in (types.TensorType.FLOAT16, types.TensorType.FLOAT32)
+    )
+    assert narrow
+    widened = {np.frombuffer(each, np.float16).astype(np.float32).tobytes() for each in narrow}
+    assert not widened & set(wide)
 
 
 def test_the_second_graph_has_builtin_operators_and_no_float64(file: Made) -> None:

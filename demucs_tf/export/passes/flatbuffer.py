@@ -119,12 +119,18 @@ def _share_constants(model: Any) -> None:
             if data is None:
                 tensor.buffer = 0
                 continue
-            digest = hashlib.sha256(data.tobytes()).digest()
+            digest = _digest(model, tensor)
             if digest not in places:
                 places[digest] = len(buffers)
                 buffers.append(model.buffers[tensor.buffer])
             tensor.buffer = places[digest]
     model.buffers = buffers
+
+
+def _digest(model: Any, tensor: Any) -> bytes:
+    """Of a constant's bytes; of nothing, if it is none."""
+    data = constant(model, tensor)
+    return b"" if data is None else hashlib.sha256(data.tobytes()).digest()
 
 
 def sign(model: Any, key: str, subgraph: int, outputs: Sequence[str]) -> None:
@@ -164,9 +170,12 @@ def narrow(model: Any, weights: str) -> None:
     positions, of which int8 holds too few.
     """
     make = {"float16": _as_float16, "int8": _as_int8}[weights]
+    kept = {_digest(model, each) for graph in model.subgraphs[1:] for each in graph.tensors}
     for subgraph in model.subgraphs[:1]:
         narrowed: dict[int, int] = {}
         for index, tensor in _weights(model, subgraph):
+            if _digest(model, tensor) in kept:  # in a loop, so that it is there anyway
+                continue
             narrowed[index] = len(subgraph.tensors)
             subgraph.tensors.append(make(model, tensor))
             tensor.buffer = 0
