@@ -10,7 +10,7 @@ from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import BTC, Layer, Sequential, is_observed, is_portable
+from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.norm import GroupNorm, fold, norm_or_identity
@@ -89,10 +89,10 @@ class DConv(Layer):
 
     def call(self, x: BTC) -> BTC:
         for layer in self.layers:
-            if is_observed() or is_portable() or [type(each) for each in layer.layers[-4:]] != _END:
-                x = self.step("skip", tf.add, x, layer(x))
-            else:
+            if is_joined() and [type(each) for each in layer.layers[-4:]] == _END:
                 x = x + _at_once(layer.layers, x)
+            else:
+                x = self.step("skip", tf.add, x, layer(x))
         return x
 
 

@@ -17,7 +17,7 @@ from demucs_tf.blocks.embedding import (
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.layers.activation import gelu
 from demucs_tf.layers.attention import MultiheadAttention
-from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer, is_observed, is_portable
+from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer, is_joined, is_portable
 from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
 from demucs_tf.layers.shape import one_of, size
@@ -84,10 +84,10 @@ class _AttentionLayer(Layer):
 
     def _feed_forward(self, x: Any) -> Any:
         activation = gelu if self.gelu else tf.nn.relu
-        if is_observed():
-            x = self.step("activation", activation, self.linear1(x))
-        else:  # the same, which the product does before its result leaves the cache
+        if is_joined():  # the product does it before its result leaves the cache
             x = product(x, self.linear1.weight, self.linear1.bias, activation)
+        else:
+            x = self.step("activation", activation, self.linear1(x))
         return self.dropout2(self.linear2(self.dropout(x)))
 
 

@@ -137,9 +137,26 @@ def observe(observer: Observer | None) -> Iterator[None]:
         _observer.reset(token)
 
 
-def is_observed() -> bool:
-    """Tell whether somebody sees the layers: then each has to be called by itself."""
-    return _observer.get() is not None
+_joined: ContextVar[bool] = ContextVar("demucs_tf_joined", default=False)
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Work out layers in one with their neighbours inside the block, where that is faster.
+
+    The graphs that tracks are separated with do. What comes out differs by rounding; a model that
+    is called, watched, trained or exported goes layer by layer.
+    """
+    token = _joined.set(True)
+    try:
+        yield
+    finally:
+        _joined.reset(token)
+
+
+def is_joined() -> bool:
+    """Tell whether the code runs inside `joined`, and nobody watches."""
+    return _joined.get() and _observer.get() is None
 
 
 class Observable:

@@ -19,10 +19,13 @@ def traced(model: Any, jit: bool = False, length: int | None = None) -> Any:
     tf = import_tensorflow()
     import keras
 
+    from demucs_tf.layers.base import joined
+
     variables = getattr(model, "variables", [])
 
     def call(values: list[Any], *inputs: Any) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping), joined():
             return model(*inputs)
 
     weights = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
