@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ COMPARED = [  # of others the page says that they were not measured
 ]
 # dB against the reference over a track: all stems, and the worst.
 BARS = {"float32": (100, 95), "float16": (60, 60), "int8": (35, 35)}
+# The reference in float32 against itself in float64, over a segment. Where that is below the bars:
+# two errors of its size, one on either side, are 3 dB more.
+REFERENCE = {"mdx_mask": (66.5, 64.0)}
 MEGABYTES = {"float32": 176, "float16": 90, "int8": 60}  # of htdemucs
 
 
@@ -47,8 +51,9 @@ def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
 def test_every_file_is_close_to_the_reference(name: str, step: str) -> None:
     measured = FOUND[name][step]["followed"]
     total, lowest = BARS[step.split()[2]]
-    assert measured["total"] >= total
-    assert measured["lowest"] >= lowest
+    own_total, own_lowest = REFERENCE.get(name, (math.inf, math.inf))
+    assert measured["total"] >= min(total, own_total - 3)
+    assert measured["lowest"] >= min(lowest, own_lowest - 3)
 
 
 @pytest.mark.parametrize(("form", "weights"), KINDS)
