@@ -16,9 +16,10 @@ import numpy as np
 
 def main(preset: str, segment: float | None, out: str) -> None:
     """Say when ready, then the seconds of each pass."""
-    from demucs_tf.utils.quiet import import_tensorflow
+    from demucs_tf.utils.quiet import import_tensorflow, quiet
 
-    import_tensorflow(silent=True)  # first, for it says much otherwise
+    with quiet():  # it says much otherwise
+        import_tensorflow()
     from demucs_tf.checkpoints.weights import load_state, read_state
     from demucs_tf.inference.engine import forward_function
     from demucs_tf.models.presets import build

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from demucs_tf.cli.options import ConvertOptions
 from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths
-from demucs_tf.utils.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.locate import Located
@@ -36,7 +35,6 @@ def run(options: ConvertOptions) -> int:
     with logs_on_stderr():
         found = locate(options.source, options.repo, allow_legacy=options.allow_legacy)
         _check_kind(found, options.target)
-        import_tensorflow(silent=not options.debug)
         model = load_located(found, options.dtype)
     try:
         written = _save(model, options.target)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from demucs_tf.cli.options import ExportOptions
 from demucs_tf.cli.terminal import logs_on_stderr, print_paths, say
-from demucs_tf.utils.quiet import import_tensorflow, quiet
+from demucs_tf.utils.quiet import quiet
 
 
 def run(options: ExportOptions) -> int:
@@ -21,7 +21,6 @@ def run(options: ExportOptions) -> int:
     with quiet(unless=options.debug):  # tf2onnx imports TensorFlow
         check_request(options.target, options.format, options.weights, options.force)
     with logs_on_stderr():
-        import_tensorflow(silent=not options.debug)
         from demucs_tf.checkpoints.load import load_located
         from demucs_tf.checkpoints.locate import locate
 

@@ -36,7 +36,7 @@ def run(options: InfoOptions) -> int:
         return 0
     found = locate(options.file)
     if any(file.path.suffix == ".keras" for file in found.files.values()):
-        import_tensorflow(silent=not options.debug)
+        import_tensorflow()
     described = {name: describe(file.path) for name, file in found.files.items()}
     if found.bag is None:
         (description,) = described.values()

@@ -58,6 +58,7 @@ def _run(argv: Sequence[str]) -> int:
     import warnings
 
     from demucs_tf.cli import options, terminal
+    from demucs_tf.utils.quiet import silent_imports
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes
@@ -66,7 +67,7 @@ def _run(argv: Sequence[str]) -> int:
     parser, parsers = options.parsers()
     given = parser.parse_args(_with_command(argv, parser))
     parser, command = parsers[given.command], options.COMMANDS[given.command]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), silent_imports(unless=given.debug):
         warnings.showwarning = terminal.report_warning
         try:
             run = importlib.import_module(command.module).run

@@ -15,7 +15,7 @@ from demucs_tf.cli.tracks import Track
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.utils import interrupts
-from demucs_tf.utils.quiet import mute_stdout, quiet, silent_imports
+from demucs_tf.utils.quiet import mute_stdout, quiet
 from demucs_tf.utils.text import printable, reason_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _separator(options: SeparateOptions) -> Separator:
     stem, other, stems = (settings.pop(each) for each in ("two_stems", "other_method", "stems"))
     own = {"progress": True, "callback": lambda _: interrupts.check()}
     try:
-        with logs_on_stderr(), silent_imports(unless=options.debug):
+        with logs_on_stderr():
             separator = Separator(
                 options.name,
                 repo=options.repo,

@@ -63,10 +63,10 @@ def silent_imports(*, unless: bool = False) -> Iterator[None]:
         _silent.reset(token)
 
 
-def import_tensorflow(*, silent: bool = False) -> Any:
-    """TensorFlow, imported without a trace in the random generators and, if `silent`, on stderr."""
+def import_tensorflow() -> Any:
+    """TensorFlow, imported without a trace in the random generators; see `silent_imports`."""
     if "tensorflow" not in sys.modules:
-        with undisturbed(), quiet(unless=not (silent or _silent.get())):
+        with undisturbed(), quiet(unless=not _silent.get()):
             import tensorflow
     import tensorflow
 
