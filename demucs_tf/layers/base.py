@@ -204,7 +204,7 @@ class Layer(Observable, keras.layers.Layer):
         if budget is not None:
             budget.charge(shape)
         if weights_are_blank():
-            init = zeros
+            init = tf.zeros  # Keras would multiply a constant with ones
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 
@@ -231,11 +231,6 @@ def uniform_within(bound: float) -> Initializer:
 def normal(shape: tuple[int, ...], dtype: Any) -> Any:
     """N(0, 1): what torch draws for embeddings."""
     return tf.random.normal(shape, dtype=dtype)
-
-
-def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Zeros, quicker than Keras multiplies a constant with ones."""
-    return tf.zeros(shape, dtype)
 
 
 class Identity(Layer):

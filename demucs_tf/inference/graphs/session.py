@@ -117,7 +117,9 @@ class _Session:
         )
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
-        values = [_shared(each) for each in (*weights, *inputs)]
+        tensor = import_tensorflow().convert_to_tensor
+        # Arrays in the memory of the tensors and variables.
+        values = [np.asarray(memoryview(tensor(each))) for each in (*weights, *inputs)]
         put, self._put = self._put, None
         if put is None:
             out, _ = self._run(*values)
@@ -129,11 +131,6 @@ class _Session:
         if len(told.partition_graphs) == 1:
             put(_with_names(told.partition_graphs[0]))
         return np.asarray(out)
-
-
-def _shared(tensor: Any) -> Array:
-    """An array in the memory of a tensor or variable."""
-    return np.asarray(memoryview(import_tensorflow().convert_to_tensor(tensor)))
 
 
 def _place(feed: str) -> tuple[int, int]:
