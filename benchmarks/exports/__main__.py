@@ -20,8 +20,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = Path(tempfile.gettempdir()) / "demucs_tf-exports"
 STEPS = ("heard", "export", "errors", "half", "speed")
 HALF = ("htdemucs",)  # is also measured with weights of half precision
-# They pad a shorter chunk to what they were trained on, so that all of theirs have one length.
-ONE_LENGTH = ("htdemucs", "htdemucs_6s")
 
 
 def main() -> None:
@@ -85,9 +83,6 @@ def _steps(name: str) -> Iterator[tuple[Any, ...]]:
             for weights in ("float32", "float16"):
                 yield "export", form, weights, "half"
             yield "half", form
-    if name not in ONE_LENGTH:
-        yield "export", "onnx", "float32", "any"
-        yield "errors", "onnx", "float32", "any"
     yield ("speed",)
 
 

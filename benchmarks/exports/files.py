@@ -23,7 +23,7 @@ def file_of(folder: Path, name: str, kind: tuple[str, str], variant: str = "") -
         folder: of all files.
         name: of the model.
         kind: format and weights.
-        variant: "half": made of weights in half precision; "any": it takes any length.
+        variant: "half": made of weights in half precision.
     """
     form, weights = kind
     return folder / f"{'-'.join(filter(None, (name, variant, weights)))}.{form}"

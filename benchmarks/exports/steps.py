@@ -65,7 +65,6 @@ def export(folder: Path, name: str, form: str, weights: str, variant: str = "") 
         weights=weights,
         force=True,
         name=name,
-        any_length=variant == "any" or None,
     )
     seconds = time.monotonic() - start
     unit = 1 if sys.platform == "darwin" else 1024

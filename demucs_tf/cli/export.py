@@ -37,7 +37,7 @@ def run(options: ExportOptions) -> int:
         force=options.force,
         name=Path(found.name).name,
         licence=options.licence,
-        any_length=options.any_length or None,
+        any_length=options.any_length,
     )
     print_paths(written)
     return 0

@@ -203,10 +203,11 @@ class ExportOptions(CommonOptions):
         "(default: float32)",
         choices=("float32", "float16", "int8"),
     )
-    any_length: bool = option(
-        False,
-        "let an onnx graph take any length besides, as a tflite file does where the model can",
-        action="store_true",
+    any_length: bool | None = option(
+        None,
+        "let the file take any length besides, or not; by default where the model does and has no "
+        "transformer",
+        action=argparse.BooleanOptionalAction,
     )
     fuse: bool = option(False, "make one graph of all models of a bag", action="store_true")
     repo: Path | None = option(

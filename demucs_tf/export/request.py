@@ -27,9 +27,8 @@ class Format:
         weights: which it takes.
         advice: what to do for others.
         needs: modules that it takes besides TensorFlow.
-        any_length: whether its graphs take any T: "always", wherever the model "can", or where
-            that is "asked" for.
-        attends: whether a graph of any T may have a transformer.
+        any_length: whether its graphs take any T: "always", or wherever the model "can".
+        attends: whether a graph of any T may have a transformer, where one is asked for.
     """
 
     suffix: str
@@ -38,7 +37,7 @@ class Format:
     weights: tuple[str, ...]
     advice: str = ""
     needs: tuple[str, ...] = ()
-    any_length: Literal["always", "can", "asked"] = "can"
+    any_length: Literal["always", "can"] = "can"
     attends: bool = True
 
 
@@ -65,7 +64,6 @@ FORMATS = {
         ("float32", "float16"),
         "export as tflite, or with float16; onnxruntime.quantization makes int8 of the file",
         needs=("onnx", "tf2onnx"),
-        any_length="asked",
     ),
 }
 _FILES = (".tflite", ".onnx")  # what has another suffix is a folder
@@ -108,10 +106,11 @@ def takes_any_length(kind: Format, model: Any, asked: bool | None) -> bool:
 
     if kind.any_length == "always":  # but a bag's graph has no single length to pad to
         return not hasattr(model, "models") or only_length(model) is None
-    reason = why_one_length(model, kind.attends)
+    # A transformer takes longer in a graph of any length, so that is for those who want one.
+    reason = why_one_length(model, kind.attends and asked is True)
     if asked and reason is not None:
         raise ExportError(f"any length can't be with a model that {reason}: leave it out.")
-    return reason is None if asked is None and kind.any_length == "can" else bool(asked)
+    return asked is not False and reason is None
 
 
 def _check_weights(kind: Format, name: str, weights: str) -> None:

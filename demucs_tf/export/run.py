@@ -48,9 +48,9 @@ def export_model(
         name: what the model is called, kept in the file.
         licence: of the weights, kept in the file.
         any_length: let the file take any length, as the shorter last chunk of a track wants it.
-            None: a LiteRT file does wherever the model does, in a graph beside the one that is
-            fast, and an ONNX file, whose only graph it would be, does not. A SavedModel has a
-            signature for that anyway.
+            None: it does wherever the model does, which a model with a transformer rarely can: in
+            an ONNX file the one graph, in a LiteRT file a graph beside the one that is fast. A
+            SavedModel has a signature for that anyway.
 
     Returns:
         the paths of what was written, for a bag's folder the manifest first.

@@ -22,6 +22,7 @@ LONG = (
     r"test_keras_door.py::test_it_runs_elsewhere\[(htdemucs|demucs-openvino)",
     r"test_litert.py::test_float16_is_float32_where_the_checkpoint_is",
     r"test_onnx.py::test_any_length\[h",
+    r"test_onnx.py::test_a_length_that_is_asked_for\[h",
     r"test_onnx.py::test_openvino_runs_it\[hdemucs",
     r"test_same_bytes.py",
     r"test_watch.py::test_layers_come_out_under_their_paths\[htdemucs",

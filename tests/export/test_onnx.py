@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demucs_tf import apply_model
 from demucs_tf.export import export_model, read_metadata
-from tests.export.models import KINDS, expected, fixed_input, mixture, model, separated, snr
+from demucs_tf.export.request import FORMATS, takes_any_length
+from demucs_tf.runtimes.load import load_exported
+from tests.export.models import KINDS, RATE, expected, fixed_input, mixture, model, separated, snr
 
 Exported = Callable[..., Path]
 WEIGHTS = ["float32", "float16"]
@@ -50,9 +53,10 @@ def test_inputs_and_outputs(exported: Exported, kind: str) -> None:
     path = exported(kind, "onnx")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     length = fixed_input(path).shape[-1]
+    time = length if kind == "htdemucs" else "time"  # its transformer was trained on one
     (given,), (made,) = session.get_inputs(), session.get_outputs()
-    assert (given.name, given.type, given.shape) == ("mix", "tensor(float)", ["batch", 2, length])
-    assert (made.name, made.shape) == ("stems", ["batch", 4, 2, length])
+    assert (given.name, given.type, given.shape) == ("mix", "tensor(float)", ["batch", 2, time])
+    assert (made.name, made.shape) == ("stems", ["batch", 4, 2, time])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,20 +66,47 @@ def test_any_batch(exported: Exported, kind: str) -> None:
     assert snr(expected(model(kind), mix), separated(path, mix)) >= 100
 
 
-ANY = [("demucs", {}), ("hdemucs", {}), ("htdemucs", {"use_train_segment": False})]
-
-
-@pytest.mark.parametrize(("kind", "changes"), ANY, ids=[kind for kind, _ in ANY])
-def test_any_length(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
-    import onnx
-
-    made = model(kind, **changes)
-    (path,) = export_model(made, tmp_path / "any.onnx", "onnx", any_length=True)
+@pytest.mark.parametrize("kind", ["demucs", "hdemucs"])
+def test_any_length(exported: Exported, kind: str) -> None:
+    """And a track, whose last chunk is shorter, with nothing behind it."""
+    path, made = exported(kind, "onnx"), model(kind)
     assert read_metadata(path).any_length
-    onnx.checker.check_model(str(path), full_check=True)
     for length, batch in ((1111, 2), (3001, 1)):
         mix = mixture(length, batch)
         assert snr(expected(made, mix), separated(path, mix)) >= 100
+    track = mixture(RATE + 1234)
+    models: Any = made, load_exported(path)
+    wanted, found = (apply_model(each, track, shifts=0) for each in models)
+    assert min(map(snr, wanted[0], found[0])) >= 100
+
+
+ASKED = [("htdemucs", {"use_train_segment": False}, True), ("demucs", {}, False)]
+
+
+@pytest.mark.parametrize(("kind", "changes", "asked"), ASKED, ids=[kind for kind, *_ in ASKED])
+def test_a_length_that_is_asked_for(
+    kind: str, changes: dict[str, Any], asked: bool, tmp_path: Path
+) -> None:
+    """A transformer has one length unless it is asked for any."""
+    import onnx
+
+    made = model(kind, **changes)
+    assert takes_any_length(FORMATS["onnx"], made, None) is not asked
+    (path,) = export_model(made, tmp_path / "asked.onnx", "onnx", any_length=asked)
+    onnx.checker.check_model(str(path), full_check=True)
+    found = read_metadata(path)
+    assert found.any_length is asked
+    for length in (1111, 3001) if asked else (found.length,):
+        mix = mixture(length)
+        assert snr(expected(made, mix), separated(path, mix)) >= 100
+    assert fixed(path) is not asked
+
+
+def fixed(path: Path) -> bool:
+    """Whether the input has one length."""
+    import onnx
+
+    return bool(onnx.load(path).graph.input[0].type.tensor_type.shape.dim[2].dim_value)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
