@@ -1,0 +1,94 @@
+"""A folder of pieces in MUSDB's layout: `FOLDER/SPLIT/PIECE/{mixture,drums,...}.wav`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import soundfile
+
+from examples.music.compose.piece import compose
+from examples.music.render.effects import RATE
+from examples.music.render.fluidsynth import check_installed
+from examples.music.render.mix import render
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to write: `pieces` pieces of `seconds` seconds of one split and seed."""
+
+    folder: Path
+    split: str
+    pieces: int
+    seconds: float
+    seed: int = 0
+    kind: str = "wav"  # or flac
+
+    def __post_init__(self) -> None:
+        if self.pieces < 1:
+            raise ValueError(f"expected at least one piece, got {self.pieces}")
+        if self.kind not in ("wav", "flac"):
+            raise ValueError(f"expected wav or flac, got {self.kind!r}")
+
+    def path_of(self, index: int) -> Path:
+        return self.folder / self.split / f"{self.split}-{self.seed}-{index:04}"
+
+    def missing(self) -> list[int]:
+        """The pieces that are not there yet."""
+        return [index for index in range(self.pieces) if not self.path_of(index).is_dir()]
+
+
+def write(order: Order, jobs: int = 1) -> Iterator[Path]:
+    """Write what is missing of an order, and yield each piece's folder once it is whole.
+
+    A piece that is there is left as it is, so an interrupted order goes on where it was.
+
+    Raises:
+        MissingProgramError: FluidSynth or a SoundFont is not installed.
+        ValueError: an unknown split, or pieces that are too short.
+        OSError: the folder can't be written, or the disk is full.
+    """
+    compose(order.split, order.seed, 0, order.seconds)  # complains before anything is written
+    check_installed()
+    (order.folder / order.split).mkdir(parents=True, exist_ok=True)
+    missing = order.missing()
+    if jobs == 1:
+        for index in missing:
+            yield write_piece(order, index)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        tasks = [pool.submit(write_piece, order, index) for index in missing]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def write_piece(order: Order, index: int) -> Path:
+    """Compose, render and write one piece, whole or not at all."""
+    path = order.path_of(index)
+    stems = render(compose(order.split, order.seed, index, order.seconds))
+    hidden = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path.parent))
+    try:
+        for name, samples in stems.items():
+            soundfile.write(hidden / f"{name}.{order.kind}", samples, RATE, "PCM_16")
+        hidden.chmod(0o777 & ~_umask())
+        os.rename(hidden, path)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""From the notes of a piece to its stems."""
