@@ -21,7 +21,7 @@ if MUSIC.is_dir():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--live`, `--full`, `--export` and `--html`."""
+    """`--live`, `--full`, `--export`, `--training` and `--html`."""
     group = parser.getgroup("parity")
     group.addoption(
         "--live",
@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--export",
         action="store_true",
         help="make an environment with TensorFlow alone, and separate in a browser",
+    )
+    group.addoption(
+        "--training",
+        action="store_true",
+        help="render with FluidSynth and its SoundFonts, and what else takes a training's tools",
     )
     group.addoption("--html", metavar="FILE", help="write all results of this run as one page")
 
@@ -62,8 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs `--live`, `--full` or `--export`: deselected, not skipped."""
-    missing = [name for name in ("live", "full", "export") if not config.getoption(f"--{name}")]
+    """Leave out what needs `--live`, `--full` and the like: deselected, not skipped."""
+    needed = ("live", "full", "export", "training")
+    missing = [name for name in needed if not config.getoption(f"--{name}")]
     kept, left_out = [], []
     for item in items:
         (left_out if any(map(item.get_closest_marker, missing)) else kept).append(item)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from examples.music.corpus import Order, write
 from examples.music.instruments import SPLITS
-from examples.music.render.fluidsynth import MissingProgramError
+from examples.music.render.fluidsynth import check_installed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,13 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.seed,
             options.kind,
         )
+        check_installed()
         missing = len(order.missing())
         done = order.pieces - missing
         for _ in tqdm(write(order, options.jobs), total=order.pieces, initial=done, unit="piece"):
             pass
-    except (MissingProgramError, OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next run goes on with the pieces that are missing", file=sys.stderr)
+        return 130
     print(f"{options.folder / options.split}: {missing} pieces written, {done} were there")
     return 0
 

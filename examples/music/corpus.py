@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import filelock
 import soundfile
 
 from examples.music.compose.piece import compose
@@ -39,6 +39,11 @@ class Order:
     def path_of(self, index: int) -> Path:
         return self.folder / self.split / f"{self.split}-{self.seed}-{index:04}"
 
+    def hidden(self, index: int) -> Path:
+        """Where a piece grows; `write` removes those of runs that were killed."""
+        path = self.path_of(index)
+        return path.with_name(f".{path.name}.part")
+
     def missing(self) -> list[int]:
         """The pieces that are not there yet."""
         return [index for index in range(self.pieces) if not self.path_of(index).is_dir()]
@@ -52,15 +57,26 @@ def write(order: Order, jobs: int = 1) -> Iterator[Path]:
     Raises:
         MissingProgramError: FluidSynth or a SoundFont is not installed.
         ValueError: an unknown split, or pieces that are too short.
-        OSError: the folder can't be written, or the disk is full.
+        OSError: the folder can't be written, another process writes there, or the disk is full.
     """
     compose(order.split, order.seed, 0, order.seconds)  # complains before anything is written
     check_installed()
-    (order.folder / order.split).mkdir(parents=True, exist_ok=True)
+    parent = order.folder / order.split
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = filelock.FileLock(parent / ".lock").acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise OSError(f"{parent}: another process writes pieces here; wait for it") from error
+    with held:
+        for left in parent.glob(".*.part"):
+            shutil.rmtree(left)
+        yield from _write(order, jobs)
+
+
+def _write(order: Order, jobs: int) -> Iterator[Path]:
     missing = order.missing()
     if jobs == 1:
-        for index in missing:
-            yield write_piece(order, index)
+        yield from (write_piece(order, index) for index in missing)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         tasks = [pool.submit(write_piece, order, index) for index in missing]
@@ -74,21 +90,14 @@ def write(order: Order, jobs: int = 1) -> Iterator[Path]:
 
 def write_piece(order: Order, index: int) -> Path:
     """Compose, render and write one piece, whole or not at all."""
-    path = order.path_of(index)
     stems = render(compose(order.split, order.seed, index, order.seconds))
-    hidden = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path.parent))
+    hidden = order.hidden(index)
+    hidden.mkdir()
     try:
         for name, samples in stems.items():
             soundfile.write(hidden / f"{name}.{order.kind}", samples, RATE, "PCM_16")
-        hidden.chmod(0o777 & ~_umask())
-        os.rename(hidden, path)
+        os.rename(hidden, order.path_of(index))
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return order.path_of(index)

@@ -18,7 +18,7 @@ class Font:
 
 FONTS = {
     "fluid": Font("FluidR3_GM.sf2", "fluid-soundfont-gm"),
-    "musescore": Font("MuseScore_General_Lite.sf3", "musescore-general-soundfont-small"),
+    "musescore": Font("MuseScore_General_Full.sf2", "musescore-general-soundfont-lossless"),
     "tim": Font("TimGM6mb.sf2", "timgm6mb-soundfont"),
 }
 TIM_KITS = (0, 8, 16, 24, 25, 32, 40)  # the smallest font has no more, and only bank 0

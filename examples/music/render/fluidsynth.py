@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -13,13 +14,11 @@ import numpy.typing as npt
 import soundfile
 
 from examples.music.compose.score import Part
-from examples.music.instruments import FONTS
+from examples.music.instruments import FONTS, Font
 
 RATE = 44100
 TICKS = 960  # a beat
-FOLDERS = tuple(
-    Path("/usr/share") / name for name in ("sounds/sf2", "sounds/sf3", "soundfonts", "soundfont")
-)
+FOLDERS = "/usr/share/sounds/sf2:/usr/share/sounds/sf3:/usr/share/soundfonts"
 DRUMS = 9  # the channel of drum kits
 TAIL = 2.0  # seconds; what still rings is cut at the piece's end anyway
 
@@ -28,24 +27,31 @@ class MissingProgramError(RuntimeError):
     """FluidSynth or a SoundFont is not installed."""
 
 
-def check_installed(folders: tuple[Path, ...] = FOLDERS) -> None:
+def check_installed() -> None:
     """See that the program and all fonts are there, before anything is composed.
+
+    Fonts are looked for where systems have them, or in the folders that the environment's
+    SOUNDFONTS names, with colons between them.
 
     Raises:
         MissingProgramError: with the Debian packages that are missing.
     """
     missing = [] if shutil.which("fluidsynth") else ["fluidsynth"]
-    missing += [font.package for font in FONTS.values() if not _find(font.file, folders)]
+    missing += [font.package for font in FONTS.values() if not _find(font)]
     if missing:
         raise MissingProgramError(
-            "expected the program fluidsynth, and SoundFonts in "
-            f"{', '.join(map(str, folders))}; missing are the Debian packages "
-            f"{', '.join(missing)}: apt-get install {' '.join(missing)}"
+            f"expected the program fluidsynth, and SoundFonts in {_folders()} (SOUNDFONTS names "
+            f"others); missing are the Debian packages: apt-get install {' '.join(missing)}"
         )
 
 
-def _find(file: str, folders: tuple[Path, ...]) -> Path | None:
-    return next((folder / file for folder in folders if (folder / file).is_file()), None)
+def _folders() -> str:
+    return os.environ.get("SOUNDFONTS") or FOLDERS
+
+
+def _find(font: Font) -> Path | None:
+    paths = (Path(folder) / font.file for folder in _folders().split(":"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def midi_file(part: Part, tempo: float, seconds: float) -> mido.MidiFile:
@@ -91,11 +97,14 @@ def play(part: Part, tempo: float, seconds: float) -> npt.NDArray[np.float32]:
 
     Raises:
         MissingProgramError: FluidSynth or the part's SoundFont is not installed.
-        RuntimeError: FluidSynth failed.
+        RuntimeError: FluidSynth failed, or the font lacks the preset.
     """
-    font = _find(FONTS[part.preset.font].file, FOLDERS)
-    if font is None or not shutil.which("fluidsynth"):
-        check_installed()
+    font = _find(FONTS[part.preset.font])
+    if font is None:
+        raise MissingProgramError(
+            f"expected {FONTS[part.preset.font].file} in {_folders()}; it is in the Debian package "
+            f"{FONTS[part.preset.font].package}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder) / "part.mid", Path(folder) / "part.wav"
         midi_file(part, tempo, seconds).save(midi)
@@ -103,7 +112,8 @@ def play(part: Part, tempo: float, seconds: float) -> npt.NDArray[np.float32]:
         command += ["-o", "synth.dynamic-sample-loading=1", "-o", "synth.polyphony=256"]
         command += ["-r", str(RATE), "-T", "wav", "-O", "float", "-F", str(wav)]
         done = subprocess.run([*command, str(font), str(midi)], capture_output=True, text=True)
-        if done.returncode or not wav.is_file():
+        # It says so and goes on when a font lacks a preset, which would mix the splits.
+        if done.returncode or not wav.is_file() or "not found" in done.stderr:
             raise RuntimeError(f"fluidsynth could not play {font.name}: {done.stderr.strip()}")
         samples, rate = soundfile.read(wav, dtype="float32", always_2d=True)
     count = round(seconds * RATE)
