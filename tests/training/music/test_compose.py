@@ -69,6 +69,21 @@ def test_splits_share_no_instrument_and_no_voice() -> None:
         assert not {v.name for v in VOICES[one]} & {v.name for v in VOICES[other]}
 
 
+def test_the_document_has_the_table_of_splits() -> None:
+    rows = {
+        cells[0]: cells[1:]
+        for line in (ROOT / "docs" / "training.md").read_text("utf-8").splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("| ").split("|")]) == 4
+    }
+    names = ("kits", "bass", "keys", "guitars", "pads", "leads", "arpeggios", "brass")
+    for row, role in zip(names, PROGRAMS["train"], strict=True):
+        for cell, split in zip(rows[row], SPLITS, strict=True):
+            spans = [list(map(int, span.split("–"))) for span in cell.split(", ")]
+            numbers = [n for span in spans for n in range(span[0], span[-1] + 1)]
+            assert numbers == list(PROGRAMS[split][role]), (row, split)
+    assert rows["voices"] == [str(len(VOICES[split])) for split in SPLITS]
+
+
 def test_pieces_play_the_presets_of_their_split_from_fonts_that_have_them() -> None:
     for piece in PIECES:
         split = piece.name.split("-")[0]

@@ -81,7 +81,7 @@ def test_a_missing_program_is_named_with_its_packages(
     with pytest.raises(MissingProgramError) as caught:
         check_installed()
     assert str(caught.value).endswith(
-        "apt-get install fluidsynth fluid-soundfont-gm musescore-general-soundfont-small"
+        "apt-get install fluidsynth fluid-soundfont-gm musescore-general-soundfont-lossless"
     )
 
 
