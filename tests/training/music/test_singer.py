@@ -33,8 +33,9 @@ def vowel(name: str, pitch: int = 57, consonant: str = "") -> Syllable:
 
 def spectrum(samples: npt.NDArray[np.float32]) -> tuple[Track, Track]:
     """Frequencies in Hz and the power at each."""
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE).astype(np.float64)
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
-    return np.fft.rfftfreq(len(samples), 1 / RATE), power.astype(np.float64)
+    return hz, power
 
 
 def band(samples: npt.NDArray[np.float32], low: float, high: float) -> float:
