@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from parity.core.result import ParityError, Record, Result
 
 if TYPE_CHECKING:
-    from parity.core.checking import Modes
+    from parity.core.checking import Attribute, Modes
     from parity.core.subject import Subject
 
 __all__ = ["ParityError", "Record", "Result", "check"]
@@ -24,6 +24,7 @@ def check(
     dtype: str = "float32",
     mode: Modes = "both",
     subject: Subject | None = None,
+    attribution: Attribute = "failure",
 ) -> Result:
     """Compare a port with a live module of the reference, tensor by tensor.
 
@@ -36,6 +37,8 @@ def check(
         mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
             pass, "both" does both.
         subject: what is known of another reference and port; None for Demucs.
+        attribution: when the final error is shared out among the layers ("never", "failure",
+            "always"), which takes up to 96 passes of the port.
 
     Raises:
         ParityError: `port_model` has another dtype, or a step with other inputs than that of the
@@ -44,4 +47,5 @@ def check(
     from parity.core import checking
     from parity.demucs import SUBJECT
 
-    return checking.check(subject or SUBJECT, reference_module, port_model, mix, dtype, mode)
+    subject = subject or SUBJECT
+    return checking.check(subject, reference_module, port_model, mix, dtype, mode, attribution)

@@ -13,7 +13,8 @@ import platformdirs
 
 from parity.cases import Case, signals
 from parity.core.capture.port import Engine
-from parity.core.checking import Modes, check_expected
+from parity.core.checking import Attribute, Modes, check_expected
+from parity.core.diagnosis import diagnosed
 from parity.core.result import ParityError, Result
 from parity.core.seeding import seed_module, seeded_state, state_hash
 from parity.core.suite import Suite
@@ -88,20 +89,42 @@ stale = SUITE.stale
 
 
 def run_cases(
-    cases: Sequence[Case], dtypes: Sequence[str], expression: str = "", **options: Any
+    cases: Sequence[Case],
+    dtypes: Sequence[str],
+    expression: str = "",
+    mode: Modes = "both",
+    live: bool = False,
+    folder: Path | None = None,
+    engine: Engine = "eager",
+    attribution: Attribute = "never",
+    replay: Path | None = None,
 ) -> Iterator[Result]:
     """The results of cases; with a `-k` expression, only of records that fit it.
 
-    A case whose name alone does not fit still runs for those of its layers that do.
+    A case whose name alone does not fit still runs for those of its layers that do. `attribution`
+    says when the final error is shared out among layers: on failures, for the first of each root,
+    which is then packed into the folder `replay` as well, if there is one.
     """
+    roots: set[str] = set()
     for case in cases:
         if expression:
-            live = options.get("live", False)
-            expected = live_expected(case) if live else stored_expected(case, options.get("folder"))
+            expected = live_expected(case) if live else stored_expected(case, folder)
             if not fits(case.name, expected, expression):
                 continue
         for dtype in dtypes:
-            yield only(run_case(case, dtype, **options), expression)
+            result = run_case(case, dtype, mode=mode, live=live, folder=folder, engine=engine)
+            if _is_diagnosed(result, attribution, roots):
+                result = SUITE.diagnosed(case, result, live, folder, replay)
+            yield only(result, expression)
+
+
+def _is_diagnosed(result: Result, attribution: Attribute, roots: set[str]) -> bool:
+    """Whether to look closer at a result. Notes the root of a failure among `roots`."""
+    first = result.first_failure
+    new = first is not None and first.step_or_class not in roots
+    if first is not None:
+        roots.add(first.step_or_class)
+    return attribution == "always" or (attribution == "failure" and new)
 
 
 def run_own(
@@ -112,6 +135,8 @@ def run_own(
     mode: Modes = "both",
     engine: Engine = "eager",
     expression: str = "",
+    attribution: Attribute = "never",
+    replay: Path | None = None,
 ) -> Iterator[Result]:
     """Compare on a user's own checkpoint and music. Needs torch and demucs.
 
@@ -147,6 +172,9 @@ def run_own(
     name = f"{checkpoint.name} on {audio.name}"
     if expression and not fits(name, expected, expression):
         return
+    roots: set[str] = set()
     for dtype, port in ports.items():
         result = check_expected(SUBJECT, expected, port, dtype, mode, name, engine)
+        if _is_diagnosed(result, attribution, roots):
+            result = diagnosed(SUBJECT, expected, port, result, replay)
         yield only(result, expression)

@@ -106,6 +106,7 @@ def read_state(port: Any) -> dict[str, npt.NDArray[Any]]:
 
 SUBJECT = Subject(
     reference=("transformers.models.encodec",),
+    imported_as="examples.parity_encodec.subject:SUBJECT",
     distributions=("transformers",),
     layers=lambda port: dict(layers(port)),
     read_state=read_state,

@@ -53,6 +53,17 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--html", type=Path, metavar="FILE")
     parser.add_argument(
+        "--attribute",
+        action="store_true",
+        help="share the final error out among the layers, also where it is within its tolerance",
+    )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FOLDER",
+        help="pack the first failing call of each root there, with a script that runs it alone",
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="the worst error of each kind of layer"
     )
     parser.set_defaults(run=run)
@@ -69,8 +80,7 @@ def run(options: argparse.Namespace) -> int:
         for result in _results(options):
             progress.clear()
             results.append(result)
-            passed = result.verdict == "pass"
-            print(text.summary(result) if passed else text.details(result), flush=True)
+            print(text.details(result), flush=True)
             if options.verbose:
                 print("\n".join(text.worst_by_kind(result)), flush=True)
             measured.keep(result)
@@ -89,6 +99,7 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
 
     if options.mode == "isolated" and options.engine != "eager":
         raise ParityError("--engine is how the cumulative pass runs: not with --mode isolated.")
+    attribution: Any = "always" if options.attribute else "failure"
     dtypes = ["float64", "float32"] if options.dtype == "both" else [options.dtype]
     if options.checkpoint or options.audio:
         if not (options.checkpoint and options.audio) or options.cases:
@@ -101,6 +112,8 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
             options.mode,
             options.engine,
             options.expression,
+            attribution,
+            options.replay,
         )
     if options.seconds is not None:
         raise ParityError("--seconds is how much of --audio is heard: it needs --checkpoint.")
@@ -112,6 +125,8 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
         live=options.live,
         folder=options.golden,
         engine=options.engine,
+        attribution=attribution,
+        replay=options.replay,
     )
 
 

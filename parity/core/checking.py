@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +13,15 @@ import numpy.typing as npt
 from parity.core import layouts, tolerances
 from parity.core.capture import port
 from parity.core.compare import compare
+from parity.core.diagnosis import diagnosed
+from parity.core.diagnosis.fingerprint import fingerprint
 from parity.core.events import Event, Expected, content, owner_of
 from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
 Modes = Literal["isolated", "cumulative", "both"]
+Attribute = Literal["never", "failure", "always"]
 Errors = dict[bytes, float]  # relative L2 error of the real pass, by the tensor's content
 
 
@@ -28,6 +32,7 @@ def check(
     mix: Array,
     dtype: str = "float32",
     mode: Modes = "both",
+    attribution: Attribute = "failure",
 ) -> Result:
     """Compare a port with a live module of the reference, tensor by tensor.
 
@@ -39,6 +44,8 @@ def check(
         dtype: "float32" or "float64".
         mode: "isolated" feeds each layer with the reference's own input, "cumulative" is the real
             pass, "both" does both.
+        attribution: when the final error is shared out among the layers, which takes up to 96
+            passes of the port.
 
     Raises:
         ParityError: `port_model` has another dtype, or a step with other inputs than the
@@ -46,7 +53,11 @@ def check(
     """
     from parity.core.capture.reference import capture
 
-    return check_expected(subject, capture(subject, reference_module, mix), port_model, dtype, mode)
+    expected = capture(subject, reference_module, mix)
+    result = check_expected(subject, expected, port_model, dtype, mode)
+    if attribution == "always" or (attribution == "failure" and result.failures):
+        return diagnosed(subject, expected, port_model, result)
+    return result
 
 
 def check_expected(
@@ -99,7 +110,7 @@ def check_outputs(
         for name, outputs in found.items()
         for record in _records(subject, event, outputs, name, dtype, errors, wider or {})
     ]
-    return Result(
+    result = Result(
         case=case or expected.reference,
         dtype=dtype,
         reference=expected.reference,
@@ -107,6 +118,21 @@ def check_outputs(
         coverage=_coverage(expected, list(found.values()), state),
         environment={**expected.environment, **environment(), "engine": engine},
     )
+    first = result.first_failure
+    if first is None:
+        return result
+    if first.kind == "parameter":
+        seen = fingerprint(state[first.path], expected.state[first.path])
+    else:
+        event = next(e for e in expected.events if e.key == (first.path, first.call))
+        _, declared = subject.layouts_of(event)
+        actual = found[first.mode][event.key][first.output]
+        seen = fingerprint(
+            layouts.to_reference(actual, declared[first.output]),
+            event.outputs[first.output],
+            event.inputs,
+        )
+    return replace(result, fingerprint=seen.sentence)
 
 
 def environment() -> dict[str, Any]:

@@ -52,6 +52,11 @@ class Record:
     gain: float | None = None
 
     @property
+    def step_or_class(self) -> str:
+        """The class, and of a step its name: "HEncLayer:glu"."""
+        return kind_of(self.path, self.module_class or self.kind)
+
+    @property
     def share(self) -> float | None:
         """The share of the tolerance used; 1 is all of it. None where nothing was measured.
 
@@ -69,6 +74,36 @@ TEXTS = ("path", "kind", "mode", "dtype", "verdict", "reason", "source", "module
 METRICS = (
     "max_abs", "rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio", "tolerance", "gain",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one call adds to the final error, given that all before it is right.
+
+    `path`, `call`, `module_class` and `source` are those of the call's `Record`; of several calls
+    that were not told apart, which `calls` counts, those of the last. `share` is the part of the
+    final error's energy, negative where the call makes up for a later one; `vanished_db` by how
+    many dB the final error falls when the call is right, infinite if nothing is left.
+    """
+
+    path: str
+    call: int
+    module_class: str
+    source: str
+    share: float
+    vanished_db: float
+    calls: int = 1
+
+    @property
+    def step_or_class(self) -> str:
+        """As a record has it."""
+        return kind_of(self.path, self.module_class)
+
+
+def kind_of(path: str, module_class: str) -> str:
+    """The class of a call, and of a step its name: "HEncLayer:glu"."""
+    _, colon, step = path.rpartition(":")
+    return f"{module_class}{colon}{step if colon else ''}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +147,9 @@ class Result:
 
     `layers` is in the reference's execution order, the isolated and the cumulative record of a
     tensor next to each other. `environment` holds versions, threads, seed and hashes.
+    `fingerprint` says in one sentence what the first failure is of what was expected;
+    `attribution` has what calls add to the final error, if that was asked for, largest first;
+    `replay` is the script of its replay pack, if there is one.
     """
 
     case: str
@@ -120,6 +158,9 @@ class Result:
     layers: tuple[Record, ...]
     coverage: Coverage
     environment: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    attribution: tuple[Part, ...] = ()
+    replay: str = ""
 
     @property
     def failures(self) -> list[Record]:
@@ -204,12 +245,25 @@ def _result(item: dict[str, Any]) -> Result:
         layers=tuple(_record(values) for values in item["layers"]),
         coverage=Coverage(**counts, missing=tuple(item["coverage"]["missing"])),
         environment=item["environment"],
+        fingerprint=item.get("fingerprint", ""),
+        replay=item.get("replay", ""),
+        attribution=tuple(_part(values) for values in item.get("attribution", ())),
     )
     texts = (result.case, result.dtype, result.reference, *result.coverage.missing)
+    json_file.check(str, result.fingerprint, result.replay)
     json_file.check(str, *texts)
     json_file.check(dict, result.environment)
     json_file.check(int, *(n for count in counts.values() for n in (count.compared, count.total)))
     return result
+
+
+def _part(values: dict[str, Any]) -> Part:
+    numbers = {key: json_file.number(values[key]) for key in ("share", "vanished_db")}
+    part = Part(**{**values, **numbers})
+    json_file.check(str, part.path, part.module_class, part.source)
+    json_file.check(int, part.call, part.calls)
+    json_file.check(float, part.share, part.vanished_db)
+    return part
 
 
 def _record(values: dict[str, Any]) -> Record:

@@ -88,6 +88,7 @@ class Subject:
             the parent uses their weights itself.
         moving_modules: classes that only move or select data, and so have to be bitwise equal.
         fused: gives what takes a fused function apart; called only where torch is.
+        imported_as: where this object is imported from, "package.module:NAME", for replay packs.
 
     Axes:
         modules: rows (class, path, (layouts of inputs, layouts of outputs)) of regular expressions,
@@ -117,6 +118,7 @@ class Subject:
     never_called: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     moving_modules: frozenset[str] = frozenset({"Dropout", "Identity", "ReLU"})
     fused: Callable[[], Fused | None] = lambda: None
+    imported_as: str = ""
     modules: tuple[tuple[str, str, Layouts], ...] = ()
     maps: Mapping[int, str] = field(default_factory=dict)
     ceilings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

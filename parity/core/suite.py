@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from parity.core.capture.port import Engine, Outputs
+from parity.core.capture.port import Engine, Outputs, build
 from parity.core.checking import Modes, check_expected, check_outputs
 from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
+from parity.core.diagnosis import diagnosed
 from parity.core.events import Event, Expected
 from parity.core.files.golden import AnyCase, Golden, Stored
 from parity.core.result import Mode, ParityError, Result
@@ -96,6 +97,25 @@ class Suite:
             return check_expected(self.subject, expected, port, dtype, mode, case.name, engine)
         found: dict[Mode, Outputs] = {"cumulative": whole.outputs(port, expected.mix)}
         return check_outputs(self.subject, expected, port, dtype, found, case.name)
+
+    def diagnosed(
+        self,
+        case: AnyCase,
+        result: Result,
+        live: bool = False,
+        folder: Path | None = None,
+        replay: Path | None = None,
+    ) -> Result:
+        """The result with what each call adds to the final error; whole tracks have no calls.
+
+        With `replay`, a folder, its first failing call is packed there.
+        """
+        if self.whole(case) is not None:
+            return result
+        expected = self.live_expected(case) if live else self.stored_expected(case, folder)
+        port = self.port(case, result.dtype)
+        build(self.subject, port, expected)
+        return diagnosed(self.subject, expected, port, result, replay)
 
     @cached_property
     def live_expected(self) -> Any:

@@ -38,6 +38,7 @@ def _fused() -> Fused:
 
 SUBJECT = Subject(
     reference=("demucs",),
+    imported_as="parity.demucs:SUBJECT",
     distributions=("demucs",),
     layers=_layers,
     read_state=_read_state,

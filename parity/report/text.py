@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from demucs_tf.utils.text import printable
-from parity.core.result import Record, Result, worst_noise_ratio
+from parity.core.result import Part, Record, Result, worst_noise_ratio
 from parity.where import port
 
 AROUND = 3
+PARTS = 5  # of the final error that are shown
 
 
 def summary(result: Result) -> str:
@@ -36,12 +38,6 @@ def _lines(record: Record) -> str:
     return f"{record.source or 'no source line'}{f'; port: {ours}' if ours else ''}"
 
 
-def _kind(record: Record) -> str:
-    """The class, and of a step its name: `HEncLayer:glu`."""
-    step = f":{record.path.rpartition(':')[2]}" if record.kind == "tap" else ""
-    return f"{record.module_class or record.kind}{step}"
-
-
 def details(result: Result) -> str:
     """What a failure needs: the first divergence, its place on both sides, its surroundings."""
     lines = [summary(result)]
@@ -50,14 +46,40 @@ def details(result: Result) -> str:
         lines += [
             f"first divergence: {place(first)}",
             f"  {first.mode}, call {first.call}, output {first.output}: {printable(first.reason)}",
+            *([f"  {printable(result.fingerprint)}"] if result.fingerprint else []),
             *table(_around(result.layers, first)),
         ]
+    lines += attribution(result)
+    lines += [f"replay: python {result.replay}"] if result.replay else []
     if result.coverage.missing:
         missing = [f"  {printable(text)}" for text in result.coverage.missing[:20]]
         lines += ["missing:", *missing]
         if len(result.coverage.missing) > 20:
             lines.append(f"  and {len(result.coverage.missing) - 20} more")
     return "\n".join(lines)
+
+
+def attribution(result: Result) -> list[str]:
+    """The kinds of calls that add most to the final error, and where each adds most."""
+    if not result.attribution:
+        return []
+    kinds: dict[str, list[Part]] = {}
+    for part in result.attribution:
+        kinds.setdefault(part.step_or_class, []).append(part)
+    rows = [("final error", "by layer or step", "most of it at", "vanish if that is right")]
+    for kind, parts in sorted(kinds.items(), key=lambda item: -sum(p.share for p in item[1])):
+        most = max(parts, key=lambda part: part.share)
+        calls = sum(part.calls for part in parts)
+        left = "all" if math.isinf(most.vanished_db) else f"{most.vanished_db:.1f} dB"
+        rows.append(
+            (
+                f"{100 * sum(part.share for part in parts):.1f} %",
+                f"{kind}, {calls} calls" if calls > 1 else kind,
+                f"{most.path or '(model)'} call {most.call}",
+                left,
+            )
+        )
+    return columns(rows[: PARTS + 1])
 
 
 def roots(failed: Iterable[Result]) -> list[str]:
@@ -70,7 +92,7 @@ def roots(failed: Iterable[Result]) -> list[str]:
         first, missing = result.first_failure, result.coverage.missing
         root = f"coverage: {missing[0]}" if missing else "nothing was compared"
         if first:
-            root = f"{_kind(first)}, {_lines(first)}"
+            root = f"{first.step_or_class}, {_lines(first)}"
         found.setdefault(printable(root), []).append(result)
     roots = "1 root" if len(found) == 1 else f"{len(found)} roots"
     lines = [f"{sum(map(len, found.values()))} failures have {roots}:"]
@@ -85,7 +107,7 @@ def worst_by_kind(result: Result) -> list[str]:
     """The record of each kind of layer that uses most of its tolerance, in columns."""
     worst: dict[tuple[str, str], Record] = {}
     for record in (r for r in result.layers if r.share is not None and r.kind != "parameter"):
-        key = _kind(record), record.mode
+        key = record.step_or_class, record.mode
         worst[key] = max(worst.get(key, record), record, key=_share)
     rows = [("kind", "mode", "rel_l2", "tolerance", "noise", "share", "worst at")]
     rows += [
@@ -100,7 +122,7 @@ def worst_by_kind(result: Result) -> list[str]:
         )
         for (kind, mode), record in sorted(worst.items())
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _share(record: Record) -> float:
@@ -124,10 +146,11 @@ def table(records: Sequence[Record]) -> list[str]:
         )
         for record in records
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Texts in columns as wide as the widest."""
     rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

@@ -36,7 +36,9 @@ class Recorder:
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Note what a layer returns."""
         output = function(*inputs)
-        self.note(self.key(self._paths[id(layer)]), output)
+        key = self.key(self._paths[id(layer)])
+        output = self.returned(key, output)
+        self.note(key, output)
         return output
 
     def step(
@@ -44,7 +46,7 @@ class Recorder:
     ) -> Any:
         """Note what a step returns."""
         key = self.key(f"{self._paths[id(layer)]}:{name}")
-        output = function(*self.replace(key, layer, name, inputs))
+        output = self.returned(key, function(*self.replace(key, layer, name, inputs)))
         self.note(key, output)
         return output
 
@@ -61,6 +63,10 @@ class Recorder:
     def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What a step is fed with: here, what it was given."""
         return inputs
+
+    def returned(self, key: Key, output: Any) -> Any:
+        """What the pass goes on with behind a call: here, what it returned."""
+        return output
 
 
 class Forcer(Recorder):
@@ -88,7 +94,7 @@ class Forcer(Recorder):
 def build(subject: Subject, port: Any, expected: Expected) -> None:
     """Run a port that nobody has called yet: Keras builds it by calls without numbers."""
     if not getattr(port, "built", True):
-        _run(port, tensors_of(subject, expected.root, port.compute_dtype))
+        run(port, tensors_of(subject, expected.root, port.compute_dtype))
 
 
 def cumulative(
@@ -101,8 +107,8 @@ def cumulative(
 
     def forward(*tensors: Any) -> dict[str, list[Any]]:
         recorder = Recorder(layers)
-        with _observed(subject, port, recorder), seeded_random():
-            _run(port, tensors)
+        with observed(subject, port, recorder), seeded_random():
+            run(port, tensors)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
 
@@ -125,8 +131,8 @@ def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
     forcer = Forcer(layers, forced)
     say(f"port: steps in {dtype}")
-    with _observed(subject, port, forcer), seeded_random():
-        _run(port, tensors_of(subject, expected.root, dtype))
+    with observed(subject, port, forcer), seeded_random():
+        run(port, tensors_of(subject, expected.root, dtype))
     outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
         if event.kind == "module":
@@ -147,10 +153,10 @@ def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[A
         if value is not None and value != TENSOR
     }
     with seeded_random():
-        return [np.asarray(tensor) for tensor in _tensors(_run(layer, tensors, **numbers))]
+        return [np.asarray(tensor) for tensor in _tensors(run(layer, tensors, **numbers))]
 
 
-def _run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
+def run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
     """Call a layer; a functional model of several inputs takes them as one list."""
     if len(getattr(layer, "inputs", None) or ()) > 1:
         return layer(list(tensors), **numbers)
@@ -179,7 +185,8 @@ def layers_by_path(subject: Subject, port: Any) -> dict[str, Any]:
     return {"": port, **subject.layers(port)}
 
 
-def _observed(subject: Subject, port: Any, observer: Observer) -> AbstractContextManager[None]:
+def observed(subject: Subject, port: Any, observer: Observer) -> AbstractContextManager[None]:
+    """Send every call and step of the port inside the block to `observer`."""
     if subject.observe is None:
         return wrapped(layers_by_path(subject, port), observer)
     return subject.observe(port, observer)

@@ -1,0 +1,28 @@
+"""Says what a divergence is, how much of the final error each layer causes, and packs it up."""
+
+from __future__ import annotations
+
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any
+
+from parity.core.diagnosis import replay as packs
+from parity.core.diagnosis.attribution import attribute
+from parity.core.events import Expected
+from parity.core.result import Result
+from parity.core.subject import Subject
+
+
+def diagnosed(
+    subject: Subject, expected: Expected, port: Any, result: Result, replay: Path | None = None
+) -> Result:
+    """A result with what each call of the port, which is built, adds to the final error.
+
+    With `replay`, a folder, the first failing call, if there is one, is packed there.
+    """
+    packed = ""
+    if replay and any(record.kind != "parameter" for record in result.failures):
+        pack = packs.pack(subject, expected, port, result)
+        packed = str(packs.write(replay, pack, result.case, subject.imported_as))
+    parts = attribute(subject, expected, port)
+    return changed(result, attribution=parts, replay=packed)
