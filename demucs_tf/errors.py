@@ -30,3 +30,7 @@ class AudioError(DemucsTFError):
 
 class ExportError(DemucsTFError):
     """A model can't be exported, or an exported file is damaged or not of this version."""
+
+
+class TrainingError(DemucsTFError):
+    """Stems can't be learnt from, or a training can't begin or go on."""

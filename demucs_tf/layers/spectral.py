@@ -142,11 +142,16 @@ def _divide(blocks: Any, window: npt.NDArray[np.float32], frames: Any) -> Any:
     count = len(window)
     if not isinstance(frames, int) or frames < count:
         ones = tf.reshape(squares, [1, 1, 1, -1]) * tf.ones([1, frames, 1, 1], blocks.dtype)
-        return blocks / _overlap_add(ones, window.shape[1])
-    rising = tf.cumsum(squares)[:, None]  # (width / hop, 1, hop)
+        return blocks / _not_zero(_overlap_add(ones, window.shape[1]))
+    rising = _not_zero(tf.cumsum(squares)[:, None])  # (width / hop, 1, hop)
     falling = tf.cumsum(squares, reverse=True)[1:, None]
     parts = [blocks[:, : count - 1] / rising[:-1], blocks[:, count - 1 : frames] / rising[-1:]]
     return tf.concat([*parts, blocks[:, frames:] / falling], 1)
+
+
+def _not_zero(sums: Any) -> Any:
+    """One in place of zero: no result is divided by that, but a gradient would not be a number."""
+    return tf.where(tf.equal(sums, 0), tf.ones_like(sums), sums)
 
 
 def _rfft(frames: Any) -> Any:

@@ -28,6 +28,7 @@ FLOORS = (
     ("demucs_tf.export",),
     ("demucs_tf.runtimes",),
     ("demucs_tf.inference",),
+    ("demucs_tf.training",),
     ("demucs_tf",),  # the names of the package
     ("demucs_tf.cli",),
     ("demucs_tf.__main__",),
@@ -44,6 +45,7 @@ MOST_FILES = 12
 # What the picture calls the folders.
 ROOMS = {
     "cli": "demucs_tf.cli",
+    "training": "demucs_tf.training",
     "inference": "demucs_tf.inference",
     "runtimes": "demucs_tf.runtimes",
     "export": "demucs_tf.export",
