@@ -1,4 +1,4 @@
-"""`python -m parity`: capture, run, exports, mutate, gate, report, where.
+"""`python -m parity`: capture, run, exports, music, mutate, gate, report, where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.quiet import quiet
-from parity.commands import capture, exports, gate, mutate, report, run, where
+from parity.commands import capture, exports, gate, music, mutate, report, run, where
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
@@ -24,7 +24,11 @@ EXTRAS = {
     "ai_edge_litert": "litert",
     "onnxruntime": "onnx",
     **dict.fromkeys(("jinja2", "markupsafe", "plotly"), "report"),
+    **dict.fromkeys(("museval", "pandas", "scipy"), "music"),
 }
+
+# The options that name a file to write.
+FILES = ("json", "html", "csv", "markdown")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
     try:
-        check_outputs(getattr(options, "json", None), getattr(options, "html", None))
-        if options.run in (capture.run, run.run, exports.run, mutate.run):
+        check_outputs(**{name: getattr(options, name, None) for name in FILES})
+        if options.run in (capture.run, run.run, exports.run, music.run, mutate.run):
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
@@ -59,7 +63,7 @@ def _report_error(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m parity", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (capture, run, exports, mutate, gate, report, where):
+    for command in (capture, run, exports, music, mutate, gate, report, where):
         command.add(commands)
     return parser
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from parity.core.result import ParityError, Result
 
 
-def check_outputs(json_path: Path | None, html_path: Path | None) -> None:
-    """Say what can be known beforehand to keep results from being written."""
-    for option, path in (("--json", json_path), ("--html", html_path)):
+def check_outputs(**paths: Path | None) -> None:
+    """Say what can be known beforehand to keep results, by option, from being written."""
+    for option, path in paths.items():
         if path and not path.parent.is_dir():
-            raise ParityError(f"{option} {path}: there is no folder {path.parent}.")
+            raise ParityError(f"--{option} {path}: there is no folder {path.parent}.")
         if path and path.is_dir():
-            raise ParityError(f"{option} {path}: expected a file, found a folder.")
+            raise ParityError(f"--{option} {path}: expected a file, found a folder.")
         if path and not os.access(path.parent, os.W_OK):
             raise _unwritable(path, errno.EACCES)
-    if html_path:
+    if paths.get("html"):
         import jinja2  # noqa: F401
         import plotly  # noqa: F401
 

@@ -44,7 +44,7 @@ class WholeTrack:
         mix = mix.astype(np.float32).astype(np.float64)
         state = {key: value.numpy().copy() for key, value in module.state_dict().items()}
         wide, narrow = (
-            _apply_reference(module.to(dtype), torch.from_numpy(mix).to(dtype), self.case.apply)
+            apply_reference(module.to(dtype), torch.from_numpy(mix).to(dtype), self.case.apply)
             for dtype in (torch.float64, torch.float32)
         )
         floor = relative_l2(narrow, wide)
@@ -83,7 +83,8 @@ def of(case: Case) -> WholeTrack | None:
     return WholeTrack(case) if case.apply else None
 
 
-def _apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array:
+def apply_reference(module: Any, mix: Any, options: Mapping[str, Any]) -> Array:
+    """What the reference's `apply_model` or Separator makes of a tensor (B, A, T)."""
     import torch
 
     given = {key: value for key, value in options.items() if key not in _OURS}

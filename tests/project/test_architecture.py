@@ -36,7 +36,7 @@ FLOORS = (
     ("parity.cases",),
     ("parity.demucs",),
     ("parity",),  # run, select
-    ("parity.faults", "parity.where", "parity.exports"),
+    ("parity.faults", "parity.where", "parity.exports", "parity.music"),
     ("parity.report",),
     ("parity.commands",),
     ("parity.__main__", "parity.tests"),
@@ -59,6 +59,7 @@ ROOMS = {
     "commands": "parity.commands",
     "where": "parity.where",
     "exports": "parity.exports",
+    "music": "parity.music",
     "run": "parity",
     "demucs": "parity.demucs",
     "cases": "parity.cases",
