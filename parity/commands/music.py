@@ -64,14 +64,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _sides(options: argparse.Namespace) -> Iterator[Any]:
-    from demucs_tf.models.presets import PRESETS
     from parity.music import sides
 
     if options.checkpoint:
         if options.presets:
             raise ParityError("--checkpoint and --preset do not go together.")
         return iter([sides.of_checkpoint(options.checkpoint)])
-    names = dict.fromkeys(options.presets or PRESETS)
+    names = dict.fromkeys(options.presets or sides.NAMES)
     for name in names:
         sides.check_preset(name)
     return map(sides.of_preset, names)

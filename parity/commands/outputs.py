@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from parity.core.result import ParityError, Result
+from parity.report.data import Table
 
 
 def check_outputs(**paths: Path | None) -> None:
@@ -44,8 +45,13 @@ def _unwritable(path: Path, number: int | None) -> ParityError:
     return ParityError(f"{path} cannot be written ({os.strerror(number or errno.EIO)}): {advice}.")
 
 
-def write(results: Sequence[Result], json_path: Path | None, html_path: Path | None) -> None:
-    """Write results as JSON and as a page, each if there is a path for it."""
+def write(
+    results: Sequence[Result],
+    json_path: Path | None,
+    html_path: Path | None,
+    tables: Sequence[Table] = (),
+) -> None:
+    """Write results as JSON and as a page, with `tables`, each if there is a path for it."""
     from parity.core import result
 
     if json_path:
@@ -56,5 +62,5 @@ def write(results: Sequence[Result], json_path: Path | None, html_path: Path | N
         from parity.report.html import write_html
 
         with written(html_path):
-            write_html(html_path, results)
+            write_html(html_path, results, tables=tables)
         print(f"report: {html_path}")

@@ -20,6 +20,7 @@ from parity.run import make_port, make_reference
 
 Array = npt.NDArray[Any]
 # Chunks overlap, no random shifts, and the level of the track is taken out, as the Separator does.
+NAMES = tuple(PRESETS)
 APPLY: dict[str, Any] = {"track": True, "shifts": 0}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from parity.core.result import Record, Result
@@ -19,6 +20,16 @@ COUNTS = ("call", "output")
 METRICS = (
     "max_abs", "rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio", "tolerance", "gain",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that the page shows below its cases: texts, with what they mean above them."""
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def worst(values: Iterable[float | None]) -> float | None:

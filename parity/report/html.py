@@ -16,7 +16,7 @@ from typing import Any
 
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
-from parity.report.data import as_json, columns, distinct, number, overview, percent, worst
+from parity.report.data import Table, as_json, columns, distinct, number, overview, percent, worst
 from parity.where import port
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,19 +25,26 @@ AROUND = 3  # tensors shown on each side of a first divergence
 COVERED = ("modules", "call_sites", "taps", "parameters", "buffers")
 
 
-def write_html(path: Path, results: Sequence[Result], subject: str = "demucs_tf") -> None:
+def write_html(
+    path: Path,
+    results: Sequence[Result],
+    subject: str = "demucs_tf",
+    tables: Sequence[Table] = (),
+) -> None:
     """Write the report of `results` on the port `subject` to `path`, whole or not at all.
+
+    `tables` stand below the cases.
 
     Raises:
         ParityError: Jinja2 or Plotly, the extra `report`, is not installed.
         OSError: the folder of `path` does not exist or cannot be written.
     """
-    page = _page(results, subject)
+    page = _page(results, subject, tables)
     with write_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _page(results: Sequence[Result], subject: str) -> str:
+def _page(results: Sequence[Result], subject: str, tables: Sequence[Table]) -> str:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -72,6 +79,7 @@ def _page(results: Sequence[Result], subject: str) -> str:
         modes=distinct(record.mode for result in results for record in result.layers),
         scripts=[Markup(script) for script in scripts],
         subject=subject,
+        tables=tables,
         stylesheet=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         tensors=sum(len(result.layers) for result in results),
         worst_noise=worst(case.worst_noise for case in cases),

@@ -11,7 +11,7 @@ import pytest
 
 from parity.__main__ import main
 from parity.cases.case import HDEMUCS, HTDEMUCS, Case
-from parity.core.result import ParityError
+from parity.core.result import ParityError, write_json
 from parity.music import gates, scenes, scores, show, sides
 from parity.music.instruments import INSTRUMENTS, RATE
 from parity.music.scenes import Layout, Scene
@@ -201,6 +201,12 @@ def test_tables(quick: Scene, tmp_path: Path) -> None:
     assert text.startswith("| model | stem | SDR | SI-SDR | ISR | SIR | SAR | ΔSDR |")
     assert "| m | vocals |" in text
     assert show.failures(back)[0].startswith("fail: m, short-0, all, whole: sdr changes by ")
+    json_path, page = tmp_path / "result.json", tmp_path / "report.html"
+    write_json(json_path, [])
+    words = ["report", str(json_path), "--music", str(tmp_path / "music.csv"), "--html", str(page)]
+    assert main(words) == 0
+    assert '<h2 id="table-1">In the units of music (dB)</h2>' in page.read_text()
+    assert '<th scope="col">ΔSI-SDR</th>' in page.read_text()
     (tmp_path / "music.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ParityError, match=r"music.csv is no table of .*it lacks 'delta_isr'"):
         show.read_csv(tmp_path / "music.csv")
