@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -79,13 +80,14 @@ def _write(order: Order, jobs: int) -> Iterator[Path]:
         yield from (write_piece(order, index) for index in missing)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        tasks = [pool.submit(write_piece, order, index) for index in missing]
-        try:
-            for task in as_completed(tasks):
+        # No more is handed over than can run, so that an error ends the others soon.
+        running = {pool.submit(write_piece, order, index) for index in missing[:jobs]}
+        waiting = iter(missing[jobs:])
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for task in done:
                 yield task.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            running |= {pool.submit(write_piece, order, i) for i in islice(waiting, len(done))}
 
 
 def write_piece(order: Order, index: int) -> Path:

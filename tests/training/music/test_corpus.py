@@ -97,14 +97,20 @@ def test_the_command_says_what_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("state", "text"), [("broken", "Not a SoundFont file"), ("empty", "Instrument not found")]
+    ("state", "text", "jobs"),
+    [("broken", "Not a SoundFont file", "1"), ("empty", "Instrument not found", "2")],
 )
 def test_a_font_that_cannot_play_is_an_error(
-    stand_in: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str, text: str
+    stand_in: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+    text: str,
+    jobs: str,
 ) -> None:
     for font in FONTS.values():
         (stand_in / font.file).write_text(state)
-    assert main([str(tmp_path / "music"), *SHORT]) == 1
+    assert main([str(tmp_path / "music"), *SHORT, "--jobs", jobs]) == 1
     assert text in capsys.readouterr().err
     assert sorted(p.name for p in (tmp_path / "music" / "train").iterdir()) == [".lock"]
 
