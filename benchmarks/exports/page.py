@@ -100,7 +100,8 @@ def sizes(found: Found) -> Iterator[list[str]]:
 
 def _size(step: dict[str, Any]) -> str:
     megabytes, gigabytes = step["bytes"] / 1e6, step["peak"] / 1e9
-    return f"{megabytes:.1f} MB, {step['seconds']:.0f} s, {gigabytes:.1f} GB"
+    seconds = f"{step['cpu']:.0f} s (cpu)" if "cpu" in step else f"{step['seconds']:.0f} s"
+    return f"{megabytes:.1f} MB, {seconds}, {gigabytes:.1f} GB"
 
 
 def speed(found: Found) -> Iterator[list[str]]:

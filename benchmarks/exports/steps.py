@@ -52,24 +52,17 @@ def _heard(folder: Path, name: str) -> Path:
 
 
 def export(folder: Path, name: str, form: str, weights: str, variant: str = "") -> dict[str, Any]:
-    """Export: seconds, the peak of this process's memory, and the size of the file."""
+    """Export: seconds, also of the processor, the peak of memory, and the size of the file."""
     from demucs_tf.export import export_model
 
     model = port(name, half=variant == "half")
     path = file_of(folder, name, (form, weights), variant)
-    start = time.monotonic()
-    export_model(
-        model,
-        path,
-        form,
-        weights=weights,
-        force=True,
-        name=name,
-    )
-    seconds = time.monotonic() - start
+    start, worked = time.monotonic(), time.process_time()
+    export_model(model, path, form, weights=weights, force=True, name=name)
+    seconds, worked = time.monotonic() - start, time.process_time() - worked
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"seconds": seconds, "peak": peak, "bytes": path.stat().st_size}
+    return {"seconds": seconds, "cpu": worked, "peak": peak, "bytes": path.stat().st_size}
 
 
 def errors(folder: Path, name: str, form: str, weights: str, variant: str = "") -> dict[str, Any]:

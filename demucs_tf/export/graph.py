@@ -104,6 +104,7 @@ def trace(
     rounded: bool = False,
     watch: Watch | None = None,
     arrays: bool = True,
+    in_one: bool = False,
 ) -> Traced:
     """Trace a float32 model for another runtime, with its weights as constants.
 
@@ -116,9 +117,10 @@ def trace(
             which converters would multiply the weights with.
         watch: what else is to come out.
         arrays: see `demucs_tf.layers.base.portable`.
+        in_one: work out layers in one with their neighbours, see `demucs_tf.layers.base.joined`.
     """
     tf = import_tensorflow()
-    from demucs_tf.layers.base import observe, portable
+    from demucs_tf.layers.base import joined, observe, portable
 
     run = forward(model, lengths if time is not None else None)
     weights = _Weights(model) if rounded else None
@@ -126,7 +128,9 @@ def trace(
 
     def call(mix: Any, *factors: Any) -> list[Any]:
         replaced = weights.replaced_by(factors) if weights else nullcontext()
-        with portable(arrays), observe(watch.observer if watch else None), replaced:
+        together = joined() if in_one else nullcontext()
+        seen = observe(watch.observer if watch else None)
+        with portable(arrays), together, seen, replaced:
             stems = run(mix)
         extra = dict(watch.tensors) if watch else {}
         names[1:] = extra
