@@ -49,7 +49,7 @@ SUBJECTS = {
 }
 
 
-def port(name: str, half: bool = False) -> Any:
+def port(name: str, half: bool = False, seed: int = SEED) -> Any:
     """The port with weights of order 1; with `half`, rounded to what float16 holds."""
     from demucs_tf.checkpoints.weights import load_state, shapes_of
     from demucs_tf.layers.base import blank_weights
@@ -58,7 +58,7 @@ def port(name: str, half: bool = False) -> Any:
 
     with blank_weights():
         model = build(name, **SUBJECTS[name].changes)
-    state = seeded_state(shapes_of(model).items(), SEED)
+    state = seeded_state(shapes_of(model).items(), seed)
     if half:
         state = {key: array.astype(np.float16).astype(np.float32) for key, array in state.items()}
     load_state(model, state)

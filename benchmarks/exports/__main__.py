@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.exports.files import KINDS
+from benchmarks.exports.files import BAGS, KINDS, MORE
 from benchmarks.models import SUBJECTS
 from parity.core.files.atomic import write_whole
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = Path(tempfile.gettempdir()) / "demucs_tf-exports"
-STEPS = ("heard", "export", "errors", "half", "speed")
-HALF = ("htdemucs",)  # is also measured with weights of half precision
+STEPS = ("heard", "export", "errors", "half", "bag", "openvino", "speed")
 
 
 def main() -> None:
@@ -49,9 +48,9 @@ def main() -> None:
 
 def _run(step: str, folder: str, *arguments: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from benchmarks.exports import steps
+    from benchmarks.exports import others, steps
 
-    result = steps.STEPS[step](Path(folder), *arguments)
+    result = (steps.STEPS | others.STEPS)[step](Path(folder), *arguments)
     print(f"\n{json.dumps(result)}")
 
 
@@ -78,11 +77,14 @@ def _steps(name: str) -> Iterator[tuple[Any, ...]]:
         yield "export", *kind
         yield "errors", *kind
     yield "errors", "tensorflow", "float32"
-    if name in HALF:
+    if name in MORE:
         for form in ("tflite", "onnx"):
             for weights in ("float32", "float16"):
                 yield "export", form, weights, "half"
             yield "half", form
+        for bag in BAGS:
+            yield "bag", *bag
+        yield ("openvino",)
     yield ("speed",)
 
 

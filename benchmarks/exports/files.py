@@ -15,6 +15,16 @@ KINDS = (
     ("onnx", "float16"),
 )
 
+MORE = ("htdemucs",)  # is also measured with weights of half precision, in bags, and elsewhere
+# Format, table and way of a bag. One graph of four members would take 20 GB to make.
+BAGS = (
+    ("tflite", "one-hot", "folder"),
+    ("tflite", "general", "folder"),
+    ("tflite", "one-hot of two", "fused"),
+    ("tflite", "general of two", "fused"),
+    ("onnx", "general of two", "fused"),
+)
+
 
 def file_of(folder: Path, name: str, kind: tuple[str, str], variant: str = "") -> Path:
     """Where the file of a model lies.

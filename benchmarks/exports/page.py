@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.exports.files import KINDS
+from benchmarks.exports.files import BAGS, KINDS, MORE
 from benchmarks.models import SUBJECTS
 from parity.core.files.atomic import write_whole
 
@@ -90,6 +90,30 @@ def last_chunk(found: Found) -> Iterator[list[str]]:
         ]
 
 
+def bags(found: Found) -> Iterator[list[str]]:
+    """All stems / the worst, in dB, by bag."""
+    yield ["members", "table", "file", "against the bag"]
+    for name in SUBJECTS:
+        for form, table, way in BAGS:
+            step = found.get(name, {}).get(f"bag {form} {table} {way}")
+            if name in MORE:
+                kind = "one graph" if way == "fused" else "a folder"
+                wrapped = {"dB": step} if step and "total" in step else None
+                yield [name, table, f"{NAMES[form]}, {kind}", _pair(wrapped, "dB")]
+
+
+def openvino(found: Found) -> Iterator[list[str]]:
+    """All stems / the worst in dB, and seconds beside those of ONNX Runtime, by model."""
+    yield ["model", "OpenVINO: whole track", "a segment, beside ONNX Runtime"]
+    for name in MORE:
+        step = found.get(name, {}).get("openvino", {})
+        if "times" not in step:
+            yield [name, MISSING, MISSING]
+            continue
+        times = step["times"]
+        yield [name, _pair({"dB": step}, "dB"), _ratios(times["openvino"], times["onnxruntime"])]
+
+
 def sizes(found: Found) -> Iterator[list[str]]:
     """Megabytes, seconds and gigabytes, by model."""
     yield ["model", *COLUMNS]
@@ -116,15 +140,22 @@ def speed(found: Found) -> Iterator[list[str]]:
         base = times["tensorflow"]
         row = [name, f"{step['length'] / RATE:.1f} s", f"{median(base):.2f} s"]
         for kind in KINDS:
-            ratios = [a / b for a, b in zip(times[" ".join(kind)], base, strict=True)]
-            row.append(f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+            row.append(_ratios(times[" ".join(kind)], base))
         yield row
+
+
+def _ratios(times: Sequence[float], base: Sequence[float]) -> str:
+    """The median and the range of the ratios of turns."""
+    ratios = [a / b for a, b in zip(times, base, strict=True)]
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 TABLES: dict[str, Callable[[Found], Iterator[list[str]]]] = {
     "errors": errors,
     "narrow": narrow,
     "last chunk": last_chunk,
+    "bags": bags,
+    "OpenVINO": openvino,
     "sizes": sizes,
     "speed": speed,
 }

@@ -51,6 +51,11 @@ def _heard(folder: Path, name: str) -> Path:
     return folder / f"{name}-reference.npz"
 
 
+def heard_by_reference(folder: Path, name: str) -> Any:
+    """What `heard` has kept: arrays by their names."""
+    return np.load(_heard(folder, name))
+
+
 def export(folder: Path, name: str, form: str, weights: str, variant: str = "") -> dict[str, Any]:
     """Export: seconds, also of the processor, the peak of memory, and the size of the file."""
     from demucs_tf.export import export_model
@@ -75,20 +80,21 @@ def errors(folder: Path, name: str, form: str, weights: str, variant: str = "") 
     if form == "tensorflow":
         model = port(name)
     else:
-        model = _exported(file_of(folder, name, (form, weights), variant))
-    stored = np.load(_heard(folder, name))
+        model = exported(file_of(folder, name, (form, weights), variant))
+    stored = heard_by_reference(folder, name)
     length = stored["mix"].shape[1]
     found: dict[str, Any] = {}
     for key, wav in (("followed", "followed"), ("alone", "mix")):
         stems = apply_model(model, stored[wav][None], shifts=0, overlap=OVERLAP)
-        found[key] = _distance(stems[0, ..., :length], stored[f"{wav}_stems"])
+        found[key] = distance(stems[0, ..., :length], stored[f"{wav}_stems"])
     stride = int((1 - OVERLAP) * int(model.segment * model.samplerate))
     last = (length - 1) // stride * stride
-    found["before_last_chunk"] = _distance(stems[0, ..., :last], stored["mix_stems"][..., :last])
+    found["before_last_chunk"] = distance(stems[0, ..., :last], stored["mix_stems"][..., :last])
     return found
 
 
-def _distance(stems: Any, wanted: Any) -> dict[str, float]:
+def distance(stems: Any, wanted: Any) -> dict[str, float]:
+    """How far stems are from those that are wanted, in dB: all of them, and the worst."""
     pairs = [*zip(stems, wanted, strict=True)]
     return {
         "total": snr_db(stems, wanted),
@@ -97,7 +103,8 @@ def _distance(stems: Any, wanted: Any) -> dict[str, float]:
     }
 
 
-def _exported(path: Path) -> ExportedModel:
+def exported(path: Path) -> ExportedModel:
+    """The model of a file."""
     from demucs_tf.runtimes.load import load_exported
 
     model = load_exported(path, THREADS)
@@ -109,7 +116,7 @@ def half(folder: Path, name: str, form: str) -> dict[str, Any]:
     """Whether float16 weights lose nothing where the checkpoint is in half precision."""
     stems = []
     for weights in ("float32", "float16"):
-        model = _exported(file_of(folder, name, (form, weights), "half"))
+        model = exported(file_of(folder, name, (form, weights), "half"))
         mix = music()[None, :, : int(model.segment * model.samplerate)]
         stems.append(model(mix))
     return {"equal": bool(np.array_equal(stems[0], stems[1])), "snr": snr_db(stems[1], stems[0])}
@@ -128,8 +135,8 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
     more = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
     runs: dict[str, Callable[[Any], Any]] = {"tensorflow": lambda mix: forward(mix, *more)}
     for kind in KINDS:
-        runs[" ".join(kind)] = _exported(file_of(folder, name, kind))
-    length = _exported(file_of(folder, name, KINDS[0])).metadata.length
+        runs[" ".join(kind)] = exported(file_of(folder, name, kind))
+    length = exported(file_of(folder, name, KINDS[0])).metadata.length
     mix = music()[None, :, :length]
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(ROUNDS):

@@ -41,9 +41,7 @@ def write(
     """
     narrow = weights == "float16"
     time = None if lengths.any_length else lengths.length
-    traced = trace(
-        model, lengths, batch=None, time=time, rounded=narrow, watch=watch, in_one=True
-    )
+    traced = trace(model, lengths, batch=None, time=time, rounded=narrow, watch=watch, in_one=True)
     converted = _converted(traced)
     fuse(converted)
     if narrow:
