@@ -144,8 +144,8 @@ _joined: ContextVar[bool] = ContextVar("demucs_tf_joined", default=False)
 def joined() -> Iterator[None]:
     """Work out layers in one with their neighbours inside the block, where that is faster.
 
-    The graphs that tracks are separated with do. What comes out differs by rounding; a model that
-    is called, watched, trained or exported goes layer by layer.
+    The graphs that tracks are separated with do, and ONNX files. What comes out differs by
+    rounding; a model that is called, watched, trained or exported elsewhere goes layer by layer.
     """
     token = _joined.set(True)
     try:
