@@ -180,6 +180,21 @@ def test_two_processes_do_not_write_to_one_folder(
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_ctrl_c_leaves_whole_pieces_and_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus.soundfile, "write", interrupted)
+    assert main([str(tmp_path), *SHORT]) == 130
+    assert capsys.readouterr().err.endswith(
+        "interrupted; the next run goes on with the pieces that are missing\n"
+    )
+    assert [path.name for path in (tmp_path / "train").iterdir()] == [".lock"]
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_wrong_orders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "music"
     assert main([str(folder), "--pieces", "0"]) == 1
