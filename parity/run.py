@@ -18,7 +18,7 @@ from parity.core.diagnosis import diagnosed
 from parity.core.result import ParityError, Result
 from parity.core.seeding import seed_module, seeded_state, state_hash
 from parity.core.suite import Suite
-from parity.demucs import SUBJECT, whole_track
+from parity.demucs import SUBJECT, arguments, whole_track
 from parity.demucs.own import both_sides
 from parity.select import fits, only
 
@@ -81,6 +81,7 @@ SUITE = Suite(
     goldens=_goldens,
     command="python -m parity capture --case",
     whole=whole_track.of,
+    arguments=arguments.of_case,
 )
 run_case = SUITE.run_case
 live_expected = SUITE.live_expected

@@ -71,7 +71,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, and print a line for each case, and what a failure needs."""
-    from parity.report import text
+    from parity.report import configuration, text
     from parity.where import measured
 
     results: list[Result] = []
@@ -80,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
         for result in _results(options):
             progress.clear()
             results.append(result)
+            if (options.verbose or options.checkpoint) and not result.differences:
+                print("\n".join(configuration.table(result)), flush=True)
             print(text.details(result), flush=True)
             if options.verbose:
                 print("\n".join(text.worst_by_kind(result)), flush=True)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from parity.core.configuration import Arguments
+
 Array = npt.NDArray[Any]
 Key = tuple[str, int]  # path (a tap's has ":name"), call index
 TENSOR = "tensor"
@@ -51,7 +53,8 @@ class Expected:
     `mix` is the model's first, mostly only, input. `state` is the reference's `state_dict` as
     arrays; `buffers` names those of its keys that are buffers. `events` are in the order in which
     the calls ended. `leaves` are the paths of modules without children. `idle` lists parameters
-    that change nothing, `unmapped` functional steps that no tap covers.
+    that change nothing, `unmapped` functional steps that no tap covers. `arguments` are what the
+    module was made of, as far as that is known.
     """
 
     reference: str
@@ -63,6 +66,7 @@ class Expected:
     idle: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
+    arguments: Arguments | None = None
 
     @property
     def root(self) -> Event:

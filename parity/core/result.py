@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from parity.core.configuration import Argument
 from parity.core.files import json_file
 
 SCHEMA = 1
@@ -149,6 +150,7 @@ class Result:
     tensor next to each other. `environment` holds versions, threads, seed and hashes.
     `fingerprint` says in one sentence what the first failure is of what was expected;
     `attribution` has what calls add to the final error, if that was asked for, largest first;
+    `configuration` has the arguments that both sides were made of, which come before any number;
     `replay` is the script of its replay pack, if there is one.
     """
 
@@ -161,6 +163,12 @@ class Result:
     fingerprint: str = ""
     attribution: tuple[Part, ...] = ()
     replay: str = ""
+    configuration: tuple[Argument, ...] = ()
+
+    @property
+    def differences(self) -> list[Argument]:
+        """The arguments that are not the same on both sides."""
+        return [argument for argument in self.configuration if argument.differs]
 
     @property
     def failures(self) -> list[Record]:
@@ -169,8 +177,9 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """ "pass" when something was compared, nothing failed and coverage is complete."""
+        """ "pass" when arguments are equal, something was compared, nothing failed, all covered."""
         ok = bool(self.layers) and not self.failures and self.coverage.complete
+        ok = ok and not self.differences
         return "pass" if ok else "fail"
 
     @property
@@ -248,6 +257,7 @@ def _result(item: dict[str, Any]) -> Result:
         fingerprint=item.get("fingerprint", ""),
         replay=item.get("replay", ""),
         attribution=tuple(_part(values) for values in item.get("attribution", ())),
+        configuration=tuple(_argument(values) for values in item.get("configuration", ())),
     )
     texts = (result.case, result.dtype, result.reference, *result.coverage.missing)
     json_file.check(str, result.fingerprint, result.replay)
@@ -255,6 +265,13 @@ def _result(item: dict[str, Any]) -> Result:
     json_file.check(dict, result.environment)
     json_file.check(int, *(n for count in counts.values() for n in (count.compared, count.total)))
     return result
+
+
+def _argument(values: dict[str, Any]) -> Argument:
+    argument = Argument(**values)
+    json_file.check(bool, argument.differs)
+    json_file.check(str, *(text for key, text in values.items() if key != "differs"))
+    return argument
 
 
 def _part(values: dict[str, Any]) -> Part:

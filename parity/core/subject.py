@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from parity.core.configuration import Arguments
 from parity.core.events import Event
 from parity.core.layouts import Layouts
 from parity.core.result import ParityError
@@ -87,6 +88,7 @@ class Subject:
         never_called: modules that a pass may not call, by (class of the parent, name), and whether
             the parent uses their weights itself.
         moving_modules: classes that only move or select data, and so have to be bitwise equal.
+        arguments: (module) -> the arguments that it was made of, or None where it does not say.
         fused: gives what takes a fused function apart; called only where torch is.
         imported_as: where this object is imported from, "package.module:NAME", for replay packs.
 
@@ -100,6 +102,8 @@ class Subject:
         layers: (port) -> its layers under the paths of torch's modules, the port itself under "".
             A path "attention:scores" is a layer that does what the reference does as a tap.
         read_state: (port) -> its weights under the keys and in the layout of the `state_dict`.
+        port_arguments: (port) -> its arguments, of which those of the reference are held against
+            the module's before any number; or None.
         observe: (port, observer) -> a context in which the observer gets all calls and steps. If
             None, the `call` of each of `layers` is wrapped, which suits any Keras layer.
 
@@ -112,6 +116,8 @@ class Subject:
     layers: Callable[[Any], Mapping[str, Any]]
     read_state: Callable[[Any], Mapping[str, Array]]
     observe: Callable[[Any, Observer], AbstractContextManager[None]] | None = None
+    arguments: Callable[[Any], Arguments | None] = lambda module: None
+    port_arguments: Callable[[Any], Arguments | None] = lambda port: None
     distributions: tuple[str, ...] = ()
     taps: tuple[Tap, ...] = ()
     no_steps: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from parity.core.capture.port import Engine, Outputs, build
 from parity.core.checking import Modes, check_expected, check_outputs
 from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
+from parity.core.configuration import Arguments
 from parity.core.diagnosis import diagnosed
 from parity.core.events import Event, Expected
 from parity.core.files.golden import AnyCase, Golden, Stored
@@ -66,6 +67,7 @@ class Suite:
     goldens: (case) -> the folder of its golden.
     command: what makes the golden of the case whose name follows.
     whole: (case) -> what captures and runs a case that is not about a model's layers, else None.
+    arguments: (case) -> those that the module of its golden was made of, or None.
     """
 
     subject: Subject
@@ -75,6 +77,7 @@ class Suite:
     goldens: Callable[[Any], Path]
     command: str
     whole: Callable[[Any], Whole | None] = lambda case: None
+    arguments: Callable[[Any], Arguments | None] = lambda case: None
 
     def golden(self, case: AnyCase, folder: Path | None = None) -> Golden:
         """The golden of a case, at its usual place or in `folder`."""
@@ -152,7 +155,9 @@ class Suite:
         golden = self.golden(case, folder)
         if case.stored == "cache" and not golden.path.exists():
             golden.write(self.live_expected(case))
-        return golden.read()
+        expected = golden.read()
+        expected.arguments = self.arguments(case)
+        return expected
 
     def stale(self, case: AnyCase, folder: Path | None = None) -> list[str]:
         """What of a golden no longer equals what the reference gives; empty if all does."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from parity.core.subject import Fused, Observer, Subject
-from parity.demucs import taps_demucs, taps_hybrid, taps_transformer
+from parity.demucs import arguments, taps_demucs, taps_hybrid, taps_transformer
 
 
 def _layers(port: Any) -> dict[str, Any]:
@@ -40,6 +40,8 @@ SUBJECT = Subject(
     reference=("demucs",),
     imported_as="parity.demucs:SUBJECT",
     distributions=("demucs",),
+    arguments=arguments.of_reference,
+    port_arguments=arguments.of_port,
     layers=_layers,
     read_state=_read_state,
     observe=_observe,

@@ -20,6 +20,7 @@ from parity.core.capture.port import Outputs
 from parity.core.compare import relative_l2
 from parity.core.events import Event, Expected
 from parity.core.seeding import SEED, seeded_random
+from parity.demucs.arguments import of_reference
 
 Array = npt.NDArray[Any]
 KEY = ("", 0)
@@ -60,6 +61,7 @@ class WholeTrack:
             buffers=tuple(name for name, _ in module.named_buffers()),
             leaves=("",),
             environment=environment(("demucs",)),
+            arguments=of_reference(module),
         )
 
     def outputs(self, port: Any, mix: Array) -> Outputs:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from demucs_tf.utils.text import printable
 from parity.core.result import Part, Record, Result, worst_noise_ratio
+from parity.report import configuration
+from parity.report.columns import columns
 from parity.where import port
 
 AROUND = 3
@@ -22,8 +24,9 @@ def summary(result: Result) -> str:
     )
     return printable(
         f"{result.verdict.upper()}  {result.case or result.reference}  {result.dtype}  "
-        f"{len(result.layers)} comparisons, {len(result.failures)} failed; worst noise ratio "
-        f"{worst or 'none'}; coverage: {result.coverage}"
+        f"{configuration.count(result)}{len(result.layers)} comparisons, "
+        f"{len(result.failures)} failed; worst noise ratio {worst or 'none'}; "
+        f"coverage: {result.coverage}"
     )
 
 
@@ -39,8 +42,11 @@ def _lines(record: Record) -> str:
 
 
 def details(result: Result) -> str:
-    """What a failure needs: the first divergence, its place on both sides, its surroundings."""
-    lines = [summary(result)]
+    """What a failure needs: the first divergence, its place on both sides, its surroundings.
+
+    Arguments that differ stand above all numbers.
+    """
+    lines = [*configuration.differences(result), summary(result)]
     first = result.first_failure
     if first:
         lines += [
@@ -91,7 +97,9 @@ def roots(failed: Iterable[Result]) -> list[str]:
     for result in failed:
         first, missing = result.first_failure, result.coverage.missing
         root = f"coverage: {missing[0]}" if missing else "nothing was compared"
-        if first:
+        if result.differences:
+            root = result.differences[0].reason
+        elif first:
             root = f"{first.step_or_class}, {_lines(first)}"
         found.setdefault(printable(root), []).append(result)
     roots = "1 root" if len(found) == 1 else f"{len(found)} roots"
@@ -147,17 +155,6 @@ def table(records: Sequence[Record]) -> list[str]:
         for record in records
     ]
     return columns(rows)
-
-
-def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Texts in columns as wide as the widest."""
-    rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _around(records: Sequence[Record], failed: Record) -> list[Record]:

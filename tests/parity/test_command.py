@@ -66,11 +66,14 @@ def test_pass(call: Call, tmp_path: Path) -> None:
 
 
 def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
-    """The numbers of a passing case, and on stderr what it is at."""
+    """The arguments and the numbers of a passing case, and on stderr what it is at."""
     assert main(["run", *DCONV0, "-v"]) == 0
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
-    assert lines[1][:4] == ["kind", "mode", "rel_l2", "tolerance"]
+    assert lines[0][:3] == ["argument", "reference", "port"]
+    assert ["channels", "4", "4", "-", "64"] in lines
+    numbers = next(i for i, line in enumerate(lines) if line[0] == "PASS")
+    assert lines[numbers + 1][:4] == ["kind", "mode", "rel_l2", "tolerance"]
     (row,) = [line for line in lines if line[0] == "ConvTranspose1d"]
     assert row[1] == "isolated"
     assert 0 < float(row[2]) <= float(row[3]) <= 1e-12

@@ -93,6 +93,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
         idle=without_influence(subject, narrow, events, call),
         unmapped=tuple(sorted(tracer.unmapped)),
         environment=environment(subject.distributions),
+        arguments=subject.arguments(module),
     )
 
 

@@ -140,7 +140,9 @@ class Golden:
             return numbers[start:stop].reshape(shape).astype(dtype)
 
         events = [_event(values, restore) for values in manifest["events"]]
-        names = {key: tuple(manifest[key]) for key in ("buffers", "leaves", "idle", "unmapped")}
+        names: dict[str, Any] = {
+            key: tuple(manifest[key]) for key in ("buffers", "leaves", "idle", "unmapped")
+        }
         json_file.check(str, manifest["reference"], *(n for each in names.values() for n in each))
         json_file.check(dict, manifest["environment"])
         mix = restore(manifest["mix"])
