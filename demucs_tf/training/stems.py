@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,16 @@ class Piece:
         name: of its folder.
         files: stem -> file, in the order of the model's sources.
         frames: T, the same for all its files.
+        first: the sample that counts as the first one.
     """
 
     name: str
     files: dict[str, Path]
     frames: int
+    first: int = 0
 
     def read(self, stem: str, start: int, length: int) -> Array:
-        """Samples of one stem, float32 (A, length); zeros where the file has ended.
+        """Samples of one stem, float32 (A, length); zeros where the piece has ended.
 
         Raises:
             TrainingError: the file is gone, or no longer what it was.
@@ -47,19 +50,21 @@ class Piece:
         path = self.files[stem]
         try:
             with soundfile.SoundFile(path) as file:
-                file.seek(min(start, self.frames))
-                wav = file.read(length, dtype="float32", always_2d=True, fill_value=0.0).T
+                file.seek(self.first + min(start, self.frames))
+                count = min(length, max(0, self.frames - start))
+                wav = file.read(count, dtype="float32", always_2d=True, fill_value=0.0).T
         except (OSError, RuntimeError) as error:
             raise TrainingError(f"{path}: it can't be read any more ({error}).") from error
-        check_samples(wav, str(path), start)
-        return wav
+        check_samples(wav, str(path), self.first + start)
+        return np.pad(wav, [(0, 0), (0, length - wav.shape[1])])
 
 
 class StemFolder:
     """The pieces of a folder, checked; only what is asked for is read.
 
     Args:
-        path: the folder; each folder in it with a `mixture`, or a stem of `sources`, is a piece.
+        path: the folder; each folder in it with a `mixture`, or a stem of `sources`, is a piece. Or
+            the folder of one piece.
         sources: the stems that each piece must have.
         samplerate: in Hz, of all files.
         channels: A, of all files.
@@ -87,7 +92,8 @@ class StemFolder:
         self.channels = channels
         if not self.path.is_dir():
             raise TrainingError(f"{self.path}: expected a folder of pieces, found none.")
-        folders = [each for each in sorted(self.path.iterdir()) if self._is_piece(each)]
+        inside = [self.path] if self._is_piece(self.path) else sorted(self.path.iterdir())
+        folders = [each for each in inside if self._is_piece(each)]
         if not folders:
             raise TrainingError(
                 f"{self.path}: expected folders PIECE/{{{','.join(self.sources)}}}.wav (or .flac), "
@@ -105,8 +111,21 @@ class StemFolder:
     @property
     def fingerprint(self) -> str:
         """A few digits that are other ones for other pieces, stems or lengths."""
-        lines = [f"{piece.name} {piece.frames} {sorted(piece.files)}" for piece in self.pieces]
+        lines = [
+            f"{piece.name} {piece.first} {piece.frames} {sorted(piece.files)}"
+            for piece in self.pieces
+        ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def part(self, begin: float, end: float) -> StemFolder:
+        """The same with a part of each piece, between two shares of its length."""
+        other = copy(self)
+        other.pieces = [
+            replace(piece, first=piece.first + first, frames=int(end * piece.frames) - first)
+            for piece in self.pieces
+            for first in [int(begin * piece.frames)]
+        ]
+        return other
 
     def scan(self) -> None:
         """Read every stem once, block by block.

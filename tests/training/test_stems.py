@@ -30,6 +30,21 @@ def test_excerpts_are_what_the_files_have(tmp_path: Path, suffix: str) -> None:
     assert end.shape == (2, 30)
 
 
+def test_a_part_of_one_piece(tmp_path: Path) -> None:
+    write_pieces(tmp_path)
+    folder = StemFolder(tmp_path / "piece1", STEMS)
+    (whole,) = folder.pieces
+    (end,) = folder.part(0.6, 1.0).pieces
+    assert (whole.name, end.first, end.frames) == ("piece1", 13230, 8820)
+    wanted = whole.read("bass", 13230, 8820)
+    np.testing.assert_array_equal(end.read("bass", 0, 8820), wanted)
+    (begin,) = folder.part(0.0, 0.6).pieces
+    beyond = begin.read("bass", 13000, 500)
+    np.testing.assert_array_equal(beyond[:, :230], whole.read("bass", 13000, 230))
+    assert not beyond[:, 230:].any()
+    assert folder.fingerprint != folder.part(0.0, 0.6).fingerprint
+
+
 def _missing(piece: Path) -> None:
     (piece / "vocals.wav").unlink()
 
