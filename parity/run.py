@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 import platformdirs
 
-from parity.cases import Case, signals
+from parity.cases import BY_NAME, Case, signals
 from parity.core.capture.port import Engine
 from parity.core.checking import Attribute, Modes, check_expected
 from parity.core.diagnosis import diagnosed
@@ -23,6 +23,7 @@ from parity.demucs.own import both_sides
 from parity.select import fits, only
 
 Array = npt.NDArray[Any]
+CONTROL = "demucs-dconv0"
 
 
 def make_port(case: Case, dtype: str) -> Any:
@@ -89,6 +90,18 @@ stored_expected = SUITE.stored_expected
 stale = SUITE.stale
 
 
+def control(cases: Sequence[Case] = (), live: bool = False, folder: Path | None = None) -> str:
+    """The negative control of a run: on its first small case, or on one that is quick.
+
+    Raises:
+        ParityError: a spoiled port passed.
+    """
+    small = [case for case in cases if not (case.full or case.apply)]
+    case = small[0] if small else BY_NAME[CONTROL]
+    expected = live_expected(case) if live else stored_expected(case, folder if small else None)
+    return SUITE.control(case, "float32", expected)
+
+
 def run_cases(
     cases: Sequence[Case],
     dtypes: Sequence[str],
@@ -107,6 +120,7 @@ def run_cases(
     which is then packed into the folder `replay` as well, if there is one.
     """
     roots: set[str] = set()
+    control(cases, live, folder)
     for case in cases:
         if expression:
             expected = live_expected(case) if live else stored_expected(case, folder)
@@ -173,6 +187,7 @@ def run_own(
     name = f"{checkpoint.name} on {audio.name}"
     if expression and not fits(name, expected, expression):
         return
+    control(live=True)
     roots: set[str] = set()
     for dtype, port in ports.items():
         result = check_expected(SUBJECT, expected, port, dtype, mode, name, engine)

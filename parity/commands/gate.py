@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Hold results against a baseline, or write it."""
     from parity.commands import outputs
-    from parity.core import gate
+    from parity.core.guards import gate
     from parity.core.result import read_json
     from parity.report import text
 

@@ -17,6 +17,7 @@ from parity.core.configuration import Arguments
 from parity.core.diagnosis import diagnosed
 from parity.core.events import Event, Expected
 from parity.core.files.golden import AnyCase, Golden, Stored
+from parity.core.guards.control import control
 from parity.core.result import Mode, ParityError, Result
 from parity.core.subject import Subject
 
@@ -100,6 +101,10 @@ class Suite:
             return check_expected(self.subject, expected, port, dtype, mode, case.name, engine)
         found: dict[Mode, Outputs] = {"cumulative": whole.outputs(port, expected.mix)}
         return check_outputs(self.subject, expected, port, dtype, found, case.name)
+
+    def control(self, case: AnyCase, dtype: str, expected: Expected) -> str:
+        """Spoil one call of the port of a case: its path, or ParityError if that passes."""
+        return control(self.subject, expected, self.port(case, dtype))
 
     def diagnosed(
         self,

@@ -9,7 +9,7 @@ import pytest
 
 from parity.cases import CASES, Case
 from parity.core.result import Result
-from parity.tests.jobs import Pool, case_result
+from parity.tests.jobs import Pool, case_result, control_path
 
 DTYPES = ("float64", "float32")
 _pool = Pool()
@@ -28,8 +28,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def pool() -> Pool:
-    """The jobs of this session."""
+def pool(live: bool) -> Pool:
+    """The jobs of this session, whose comparisons count: the negative control has failed."""
+    assert _pool.result(control_path, live)
     return _pool
 
 

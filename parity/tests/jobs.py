@@ -23,6 +23,13 @@ def case_result(name: str, dtype: str, live: bool) -> Result:
     return run_case(BY_NAME[name], dtype, live=live)
 
 
+def control_path(live: bool) -> str:
+    """Where the negative control was spoiled and found."""
+    from parity.run import control
+
+    return control(live=live)
+
+
 def engine_result(name: str, engine: Engine) -> Result:
     """The result of a case in a graph or under XLA."""
     from parity.cases import BY_NAME

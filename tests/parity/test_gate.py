@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from parity.core import gate
+from parity.core.guards import gate
 from parity.core.result import (
     ParityError,
     Record,

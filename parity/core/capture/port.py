@@ -98,7 +98,11 @@ def build(subject: Subject, port: Any, expected: Expected) -> None:
 
 
 def cumulative(
-    subject: Subject, port: Any, expected: Expected, engine: Engine = "eager"
+    subject: Subject,
+    port: Any,
+    expected: Expected,
+    engine: Engine = "eager",
+    make_recorder: Callable[[Mapping[str, Any]], Recorder] = Recorder,
 ) -> Outputs:
     """One real pass: every output, in the port's layout."""
     import tensorflow as tf
@@ -106,7 +110,7 @@ def cumulative(
     layers = layers_by_path(subject, port)
 
     def forward(*tensors: Any) -> dict[str, list[Any]]:
-        recorder = Recorder(layers)
+        recorder = make_recorder(layers)
         with observed(subject, port, recorder), seeded_random():
             run(port, tensors)
         # A tf.function's results need strings for keys.
