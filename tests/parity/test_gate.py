@@ -15,6 +15,7 @@ import pytest
 
 from parity.core.guards import gate
 from parity.core.result import (
+    Count,
     ParityError,
     Record,
     Result,
@@ -23,6 +24,7 @@ from parity.core.result import (
     write_json,
 )
 from parity.report import text
+from tests.parity.conftest import Call
 from tests.parity.test_report import record, result
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,7 +47,7 @@ def test_regressions() -> None:
     failing = replace(sample(2.5), layers=(record(verdict="fail", noise_ratio=2.5),))
     assert gate.regressions([failing], before) == [
         "c float32: fails at encoder.0.conv; 1 comparisons, were 2; "
-        "worst noise ratio 2.50, was 1.00",
+        "noise ratio of Conv1d, isolated 2.50, was 1.00",
         "not run: 1 of 2 in the baseline: c float32 xla",
     ]
 
@@ -58,8 +60,9 @@ def test_a_part_of_the_baseline() -> None:
     failing = replace(noisy, case="c1", layers=(record(verdict="fail"), *noisy.layers[1:]))
     lines = gate.regressions([noisy, failing], before)
     assert lines == [
-        "c1 float32: fails at encoder.0.conv; worst noise ratio 3.00, was 1.00, at encoder.1",
-        "c0 float32: worst noise ratio 3.00, was 1.00, at encoder.1",
+        "c1 float32: fails at encoder.0.conv; "
+        "noise ratio of Conv1d, isolated 3.00, was 1.00, at encoder.1",
+        "c0 float32: noise ratio of Conv1d, isolated 3.00, was 1.00, at encoder.1",
         "not run: 7 of 9 in the baseline: c2 float32, c3 float32, c4 float32 and 4 more (-v)",
     ]
     full = gate.regressions([noisy, failing], before, names=None)
@@ -73,38 +76,118 @@ def test_a_part_of_the_baseline() -> None:
 )
 def test_a_noise_ratio_that_is_no_number(ratios: tuple[float, ...], worst: int) -> None:
     lines = gate.regressions([sample(*ratios)], gate.baseline_of([sample(1.0)]))
-    assert lines == [f"c float32: worst noise ratio inf, was 1.00, at encoder.{worst}"]
+    kind = "Conv1d, isolated"
+    assert lines == [f"c float32: noise ratio of {kind} inf, was 1.00, at encoder.{worst}"]
     assert "isolated inf;" in text.summary(sample(*ratios))
 
 
 def test_engines_are_kept_apart() -> None:
     results = [sample(1.0), sample(3.0, engine="graph"), sample(5.0, engine="xla")]
-    assert {
-        name: kept["worst_noise_ratio"] for name, kept in gate.baseline_of(results).items()
-    } == {
-        "c float32": 1.0,
-        "c float32 graph": 3.0,
-        "c float32 xla": 5.0,
+    kept = gate.baseline_of(results)["results"]
+    assert {name: entry["kinds"] for name, entry in kept.items()} == {
+        "c float32": {"Conv1d, isolated": 1.0},
+        "c float32 graph": {"Conv1d, isolated": 3.0},
+        "c float32 xla": {"Conv1d, isolated": 5.0},
     }
     assert gate.baseline_of([sample(1.0, engine="eager")]) == gate.baseline_of([sample(1.0)])
+
+
+def test_several_runs_measure_the_spread() -> None:
+    """The largest of each kind is kept, and noise below 1 is none."""
+    runs = [[sample(2.0)], [sample(3.0)], [sample(2.5)]]
+    before = gate.baseline_of(*runs)
+    assert before["results"]["c float32"]["kinds"] == {"Conv1d, isolated": 3.0}
+    assert before["spread"] == pytest.approx(1.5, abs=0.01)
+    assert gate.regressions([sample(4.4)], before) == []
+    assert gate.regressions([sample(4.6)], before) != []
+    assert gate.baseline_of([sample(0.1)], [sample(0.9)])["spread"] == 1
+
+
+def test_what_vanishes_is_a_regression() -> None:
+    def made(*kinds: str, taps: int) -> Result:
+        count = replace(result(record()).coverage, taps=Count(taps, 9))
+        layers = tuple(record(f"x.{kind}", module_class=kind) for kind in kinds)
+        return replace(result(*layers, case="c"), coverage=count)
+
+    before = gate.baseline_of([made("GLU", "GELU", taps=9)])
+    (line,) = gate.regressions([made("GLU", "GLU", taps=8)], before)
+    assert "taps 8/9" in line
+    assert "no longer compared: GELU, isolated" in line
+
+
+def test_improvements_are_offered() -> None:
+    before = gate.baseline_of([sample(9.0)])
+    assert gate.improvements([sample(1.0)], before) == [
+        "c float32: noise ratio of Conv1d, isolated 1.00, was 9.00"
+    ]
+    assert gate.improvements([sample(8.0)], before) == []
+    assert gate.improvements([replace(sample(1.0), case="d")], before) == ["d float32: new"]
+
+
+def test_lost_faults() -> None:
+    found = {"killed": True, "placed": True}
+    before = {**gate.baseline_of([sample(1.0)]), "faults": ["gone", "missed", "seen"]}
+    outcomes = [{"fault": "seen", **found}, {"fault": "missed", **found, "placed": False}]
+    assert gate.lost_faults(outcomes, before) == [
+        "fault gone: is gone",
+        "fault missed: is no longer found where it sits",
+    ]
+    assert gate.lost_faults(outcomes, gate.baseline_of([sample(1.0)])) == []
+
+
+def test_the_command(tmp_path: Path, call: Call) -> None:
+    """Update, pass, fail, and the summary of a pull request."""
+    good, bad, base = (tmp_path / name for name in ("good.json", "bad.json", "base.json"))
+    write_json(good, [sample(1.0)])
+    failing = record(verdict="fail", noise_ratio=50.0)
+    write_json(bad, [replace(sample(1.0), layers=(failing,), fingerprint="A gain of 2.")])
+    mutation = tmp_path / "mutation.json"
+    mutation.write_text('[{"fault": "f", "killed": true, "placed": true}]')
+    call("gate", good, good, "--baseline", base, "--update", "--mutation", mutation)
+    assert "no regression" in call("gate", good, "--baseline", base)[0]
+    mutation.write_text("[]")
+    out, _ = call(
+        "gate", bad, "--baseline", base, "--markdown", tmp_path / "summary.md",
+        "--mutation", mutation, status=1,
+    )  # fmt: skip
+    assert "fails at encoder.0.conv" in out
+    assert "(A gain of 2.)" in out
+    assert "fault f: is gone" in out
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("### Parity: 2 behind the baseline\n")
+    assert "- c float32: fails at encoder.0.conv" in summary
+    mutation.write_text("{}[")
+    _, err = call("gate", good, "--baseline", base, "--mutation", mutation, status=2)
+    assert "no result of `python -m parity mutate --json`" in err
+    _, err = call("gate", good, bad, "--baseline", base, status=2)
+    assert "one RESULT.json" in err
 
 
 def test_nothing_is_no_result() -> None:
     with pytest.raises(ParityError, match="no results"):
         gate.baseline_of([])
     with pytest.raises(ParityError, match="no results"):
-        gate.regressions([], {})
+        gate.regressions([], gate.baseline_of([sample(1.0)]))
 
 
-ENTRY = '{"c float32": {"verdict": "pass", "comparisons": 1, "worst_noise_ratio": %s}}'
+ENTRY = (
+    '{"schema": 2, "spread": 1.5, "results": {"c float32": {"verdict": "pass", "comparisons": 1, '
+    '"coverage": "a 1/1, b 1/1, c 1/1, d 1/1, e 1/1", "kinds": {"GLU, isolated": %s}}}}'
+)
+
+
+def test_an_entry_is_a_baseline(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(ENTRY % "1")
+    assert gate.read_baseline(tmp_path / "b.json")["spread"] == 1.5
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        "", "[]", "{}", '{"c float32": {}}', '{"c float32": 1}', "[" * 100_000,
+        "", "[]", "{}", '{"schema": 1}', '{"schema": 2, "spread": 1, "results": {}}', "[" * 100_000,
         ENTRY % '"much"', ENTRY % "[]", ENTRY % "null", ENTRY % "1" + "]",
-        (ENTRY % "1").replace("1,", '"1",'), (ENTRY % "1").replace('"pass"', "{}"),
+        (ENTRY % "1").replace("1,", '"1",'), (ENTRY % "1").replace("e 1/1", "e"),
+        (ENTRY % "1").replace('"pass"', "{}"),
     ],
 )  # fmt: skip
 def test_what_is_no_baseline(tmp_path: Path, content: str) -> None:
@@ -192,11 +275,10 @@ def test_numbers_that_json_lacks(tmp_path: Path, value: float) -> None:
     wanted = result(record(snr_db=value, noise_ratio=value, rel_l2=None))
     write_json(tmp_path / "r.json", [wanted])
     content = json.loads((tmp_path / "r.json").read_text(), parse_constant=strict)
-    gate.write_baseline(tmp_path / "b.json", [wanted])
+    gate.write_baseline(tmp_path / "b.json", gate.baseline_of([wanted]))
     json.loads((tmp_path / "b.json").read_text(), parse_constant=strict)
-    assert gate.read_baseline(tmp_path / "b.json")["htdemucs/odd float32"][
-        "worst_noise_ratio"
-    ] == worst_noise_ratio(wanted.layers)
+    entry = gate.read_baseline(tmp_path / "b.json")["results"]["htdemucs/odd float32"]
+    assert [*entry["kinds"].values()] == [worst_noise_ratio(wanted.layers)]
     for kept in (value, repr(value)):
         content["results"][0]["layers"][0]["snr_db"] = kept
         (tmp_path / "r.json").write_text(json.dumps(content))
