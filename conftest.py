@@ -21,7 +21,7 @@ if MUSIC.is_dir():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--live`, `--full`, `--export`, `--training` and `--html`."""
+    """`--live`, `--full`, `--export`, `--training`, `--html` and `--json`."""
     group = parser.getgroup("parity")
     group.addoption(
         "--live",
@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="render with FluidSynth and its SoundFonts, and what else takes a training's tools",
     )
     group.addoption("--html", metavar="FILE", help="write all results of this run as one page")
+    group.addoption("--json", metavar="FILE", help="write all results of this run, for the gate")
 
 
 @pytest.fixture
@@ -53,17 +54,18 @@ def sigint_heard() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse at once what pytest finds out minutes later: wrong expressions, no folder.
 
-    It looks at `-k` and `-m` when all tests are collected and their jobs started, and `--html` is
-    written when all is done.
+    It looks at `-k` and `-m` when all tests are collected and their jobs started, and the
+    files are written when all is done.
     """
     for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
         try:
             Expression.compile(text or "x")
         except Exception as error:  # its type is another one in each pytest
             raise pytest.UsageError(f"{option} {text!r} is no expression: {error}") from error
-    page = config.getoption("--html")
-    if page and (Path(page).is_dir() or not Path(page).parent.is_dir()):
-        raise pytest.UsageError(f"--html {page}: expected a file in a folder that exists.")
+    for option in ("--html", "--json"):
+        path = config.getoption(option)
+        if path and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+            raise pytest.UsageError(f"{option} {path}: expected a file in a folder that exists.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

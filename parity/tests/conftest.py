@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.cases import CASES, Case
-from parity.core.result import Result
+from parity.core.result import Result, write_json
 from parity.tests.jobs import Pool, case_result, control_path
 
 DTYPES = ("float64", "float32")
@@ -54,11 +54,13 @@ def result_of(live: bool, pool: Pool) -> Callable[[str, str], Result]:
 @pytest.fixture(autouse=True, scope="session")
 def _close(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    path = request.config.getoption("--html")
-    if path:
+    html, json = map(request.config.getoption, ("--html", "--json"))
+    if html:
         from parity.report.html import write_html
 
-        write_html(Path(path), _pool.results(case_result))
+        write_html(Path(html), _pool.results(case_result))
+    if json:
+        write_json(Path(json), _pool.results(case_result))
     _pool.close()
 
 

@@ -1,4 +1,7 @@
-"""Nothing is left out: N of N modules, calls, taps, parameters, and an exact number of records."""
+"""Nothing is left out: N of N modules, calls, taps, parameters, an exact number of records.
+
+And nothing is behind the baseline.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from typing import Any
 import pytest
 
 from parity.cases import Case
+from parity.core.guards import gate
 from parity.core.result import Result
 from parity.report import text
-from parity.run import live_expected, stored_expected
+from parity.run import golden_folder, live_expected, stored_expected
 from parity.tests.conftest import DTYPES, stored_cases
 from parity.tests.jobs import Job, case_result
 
+BASELINE = gate.read_baseline(golden_folder() / "baseline.json")
+
 
 def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
-    """What the test below waits for."""
+    """What the tests below wait for."""
     return [(case_result, params["case"].name, params["dtype"], live)]
 
 
@@ -35,3 +41,23 @@ def test_everything_is_compared(
     assert result.coverage.call_sites.total == sum(e.kind == "module" for e in expected.events)
     assert result.coverage.parameters.total == len(expected.state) - len(expected.buffers)
     print(text.summary(result))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+def test_nothing_falls_behind_the_baseline(
+    case: Case, dtype: str, result_of: Callable[[str, str], Result]
+) -> None:
+    """No kind of layer may get noisier than the measured spread allows, none may vanish."""
+    result = result_of(case.name, dtype)
+    before = {**BASELINE, "results": {_name(result): BASELINE["results"][_name(result)]}}
+    assert gate.regressions([result], before, text.place) == []
+
+
+def test_the_baseline_has_no_other_cases() -> None:
+    names = {f"{case.name} {dtype}" for case in stored_cases() for dtype in DTYPES}
+    assert {name for name in BASELINE["results"] if len(name.split()) == 2} == names
+
+
+def _name(result: Result) -> str:
+    return f"{result.case} {result.dtype}"

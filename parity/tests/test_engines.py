@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parity.core.capture.port import Engine
+from parity.exports import any_length
 from parity.exports.columns import COLUMNS, ROWS
 from parity.report import text
 from parity.tests.jobs import Job, Pool, engine_result, export_cells, unknown_length
@@ -18,18 +19,6 @@ TENSORS = [
     "hdemucs-multi",
     "hdemucs-wiener2-residual",
     "htdemucs-plain",
-    "htdemucs-tokens",
-]
-# On both sides of the 200 steps from which the LSTM cuts frames, of the 300 of the Wiener filter,
-# and of the queries that attend at a time.
-UNKNOWN_LENGTH = [
-    "demucs-lstm-framed-edge",
-    "hdemucs-old",
-    "hdemucs-spectrogram",
-    "hdemucs-wiener-windows",
-    "hdemucs-dft",
-    "htdemucs-shorter",
-    "htdemucs-longer",
     "htdemucs-tokens",
 ]
 ENGINES: list[Engine] = ["graph", "xla"]
@@ -60,7 +49,7 @@ def test_every_tensor(name: str, engine: Engine, pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("name", UNKNOWN_LENGTH)
+@pytest.mark.parametrize("name", any_length.CASES)
 def test_unknown_length(name: str, jit_compile: bool, pool: Pool) -> None:
     assert pool.result(unknown_length, name, jit_compile) == []
 

@@ -1,0 +1,188 @@
+"""Hunts mutants: each runs in what hears its function until something fails, or survives it all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import get_context
+from typing import Any, Literal
+
+from parity.core.guards.mutants import Mutant, code_of, live_function
+
+Judge = Callable[[str], str]  # the name of a check -> where it fails, "" where it passes
+Fate = Literal["killed", "crashed", "endless", "survived"]
+Place = tuple[str, int]  # a file, and the first line of a function in it
+
+SECONDS = 120  # that one check may take; a mutant that loops for ever is endless
+SLOWER = 10  # times as long as without the mutant, at least
+LEAST = 10.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a check runs of the port, and how long it takes."""
+
+    check: str
+    seconds: float
+    places: frozenset[Place]
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What became of a mutant.
+
+    Attributes:
+        mutant: which.
+        fate: "killed" by a comparison, "crashed", "endless" by the time limit, or "survived".
+        check: what it was found by; the number of checks that it survived.
+        where: the first divergence or the exception.
+    """
+
+    mutant: Mutant
+    fate: Fate
+    check: str
+    where: str
+
+
+def heard(judge: Judge, check: str, files: frozenset[str]) -> Heard:
+    """Run a check, and note the functions of `files` that it calls."""
+    places: set[Place] = set()
+
+    def note(frame: Any, event: str, argument: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename in files:
+            places.add((code.co_filename, code.co_firstlineno))
+
+    judge(check)  # so that what is made once is made
+    _forget()
+    start = time.perf_counter()
+    sys.setprofile(note)
+    try:
+        judge(check)
+    finally:
+        sys.setprofile(None)
+    return Heard(check, time.perf_counter() - start, frozenset(places))
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """The function with the change in place, and nothing of it remembered afterwards."""
+    function = live_function(mutant.module, mutant.function)
+    assert function is not None
+    sound, changed = function.__code__, code_of(mutant)
+    _forget()
+    function.__code__ = changed
+    try:
+        yield
+    finally:
+        function.__code__ = sound
+        _forget()
+
+
+def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
+    """Run a mutant in the checks that call its function, the quickest first, until one fails."""
+    function = live_function(mutant.module, mutant.function)
+    assert function is not None
+    code = function.__code__
+    place = (code.co_filename, code.co_firstlineno)
+    hearing = sorted((h for h in checks if place in h.places), key=lambda h: h.seconds)
+    for each in hearing:
+        limit = max(LEAST, min(SECONDS, SLOWER * each.seconds))
+        try:
+            with planted(mutant), _limited(limit):
+                where = judge(each.check)
+        except _TooLong:
+            return Caught(mutant, "endless", each.check, f"more than {limit:.0f} s")
+        except Exception as error:  # whatever it is: the port does not run
+            return Caught(mutant, "crashed", each.check, type(error).__name__)
+        if where:
+            return Caught(mutant, "killed", each.check, where)
+    return Caught(mutant, "survived", f"{len(hearing)} checks", "")
+
+
+class _TooLong(BaseException):
+    """The time is up. No `except Exception` of the port takes it."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+_modules: tuple[str, ...] = ()
+
+
+def _forget() -> None:
+    """Clear what the port's functions remember of their results."""
+    for module in _modules:
+        for each in vars(import_module(module)).values():
+            if hasattr(each, "cache_clear"):
+                each.cache_clear()
+
+
+def start(modules: Sequence[str]) -> None:
+    """Get a process ready: the port's modules, whose memory is cleared, and one thread."""
+    global _modules
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.debugging.disable_traceback_filtering()
+    _modules = tuple(modules)
+    for module in modules:
+        import_module(module)
+
+
+def listen(
+    judge: Judge, checks: Sequence[str], modules: Sequence[str], jobs: int = 0
+) -> Iterator[Heard]:
+    """What each check hears, as the checks end, in several processes."""
+    files = frozenset(str(import_module(module).__file__) for module in modules)
+    with _pool(modules, jobs) as pool:
+        futures = [pool.submit(heard, judge, check, files) for check in checks]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def hunt_all(
+    judge: Judge,
+    mutants: Sequence[Mutant],
+    checks: Sequence[Heard],
+    modules: Sequence[str],
+    jobs: int = 0,
+) -> Iterator[Caught]:
+    """What becomes of mutants, as it is known, in several processes."""
+    with _pool(modules, jobs) as pool:
+        futures = [pool.submit(hunt, judge, mutant, checks) for mutant in mutants]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _pool(modules: Sequence[str], jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        jobs or min(8, os.cpu_count() or 1), get_context("spawn"), start, (tuple(modules),)
+    )
+
+
+def by_class(caught: Sequence[Caught]) -> Mapping[str, Mapping[str, int]]:
+    """How many mutants of each class had each fate."""
+    table: dict[str, dict[str, int]] = {}
+    for each in caught:
+        row = table.setdefault(each.mutant.kind, {})
+        row[each.fate] = row.get(each.fate, 0) + 1
+    return table

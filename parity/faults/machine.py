@@ -1,0 +1,102 @@
+"""Machine-made mutants of the port: of which modules, judged by what, and which are no faults.
+
+A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE any-length
+graph" or "xla", one trace for every length, with layers joined as for tracks; or "CASE files", the
+files exported for other runtimes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from parity.cases import BY_NAME, CASES
+from parity.core.files import json_file
+from parity.core.files.atomic import write_whole
+from parity.core.guards.hunt import Heard, listen
+from parity.core.guards.mutants import Mutant
+from parity.exports import any_length
+
+# What reckons. Configurations and presets are compared as data, and `where` knows the rest.
+MODULES = tuple(
+    f"demucs_tf.{name}"
+    for name in (
+        "layers.activation", "layers.attention", "layers.conv", "layers.float32_math",
+        "layers.linear", "layers.norm", "layers.recurrent", "layers.resample", "layers.shape",
+        "layers.spectral", "blocks.blstm", "blocks.dconv", "blocks.decoder", "blocks.embedding",
+        "blocks.encoder", "blocks.layer_scale", "blocks.local_state", "blocks.multiwrap",
+        "blocks.spectrogram", "blocks.transformer", "blocks.wiener", "models.bag", "models.base",
+        "models.branches", "models.demucs", "models.hdemucs", "models.htdemucs", "models.hybrid",
+    )
+)  # fmt: skip
+FILES = ("demucs-attention", "hdemucs-wiener1", "htdemucs-wide")
+
+
+def checks() -> list[str]:
+    """The names of all checks."""
+    stored = [case.name for case in CASES if case.stored == "repository"]
+    return [
+        *(f"{name} {dtype}" for dtype in ("float64", "float32") for name in stored),
+        *(
+            f"{name} any-length {engine}"
+            for engine in ("graph", "xla")
+            for name in any_length.CASES
+        ),
+        *(f"{name} files" for name in FILES),
+    ]
+
+
+def judge(check: str) -> str:
+    """Run a check: the first divergence, or ""."""
+    name, kind, *engine = check.split()
+    if kind == "any-length":
+        return "; ".join(any_length.problems(name, engine == ["xla"]))
+    if kind == "files":
+        from parity.exports.columns import COLUMNS
+        from parity.exports.table import cells
+
+        columns = [column for column in COLUMNS if column.format]
+        failed = [c for c in cells(BY_NAME[name], columns) if c.verdict != "pass"]
+        return f"{failed[0].column}: {failed[0].reason}" if failed else ""
+    from parity.run import run_case
+
+    result = run_case(BY_NAME[name], kind)
+    if result.verdict == "pass":
+        return ""
+    first = result.first_failure
+    return f"{first.path} {first.module_class}" if first else result.coverage.missing[0]
+
+
+def heard(folder: Path, jobs: int = 0) -> Iterator[tuple[int, int, Heard]]:
+    """What each check hears, with its number and how many there are. Kept in `folder`."""
+    names = checks()
+    path = folder / f"heard-{_digest(names)}.json"
+    if path.is_file():
+        for number, (check, seconds, places) in enumerate(json_file.read(path), 1):
+            yield number, len(names), Heard(check, seconds, frozenset(map(tuple, places)))
+        return
+    found = []
+    for number, each in enumerate(listen(judge, names, MODULES, jobs), 1):
+        found.append((each.check, each.seconds, sorted(each.places)))
+        yield number, len(names), each
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(found))
+
+
+def _digest(names: Sequence[str]) -> str:
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for module in MODULES:
+        digest.update(Path(str(import_module(module).__file__)).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# Mutants that are the port: (function, change) and why nobody could tell.
+EQUIVALENT: dict[tuple[str, str], str] = {}
+
+
+def why_equivalent(mutant: Mutant) -> str:
+    """Why a mutant is no fault; "" if it is one."""
+    return EQUIVALENT.get((mutant.function, mutant.change), "")

@@ -1,0 +1,176 @@
+"""Machine-made mutants: drawn from source, planted in what runs, hunted until something fails."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from parity.core.guards import hunt, mutants
+from parity.core.guards.hunt import Heard
+from parity.core.guards.mutants import Mutant
+from parity.faults import machine
+from tests.parity.conftest import Call
+
+SOURCE = '''
+"""A port of two functions."""
+from functools import lru_cache
+
+
+class Layer:
+    def __init__(self, size=1):
+        self.size = size + 1
+
+    def call(self, x, scale=2.0):
+        """Not 3 + 4."""
+        if x is None:
+            raise ValueError("less than " + str(0))
+        x = x * scale
+        return table(3)[0] - x if self.size > 1 else x
+
+    @property
+    def half(self):
+        return round(self.size / 2, ndigits=1)
+
+
+@lru_cache
+def table(n):
+    return [n + 1]
+
+
+def wait(n):
+    while n > 0:
+        n -= 1
+    return n
+'''
+
+
+@pytest.fixture
+def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    (tmp_path / "toy_port.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(hunt, "_modules", ("toy_port",))
+    yield importlib.import_module("toy_port")
+    importlib.sys.modules.pop("toy_port")  # type: ignore[attr-defined]
+
+
+def judge(check: str) -> str:
+    port = importlib.import_module("toy_port")
+    if check == "wait":
+        return "" if port.wait(3) == 0 else "wait"
+    layer = port.Layer()
+    return "" if (layer.call(1.5), layer.half) == (1.0, 1.0) else "call"
+
+
+CHANGES = {
+    ("Layer.call", "operator", "x is None -> x is not None"),
+    ("Layer.call", "sequence", "x = x * scale -> left out"),
+    ("Layer.call", "operator", "x * scale -> x / scale"),
+    ("Layer.call", "operator", "table(3)[0] - x -> table(3)[0] + x"),
+    ("Layer.call", "operator", "self.size > 1 -> self.size >= 1"),
+    ("Layer.call", "constant", "1 -> 2"),
+    ("Layer.call", "constant", "3 -> 4"),
+    ("Layer.call", "constant", "0 -> 1"),
+    ("Layer.half", "operator", "self.size / 2 -> self.size * 2"),
+    ("Layer.half", "constant", "2 -> 3"),
+    ("Layer.half", "hyperparameter", "1 -> 2"),
+    ("Layer.half", "parameter", "round(self.size / 2, ndigits=1) -> round(self.size / 2)"),
+    ("table", "operator", "n + 1 -> n - 1"),
+    ("table", "constant", "1 -> 2"),
+    ("wait", "operator", "n > 0 -> n >= 0"),
+    ("wait", "constant", "0 -> 1"),
+    ("wait", "sequence", "n -= 1 -> left out"),
+    ("wait", "constant", "1 -> 2"),
+}
+
+
+def test_every_change_outside_of_constructors_and_messages(port: ModuleType) -> None:
+    found = {(m.function, m.kind, m.change) for m in mutants.of_module("toy_port")}
+    assert found >= CHANGES
+    (swapped,) = found - CHANGES  # the two branches of the conditional expression, shortened
+    assert "self.size > 1 else" in swapped[2]
+
+
+def test_a_seed_draws_the_same(port: ModuleType) -> None:
+    first, again, other = (mutants.draw(["toy_port"], 5, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len(mutants.draw(["toy_port"], 99, 1)) == len(CHANGES) + 1
+    assert str(first[0]).startswith("toy_port:")
+
+
+def _hunted(change: str, function: str) -> hunt.Caught:
+    files = frozenset([str(importlib.import_module("toy_port").__file__)])
+    checks = [hunt.heard(judge, check, files) for check in ("wait", "call")]
+    (mutant,) = [
+        m for m in mutants.of_module("toy_port") if (m.function, m.change) == (function, change)
+    ]
+    return hunt.hunt(judge, mutant, checks)
+
+
+def test_what_becomes_of_mutants(port: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hunt, "LEAST", 0.3)
+    ends = [
+        _hunted("x * scale -> x / scale", "Layer.call"),
+        _hunted("x is None -> x is not None", "Layer.call"),
+        _hunted("n + 1 -> n - 1", "table"),
+        _hunted("n -= 1 -> left out", "wait"),
+        _hunted("self.size > 1 -> self.size >= 1", "Layer.call"),
+    ]
+    assert [(end.fate, end.check) for end in ends] == [
+        ("killed", "call"),
+        ("crashed", "call"),
+        ("killed", "call"),  # whatever the table remembers
+        ("endless", "wait"),
+        ("survived", "1 checks"),
+    ]
+    assert judge("call") == judge("wait") == ""  # all is as it was
+    assert hunt.by_class(ends)["operator"] == {"killed": 2, "crashed": 1, "survived": 1}
+
+
+def test_all_changes_of_the_port_compile() -> None:
+    drawn = mutants.draw(machine.MODULES, 60, 0)
+    for mutant in drawn:
+        function = mutants.live_function(mutant.module, mutant.function)
+        assert function is not None
+        code = mutants.code_of(mutant)
+        assert code.co_name == function.__name__
+        assert code.co_freevars == function.__code__.co_freevars
+        assert code.co_code != function.__code__.co_code or code != function.__code__
+
+
+def test_the_table_of_equivalents_names_mutants_that_there_are() -> None:
+    every = {(m.function, m.change) for name in machine.MODULES for m in mutants.of_module(name)}
+    assert machine.EQUIVALENT.keys() <= every
+    assert all(machine.EQUIVALENT.values())
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, port: ModuleType
+) -> None:
+    """In this process: what `python -m parity mutate --machine` does with other mutants."""
+    checks = [Heard("call", 0.01, frozenset()), Heard("wait", 0.01, frozenset())]
+    drawn = mutants.of_module("toy_port")[:3]
+    fates = iter(("killed", "survived"))
+    monkeypatch.setattr(machine, "heard", lambda *_: [(1, 2, checks[0]), (2, 2, checks[1])])
+    monkeypatch.setattr(mutants, "draw", lambda *_: drawn)
+    monkeypatch.setattr(
+        machine, "EQUIVALENT", {(drawn[0].function, drawn[0].change): "nobody can tell"}
+    )
+
+    def caught(judge: object, hunted: list[Mutant], *_: object) -> Iterator[hunt.Caught]:
+        for mutant in hunted:
+            fate = next(fates)
+            yield hunt.Caught(mutant, fate, "call", "")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hunt, "hunt_all", caught)
+    path = tmp_path / "m.json"
+    out, _ = call("mutate", "--machine", 3, "--seed", 7, "--json", path, status=1)
+    assert "(nobody can tell)" in out
+    assert "machine mutation score: 1/2, seed 7; 1 equivalent" in out
+    assert [each["fate"] for each in json.loads(path.read_text())] == ["killed", "survived"]
+    _, err = call("mutate", "--machine", 0, status=2)
+    assert "1 or more" in err
