@@ -62,9 +62,9 @@ def _known(options: argparse.Namespace) -> int:
 
 
 def _machine(options: argparse.Namespace) -> int:
+    from parity import mutants as machine
     from parity.commands.progress import Progress
     from parity.core.guards import hunt, mutants
-    from parity.faults import machine
     from parity.where import measured
 
     if options.machine < 1 or options.expression:

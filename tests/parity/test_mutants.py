@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 
+from parity import mutants as machine
 from parity.core.guards import hunt, mutants
 from parity.core.guards.hunt import Heard
 from parity.core.guards.mutants import Mutant
-from parity.faults import machine
 from tests.parity.conftest import Call
 
 SOURCE = '''

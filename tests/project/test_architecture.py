@@ -37,7 +37,7 @@ FLOORS = (
     ("parity.demucs",),
     ("parity",),  # run, select
     ("parity.faults", "parity.where", "parity.exports", "parity.music"),
-    ("parity.report",),
+    ("parity.report", "parity.mutants"),
     ("parity.commands",),
     ("parity.__main__", "parity.tests"),
 )
@@ -64,6 +64,7 @@ ROOMS = {
     "demucs": "parity.demucs",
     "cases": "parity.cases",
     "faults": "parity.faults",
+    "mutants": "parity.mutants",
     "report": "parity.report",
     "core": "parity.core",
 }
