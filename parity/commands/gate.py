@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.update:
         baseline = gate.baseline_of(*runs)
         if options.mutation:
-            found = [each["fault"] for each in outcomes if each["killed"] and each["placed"]]
+            found = [gate.fault_of(o) for o in outcomes if o["killed"] and o["placed"]]
             baseline = {**baseline, "faults": sorted(found)}
         with outputs.written(options.baseline):
             gate.write_baseline(options.baseline, baseline)
@@ -74,7 +74,7 @@ def _outcomes(path: Path) -> list[dict[str, Any]]:
     try:
         outcomes = list(json_file.read(path))
         for each in outcomes:
-            json_file.check(str, each["fault"])
+            json_file.check(str, each["fault"], each["dtype"], each["mode"])
             json_file.check(bool, each["killed"], each["placed"])
     except json_file.DAMAGED as error:
         raise ParityError(

@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from parity.commands.outputs import written
 from parity.core.files.atomic import write_whole
-from parity.core.result import ParityError
+from parity.core.mutate import Outcome
+from parity.core.result import Mode, ParityError
 
 
 def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("mutate", help="inject known faults, print the mutation score")
     parser.add_argument("-k", dest="expression", default="", metavar="EXPR")
+    parser.add_argument("--dtype", choices=["float32", "float64", "both"], default="both")
+    parser.add_argument("--mode", choices=["isolated", "cumulative", "both"], default="both")
     parser.add_argument(
         "--machine",
         type=int,
@@ -46,19 +51,32 @@ def _known(options: argparse.Namespace) -> int:
     ]
     if not chosen:
         raise ParityError(f"No fault fits -k {options.expression!r}.")
+    dtypes = ["float64", "float32"] if options.dtype == "both" else [options.dtype]
+    modes: list[Mode] = [options.mode] if options.mode != "both" else ["isolated", "cumulative"]
     outcomes = []
-    for outcome in mutate(chosen, faults.run):
-        word = "killed" if outcome.killed and outcome.placed else "SURVIVED"
-        if outcome.killed and not outcome.placed:
-            word = "MISPLACED"
-        print(f"{word:9}  {outcome.fault:38}  {outcome.case:26}  {outcome.found}", flush=True)
-        outcomes.append(outcome)
-    killed = sum(outcome.killed and outcome.placed for outcome in outcomes)
-    print(f"mutation score: {killed}/{len(outcomes)} killed at the right layer")
+    for dtype, mode in product(dtypes, modes):
+        heard = [f for f in chosen if dtype == "float64" or not f.beyond_float32]
+        for fault in [f for f in chosen if f not in heard]:
+            print(f"beyond {dtype}  {fault.name:38}  {fault.case}", flush=True)
+        found = []
+        for outcome in mutate(heard, partial(faults.run, dtype=dtype, mode=mode), mode):
+            print(f"{_word(outcome):9}  {outcome.fault:38}  {outcome.case:26}  {outcome.found}")
+            outcomes.append({**asdict(outcome), "dtype": dtype, "mode": mode})
+            found.append(outcome.killed and outcome.placed)
+        print(
+            f"mutation score, {dtype}, {mode}: {sum(found)}/{len(found)} killed at the right layer",
+            flush=True,
+        )
     if options.json:
         with written(options.json):
-            write_whole(options.json, json.dumps([asdict(o) for o in outcomes], indent=1) + "\n")
-    return 0 if killed == len(outcomes) else 1
+            write_whole(options.json, json.dumps(outcomes, indent=1) + "\n")
+    return 0 if all(each["killed"] and each["placed"] for each in outcomes) else 1
+
+
+def _word(outcome: Outcome) -> str:
+    if not outcome.killed:
+        return "SURVIVED"
+    return "killed" if outcome.placed else "MISPLACED"
 
 
 def _machine(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from unittest import mock
 
-from parity.core.result import ParityError, Result
+from parity.core.result import Mode, ParityError, Result
 
 Replacement = TypeVar("Replacement")
 
@@ -42,8 +42,9 @@ class Line(NamedTuple):
 class Fault:
     """One fault: `owner.attribute` becomes `replacement` while `case` runs, inside `within()`.
 
-    `place` is the pattern that the first divergence, "path Class", has to fit. `written` is the
-    line of its entry in the table.
+    `place` is the pattern that the first divergence, "path Class", has to fit; `in_pass` the one in
+    the real pass, where that first hears it elsewhere. `beyond_float32`: what is wrong lies in
+    digits that float32 has not, so only float64 can hear it. `written` is the line of its entry.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Fault:
     replacement: Any
     written: Line
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
+    in_pass: str = ""
+    beyond_float32: bool = False
 
     @property
     def replaced(self) -> Line:
@@ -78,6 +81,8 @@ class Faults(list[Fault]):
         *,
         replaces: tuple[Any, str],
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        in_pass: str = "",
+        beyond_float32: bool = False,
     ) -> Callable[[Replacement], Replacement]:
         """Enter what is decorated, which stays as it is, as the wrong code of a fault.
 
@@ -87,6 +92,8 @@ class Faults(list[Fault]):
             place: a pattern for the first divergence, "path Class".
             replaces: the attribute that the wrong code takes the place of, as (owner, name).
             within: a context that the case runs in, e.g. to drop compiled code before and after.
+            in_pass: the pattern in the real pass, if another.
+            beyond_float32: whether only float64 can hear it.
         """
         owner, attribute = replaces
         getattr(owner, attribute)  # AttributeError here, not only when the fault is planted
@@ -94,7 +101,12 @@ class Faults(list[Fault]):
         written = Line(caller.f_code.co_filename, caller.f_lineno)
 
         def enter(replacement: Replacement) -> Replacement:
-            self.append(Fault(name, case, place, owner, attribute, replacement, written, within))
+            self.append(
+                Fault(
+                    name, case, place, owner, attribute, replacement, written, within, in_pass,
+                    beyond_float32,
+                )
+            )  # fmt: skip
             return replacement
 
         return enter
@@ -112,18 +124,21 @@ class Outcome:
     expected: str
 
 
-def inject(fault: Fault, run: Callable[[str], Result]) -> Outcome:
-    """Run the fault's case with the fault in place."""
+def inject(fault: Fault, run: Callable[[str], Result], mode: Mode = "isolated") -> Outcome:
+    """Run the fault's case with the fault in place; `mode` is that in which `run` compares."""
+    place = (fault.in_pass if mode == "cumulative" else "") or fault.place
     with fault.within(), mock.patch.object(fault.owner, fault.attribute, fault.replacement):
         result = run(fault.case)
     first = result.first_divergence
     owner = next((r.module_class for r in result.layers if r.path == first), "")
     found = "" if first is None else f"{first} {owner}"
-    placed = first is not None and re.search(fault.place, found) is not None
-    return Outcome(fault.name, fault.case, result.verdict == "fail", placed, found, fault.place)
+    placed = first is not None and re.search(place, found) is not None
+    return Outcome(fault.name, fault.case, result.verdict == "fail", placed, found, place)
 
 
-def mutate(faults: Iterable[Fault], run: Callable[[str], Result]) -> Iterator[Outcome]:
+def mutate(
+    faults: Iterable[Fault], run: Callable[[str], Result], mode: Mode = "isolated"
+) -> Iterator[Outcome]:
     """Every fault's outcome, after its case has passed without it.
 
     Raises:
@@ -139,4 +154,4 @@ def mutate(faults: Iterable[Fault], run: Callable[[str], Result]) -> Iterator[Ou
                     "mend the port first."
                 )
             clean.add(fault.case)
-        yield inject(fault, run)
+        yield inject(fault, run, mode)

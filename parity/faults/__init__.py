@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from parity.cases import BY_NAME
 from parity.core.mutate import Fault
-from parity.core.result import Result
+from parity.core.result import Mode, Result
 from parity.faults import (
     attention,
     demucs,
@@ -34,6 +34,6 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-def run(case: str) -> Result:
-    """Compare a case as faults are looked for: isolated, and in float64, which hides none."""
-    return run_case(BY_NAME[case], "float64", mode="isolated")
+def run(case: str, dtype: str = "float64", mode: Mode = "isolated") -> Result:
+    """Compare a case as faults are looked for; float64, isolated, hides none."""
+    return run_case(BY_NAME[case], dtype, mode=mode)

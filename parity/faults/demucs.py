@@ -86,7 +86,9 @@ def kernel_with_symmetric_window(old_sr: int, new_sr: int) -> Any:
     return (kernel * np.hanning(kernel.shape[1])).astype(np.float32)
 
 
-@fault("resample-kernel-correctly-rounded", _PLAIN, _UPSAMPLE, replaces=_KERNEL)
+@fault(
+    "resample-kernel-correctly-rounded", _PLAIN, _UPSAMPLE, replaces=_KERNEL, beyond_float32=True
+)
 def kernel_correctly_rounded(old_sr: int, new_sr: int) -> Any:
     """Sine and cosine rounded to the nearest float32, which torch's are not."""
 

@@ -74,7 +74,7 @@ fault(
 fault("gelu-tanh", _PLAIN, r"encoder\.0\.2 GELU$", replaces=_GELU)(
     with_attributes(_gelu, approximate=True)
 )
-fault("gelu-float32-constant", _PLAIN, r"encoder\.0\.2 GELU$", replaces=_GELU)(
+fault("gelu-float32-constant", _PLAIN, r"encoder\.0\.2 GELU$", replaces=_GELU, beyond_float32=True)(
     lambda self, x: tf.nn.gelu(x, approximate=False)
 )
 fault("glu-halves-swapped", _PLAIN, " GLU$", replaces=(activation.GLU, "call"))(

@@ -60,7 +60,7 @@ def steady_division(signal: Any, window: Any) -> Any:
 fault("hann-symmetric", _PLAIN, "^:stft HDemucs$", replaces=_WINDOW)(
     lambda length: np.hanning(length).astype(np.float32)
 )
-fault("hann-float64", _PLAIN, "^:stft HDemucs$", replaces=_WINDOW)(
+fault("hann-float64", _PLAIN, "^:stft HDemucs$", replaces=_WINDOW, beyond_float32=True)(
     lambda length: 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 )
 
@@ -124,17 +124,26 @@ def mask_without_epsilon(z: Any, m: Any) -> Any:
 fault("wiener-residual-kept-out", _RESIDUAL, "^:wiener_residual HDemucs$", replaces=_STEP)(
     in_step("wiener_residual")(lambda mixture, sources: sources)
 )
-fault("wiener-silence-unmarked", _RESIDUAL, "^ HDemucs$", replaces=(spectrogram, "mark_silence"))(
-    tf.identity
-)
-fault("wiener-exact-pi", "hdemucs-wiener0", "^:wiener_initial HDemucs$", replaces=(wiener, "_PI"))(
-    math.pi
-)
+fault(
+    "wiener-silence-unmarked",
+    _RESIDUAL,
+    "^ HDemucs$",
+    replaces=(spectrogram, "mark_silence"),
+    in_pass="^:wiener_residual HDemucs$",
+)(tf.identity)
+fault(
+    "wiener-exact-pi",
+    "hdemucs-wiener0",
+    "^:wiener_initial HDemucs$",
+    replaces=(wiener, "_PI"),
+    beyond_float32=True,
+)(math.pi)
 fault(
     "wiener-exact-epsilon",
     "hdemucs-wiener1",
     "^:wiener_maximization HDemucs$",
     replaces=(wiener, "_EPSILON"),
+    beyond_float32=True,
 )(1e-10)
 fault(
     "wiener-unscaled", "hdemucs-wiener-loud", "^:wiener_scale HDemucs$", replaces=(wiener, "_SCALE")

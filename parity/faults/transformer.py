@@ -32,7 +32,7 @@ def sines_first(positions: Any, dim: int, max_period: float) -> Any:
     return np.roll(_sin_embedding(positions, dim, max_period), dim // 2, -1)
 
 
-@fault("positions-float64", _PLAIN, _POSITIONS, replaces=_SINES)
+@fault("positions-float64", _PLAIN, _POSITIONS, replaces=_SINES, beyond_float32=True)
 def sin_embedding_float64(positions: Any, dim: int, max_period: float) -> Any:
     half = dim // 2
     periods = max_period ** (np.arange(half) / (half - 1))
@@ -54,7 +54,13 @@ def not_interleaved(dim: int, height: int, width: Any, max_period: float, _one: 
     return np.moveaxis(quarters, -1, -2).reshape(x.shape)
 
 
-@fault("periods-correctly-rounded", _WIDE, _POSITIONS, replaces=(embedding, "_periods"))
+@fault(
+    "periods-correctly-rounded",
+    _WIDE,
+    _POSITIONS,
+    replaces=(embedding, "_periods"),
+    beyond_float32=True,
+)
 def rounded_periods(dim: int, max_period: float) -> Any:
     exponent = np.arange(dim // 2, dtype=np.float32) / np.float32(dim // 2 - 1)
     return (max_period ** exponent.astype(np.float64)).astype(np.float32)
@@ -65,6 +71,7 @@ def rounded_periods(dim: int, max_period: float) -> Any:
     _WIDE,
     "^crosstransformer:positions_2d ",
     replaces=(embedding, "_frequencies"),
+    beyond_float32=True,
 )
 def rounded_frequencies(dim: int, max_period: float) -> Any:
     exponent = np.arange(0, dim // 2, 2, dtype=np.float32)
@@ -75,9 +82,13 @@ def rounded_frequencies(dim: int, max_period: float) -> Any:
 fault("position-weight-ignored", "htdemucs-period", "^crosstransformer:position ", replaces=_ADD)(
     lambda self, position, x: x + position
 )
-fault("position-weight-float64", "htdemucs-period", "^crosstransformer:position ", replaces=_ADD)(
-    CrossTransformerEncoder._add
-)
+fault(
+    "position-weight-float64",
+    "htdemucs-period",
+    "^crosstransformer:position ",
+    replaces=_ADD,
+    beyond_float32=True,
+)(CrossTransformerEncoder._add)
 fault(
     "random-shift-ignored",
     "htdemucs-random-shift",
@@ -112,6 +123,7 @@ fault(
     _PLAIN,
     r"^crosstransformer\.layers\.1 CrossTransformerEncoderLayer$",
     replaces=(CrossTransformerEncoderLayer, "call"),
+    in_pass=r"^crosstransformer\.layers\.1\.norm1 LayerNorm$",
 )
 def norms_swapped(self: Any, q: Any, k: Any) -> Any:
     self.norm1, self.norm2 = self.norm2, self.norm1

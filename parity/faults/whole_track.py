@@ -98,6 +98,7 @@ fault("track-level-of-all-channels", "apply-track", _TRACK, replaces=_LEVEL)(
     "demucs-norm-one-group",
     r"^decoder\.1\.\d ",
     replaces=(weights, "load_state"),
+    in_pass=r"^decoder\.1\.\d\.bias ",
 )
 def last_weights_left(model: Any, state: Any) -> None:
     """A loader that is not strict: what it does not find stays as it was made."""

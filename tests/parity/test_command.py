@@ -20,6 +20,7 @@ from parity.cases import BY_NAME, Case, signals
 from parity.commands.progress import Progress
 from parity.core import result
 from parity.core.files import atomic
+from parity.core.guards import gate
 from parity.faults import FAULTS
 from tests.parity.conftest import Call
 from tests.parity.test_report import record
@@ -340,13 +341,20 @@ def test_ctrl_c(
 
 
 def test_mutate(call: Call, tmp_path: Path) -> None:
-    out, _ = call("mutate", "-k", "glu-halves", "--json", tmp_path / "score.json")
-    assert out.startswith("killed     glu-halves-swapped")
-    assert out.endswith("mutation score: 1/1 killed at the right layer\n")
-    outcomes = json.loads((tmp_path / "score.json").read_text())
-    assert [(o["fault"], o["killed"], o["placed"]) for o in outcomes] == [
-        ("glu-halves-swapped", True, True)
+    """In both types and modes, but for what float32 cannot hear."""
+    names = "glu-halves or gelu-float32"
+    out, _ = call("mutate", "-k", names, "--json", tmp_path / "score.json")
+    assert out.startswith("killed     gelu-float32-constant")
+    assert "beyond float32  gelu-float32-constant" in out
+    scores = [line.partition(" killed at")[0] for line in out.splitlines() if "score" in line]
+    assert scores == [
+        "mutation score, float64, isolated: 2/2",
+        "mutation score, float64, cumulative: 2/2",
+        "mutation score, float32, isolated: 1/1",
+        "mutation score, float32, cumulative: 1/1",
     ]
+    outcomes = json.loads((tmp_path / "score.json").read_text())
+    assert [o["killed"] and o["placed"] for o in outcomes] == [True] * 6
     _, err = call("mutate", "-k", "no-such-fault", status=2)
     assert err == "error: No fault fits -k 'no-such-fault'.\n"
 
@@ -386,7 +394,7 @@ def test_gate_and_report(call: Call, tmp_path: Path) -> None:
     call("gate", path, "--baseline", baseline, "--update")
     assert call("gate", path, "--baseline", baseline)[0] == "1 results, no regression\n"
     kept = json.loads(baseline.read_text())
-    kept["demucs-dconv0 float64"]["comparisons"] += 1
+    kept["results"]["demucs-dconv0 float64"]["comparisons"] += 1
     baseline.write_text(json.dumps(kept))
     out, _ = call("gate", path, "--baseline", baseline, status=1)
     assert out == "demucs-dconv0 float64: 2 comparisons, were 3\n"
@@ -405,9 +413,7 @@ def test_gate_and_report(call: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize("update", [(), ("--update",)])
 def test_gate_without_results(call: Call, tmp_path: Path, update: tuple[str, ...]) -> None:
     result.write_json(tmp_path / "r.json", [])
-    (tmp_path / "b.json").write_text(
-        '{"a": {"verdict": "pass", "comparisons": 1, "worst_noise_ratio": 1}}'
-    )
+    gate.write_baseline(tmp_path / "b.json", gate.baseline_of([SAMPLE]))
     _, err = call("gate", tmp_path / "r.json", "--baseline", tmp_path / "b.json", *update, status=2)
     assert err.startswith("error: There are no results")
 

@@ -125,12 +125,13 @@ def test_improvements_are_offered() -> None:
 
 
 def test_lost_faults() -> None:
-    found = {"killed": True, "placed": True}
-    before = {**gate.baseline_of([sample(1.0)]), "faults": ["gone", "missed", "seen"]}
+    found = {"killed": True, "placed": True, "dtype": "float64", "mode": "isolated"}
+    names = [f"{name} float64 isolated" for name in ("gone", "missed", "seen")]
+    before = {**gate.baseline_of([sample(1.0)]), "faults": names}
     outcomes = [{"fault": "seen", **found}, {"fault": "missed", **found, "placed": False}]
     assert gate.lost_faults(outcomes, before) == [
-        "fault gone: is gone",
-        "fault missed: is no longer found where it sits",
+        "fault gone float64 isolated: is gone",
+        "fault missed float64 isolated: is no longer found where it sits",
     ]
     assert gate.lost_faults(outcomes, gate.baseline_of([sample(1.0)])) == []
 
@@ -142,7 +143,8 @@ def test_the_command(tmp_path: Path, call: Call) -> None:
     failing = record(verdict="fail", noise_ratio=50.0)
     write_json(bad, [replace(sample(1.0), layers=(failing,), fingerprint="A gain of 2.")])
     mutation = tmp_path / "mutation.json"
-    mutation.write_text('[{"fault": "f", "killed": true, "placed": true}]')
+    outcome = {"fault": "f", "dtype": "float32", "mode": "isolated", "killed": True, "placed": True}
+    mutation.write_text(json.dumps([outcome]))
     call("gate", good, good, "--baseline", base, "--update", "--mutation", mutation)
     assert "no regression" in call("gate", good, "--baseline", base)[0]
     mutation.write_text("[]")
@@ -152,7 +154,7 @@ def test_the_command(tmp_path: Path, call: Call) -> None:
     )  # fmt: skip
     assert "fails at encoder.0.conv" in out
     assert "(A gain of 2.)" in out
-    assert "fault f: is gone" in out
+    assert "fault f float32 isolated: is gone" in out
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("### Parity: 2 behind the baseline\n")
     assert "- c float32: fails at encoder.0.conv" in summary

@@ -123,9 +123,14 @@ def read_baseline(path: Path) -> dict[str, Any]:
     return dict(baseline)
 
 
+def fault_of(outcome: Mapping[str, Any]) -> str:
+    """The name of a planted fault, and the type and mode in which it was looked for."""
+    return " ".join([outcome["fault"], outcome["dtype"], outcome["mode"]])
+
+
 def lost_faults(outcomes: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any]) -> list[str]:
     """The planted faults that were found in the baseline and are not found any more."""
-    found = {each["fault"]: each["killed"] and each["placed"] for each in outcomes}
+    found = {fault_of(each): each["killed"] and each["placed"] for each in outcomes}
     return [
         f"fault {name}: {'is no longer found where it sits' if name in found else 'is gone'}"
         for name in baseline.get("faults", [])
