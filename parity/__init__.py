@@ -13,8 +13,9 @@ from parity.core.result import ParityError, Record, Result
 if TYPE_CHECKING:
     from parity.core.checking import Attribute, Modes
     from parity.core.subject import Subject
+    from parity.laws import Relation
 
-__all__ = ["ParityError", "Record", "Result", "check"]
+__all__ = ["ParityError", "Record", "Result", "check", "relations"]
 
 
 def check(
@@ -49,3 +50,20 @@ def check(
 
     subject = subject or SUBJECT
     return checking.check(subject, reference_module, port_model, mix, dtype, mode, attribution)
+
+
+def relations(model: Any, wide: Any = None, **options: Any) -> tuple[Relation, ...]:
+    """Hold a model to what must be true of it without a reference; see `parity.laws.relations`.
+
+    Args:
+        model: a model of demucs_tf, or any Keras model (B, A, T) -> (B, S, A, T) that has
+            `audio_channels` and `samplerate`.
+        wide: for the latter, the same model in the other one of float32 and float64.
+        options: `only`, `seconds`, `dtypes` and `seed`.
+
+    Raises:
+        ParityError: a wrong option, or a model of which no second one can be made.
+    """
+    from parity import laws
+
+    return laws.relations(model, wide, **options)

@@ -1,4 +1,4 @@
-"""`python -m parity`: capture, run, exports, music, mutate, gate, report, where.
+"""`python -m parity`: capture, run, exports, music, mutate, gate, relations, report, where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -13,7 +13,17 @@ from collections.abc import Sequence
 
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.quiet import quiet
-from parity.commands import capture, exports, gate, music, mutate, report, run, where
+from parity.commands import (
+    capture,
+    exports,
+    gate,
+    music,
+    mutate,
+    relations,
+    report,
+    run,
+    where,
+)
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
@@ -37,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         check_outputs(**{name: getattr(options, name, None) for name in FILES})
-        if options.run in (capture.run, run.run, exports.run, music.run, mutate.run):
+        if options.run in (capture.run, run.run, exports.run, music.run, mutate.run, relations.run):
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
@@ -63,7 +73,7 @@ def _report_error(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m parity", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (capture, run, exports, music, mutate, gate, report, where):
+    for command in (capture, run, exports, music, mutate, gate, relations, report, where):
         command.add(commands)
     return parser
 

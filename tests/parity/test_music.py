@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from parity.__main__ import main
-from parity.cases.case import HDEMUCS, HTDEMUCS, Case
+from parity.cases.case import HDEMUCS, Case
 from parity.core.result import ParityError, write_json
 from parity.music import gates, scenes, scores, show, sides
 from parity.music.instruments import INSTRUMENTS, RATE
 from parity.music.scenes import Layout, Scene
 from parity.music.sides import Sides
-from tests.support.tiny_models import TRANSFORMER, tiny_bytes
+from tests.support.tiny_models import tiny_bytes
 
 SHORT = Layout("short", 1.0, (0.45, 0.7))
 TWO = ["bass", "vocals"]
@@ -212,7 +212,7 @@ def test_tables(quick: Scene, tmp_path: Path) -> None:
         show.read_csv(tmp_path / "music.csv")
 
 
-ARGUMENTS_OF_HYBRID = {
+HYBRID: dict[str, Any] = {
     "channels": 4,
     "depth": 1,
     "nfft": 8,
@@ -221,19 +221,16 @@ ARGUMENTS_OF_HYBRID = {
     "dconv_mode": 0,
     "segment": 0.4,
 }
-_MODELS: dict[str, dict[str, Any]] = {
-    HDEMUCS: {"sources": TWO, **ARGUMENTS_OF_HYBRID, "cac": False},
-    HTDEMUCS: {"sources": TWO, **TRANSFORMER},
-}
 
 
-def _small(reference: str) -> Sides:
-    return sides.of_case(Case("small", _MODELS[reference], 1, reference=reference))
+def _small(**arguments: Any) -> Sides:
+    config = {"sources": TWO, **HYBRID, **arguments}
+    return sides.of_case(Case("small", config, 1, reference=HDEMUCS))
 
 
 @pytest.mark.live
 def test_a_small_model_passes_and_one_with_a_wrong_weight_fails(quick: Scene) -> None:
-    both = _small(HTDEMUCS)
+    both = _small()
     reference, port = (both.run(side, [quick.mixture])[0] for side in ("reference", "port"))
     rows = list(gates.compare_scene("small", quick, reference, port))
     assert [row for row in rows if row.verdict != "pass"] == []
@@ -252,7 +249,7 @@ def test_a_small_model_passes_and_one_with_a_wrong_weight_fails(quick: Scene) ->
 
 @pytest.mark.live
 def test_masks_times_the_phase_of_silence_are_not_decided(quick: Scene) -> None:
-    rows = list(gates.rows(_small(HDEMUCS), [quick]))
+    rows = list(gates.rows(_small(cac=False), [quick]))
     assert {row.verdict for row in rows if row.stretch == "silence"} == {"not decided"}
     assert not [row for row in rows if row.verdict == "fail"]
 

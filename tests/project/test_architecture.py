@@ -34,7 +34,7 @@ FLOORS = (
     ("demucs_tf.__main__",),
     ("parity.core",),
     ("parity.cases",),
-    ("parity.demucs",),
+    ("parity.demucs", "parity.laws"),
     ("parity",),  # run, select
     ("parity.faults", "parity.where", "parity.exports", "parity.music"),
     ("parity.report", "parity.mutants"),
@@ -60,6 +60,7 @@ ROOMS = {
     "where": "parity.where",
     "exports": "parity.exports",
     "music": "parity.music",
+    "laws": "parity.laws",
     "run": "parity",
     "demucs": "parity.demucs",
     "cases": "parity.cases",
