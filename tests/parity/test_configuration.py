@@ -16,7 +16,7 @@ from parity.core.configuration import Arguments, compared, of_call
 from parity.core.result import ParityError, Result, read_json, write_json
 from parity.demucs import SUBJECT
 from parity.demucs.arguments import of_port, of_reference
-from parity.report import text
+from parity.report import html, text
 from parity.report.configuration import table
 from parity.run import SUITE, make_port, make_reference
 
@@ -101,6 +101,11 @@ def test_another_architecture_is_named_and_the_rest_is_reported(tmp_path: Path) 
     assert text.roots([result])[1] == f"  1 of {reason}"
     write_json(tmp_path / "result.json", [result])
     assert read_json(tmp_path / "result.json")[0].configuration == result.configuration
+    html.write_html(tmp_path / "report.html", [result])
+    assert f"<li>{reason}</li>" in (tmp_path / "report.html").read_text()
+    equal = replace(result, layers=(), configuration=tuple(result.differences))
+    html.write_html(tmp_path / "report.html", [equal])
+    assert f"No tensor diverged; {reason}, in <a" in (tmp_path / "report.html").read_text()
     damaged = (tmp_path / "result.json").read_text().replace('"differs": true', '"differs": "no"')
     (tmp_path / "result.json").write_text(damaged)
     with pytest.raises(ParityError, match="expected bool, found 'no'"):
