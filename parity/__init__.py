@@ -26,6 +26,7 @@ def check(
     mode: Modes = "both",
     subject: Subject | None = None,
     attribution: Attribute = "failure",
+    backward: bool = False,
 ) -> Result:
     """Compare a port with a live module of the reference, tensor by tensor.
 
@@ -40,6 +41,7 @@ def check(
         subject: what is known of another reference and port; None for Demucs.
         attribution: when the final error is shared out among the layers ("never", "failure",
             "always"), which takes up to 96 passes of the port.
+        backward: compare gradients, of every call and of the whole model, instead of outputs.
 
     Raises:
         ParityError: `port_model` has another dtype, or a step with other inputs than that of the
@@ -49,6 +51,10 @@ def check(
     from parity.demucs import SUBJECT
 
     subject = subject or SUBJECT
+    if backward:
+        from parity.core.backward import checking as backwards
+
+        return backwards.check(subject, reference_module, port_model, mix, dtype, mode)
     return checking.check(subject, reference_module, port_model, mix, dtype, mode, attribution)
 
 

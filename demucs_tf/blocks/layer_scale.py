@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demucs_tf.layers.base import Layer
+from demucs_tf.layers.linear import scaled
 
 
 class LayerScale(Layer):
@@ -21,4 +22,4 @@ class LayerScale(Layer):
         self.scale = self.variable("scale", (channels,), init)
 
     def call(self, x: Any) -> Any:
-        return self.scale * x
+        return scaled(x, self.scale)

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
-from demucs_tf.layers.linear import product
+from demucs_tf.layers.linear import add_bias, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
@@ -70,7 +70,7 @@ class Conv1d(Layer):
             if self.padding:
                 x = pad_axis(x, self.padding, self.padding, axis=1)
             y = _in_parts(lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, taps)
-        y = y + bias
+        y = add_bias(y, bias)
         return y if activation is None else activation(y)
 
     def _by_taps(self, x: Any, weight: Any) -> Any:
@@ -279,7 +279,7 @@ class Conv2d(Layer):
             weight,
             self.kernel_size[0] * self.kernel_size[1],
         )
-        y = tf.nn.bias_add(y, bias)
+        y = add_bias(y, bias)
         return y if activation is None else activation(y)
 
     def _along_frequency(self) -> bool:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, is_portable, normal, uniform
-from demucs_tf.layers.shape import lengths
+from demucs_tf.layers.base import Layer, is_joined, is_portable, normal, uniform
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+
+# Rows that a gradient adds up one after the other.
+_ROWS = 32
+# Numbers in a matrix up to which its gradient is added up in blocks.
+_SMALL = 1024
 
 
 class Linear(Layer):
@@ -56,12 +62,101 @@ def product(
     behind the product are worked out with it, before its result leaves the cache.
     """
     weight = tf.convert_to_tensor(weight)
-    rows = tf.matmul(tf.reshape(x, [-1, weight.shape[0]]), weight)
+    rows = _times(tf.reshape(x, [-1, weight.shape[0]]), weight)
     shape = [*lengths(x)[:-1], weight.shape[1]]
     if is_portable():  # ONNX's converter loses one of two shapes with nothing in between
         rows = tf.reshape(rows, shape)
     if bias is not None:
-        rows = tf.nn.bias_add(rows, bias)
+        rows = add_bias(rows, bias)
     if activation is not None:
         rows = activation(rows)
     return rows if is_portable() else tf.reshape(rows, shape)
+
+
+# The gradient of what is added to, or multiplied with, every position is a sum over all positions.
+# TensorFlow adds them up one after the other, which costs float32 four of its seven digits over
+# some seconds of audio. So these two have gradients of ours, which add up in blocks; graphs that
+# are never trained go without.
+
+
+def add_bias(x: Any, bias: Any) -> Any:
+    """Add a vector to every position: (..., C), (C) -> (..., C)."""
+    # What TensorFlow fuses with a product or a convolution is this operation.
+    plus = tf.add if len(x.shape) == 3 else tf.nn.bias_add
+    if is_joined() or is_portable():
+        return plus(x, bias)
+
+    @tf.custom_gradient
+    def added(x: Any, bias: Any) -> Any:
+        return plus(x, bias), lambda slope: (slope, _over_positions(slope))
+
+    return added(tf.convert_to_tensor(x), tf.convert_to_tensor(bias))
+
+
+def scaled(x: Any, factor: Any) -> Any:
+    """Multiply every position with a vector: (..., C), (C) -> (..., C)."""
+    if is_joined() or is_portable():
+        return x * factor
+
+    @tf.custom_gradient
+    def multiplied(x: Any, factor: Any) -> Any:
+        return x * factor, lambda slope: (slope * factor, _over_positions(slope * x))
+
+    return multiplied(tf.convert_to_tensor(x), tf.convert_to_tensor(factor))
+
+
+def scaled_and_shifted(x: Any, scale: Any, shift: Any) -> Any:
+    """`x * scale + shift` for each item: (B, P, G, C), twice (B, 1, G, C) -> (B, P, G, C)."""
+    if is_joined() or is_portable():
+        return x * scale + shift
+
+    @tf.custom_gradient
+    def both(x: Any, scale: Any, shift: Any) -> Any:
+        def gradient(slope: Any) -> Any:
+            return slope * scale, _over_axis_1(slope * x), _over_axis_1(slope)
+
+        return x * scale + shift, gradient
+
+    return both(x, scale, shift)
+
+
+def _times(rows: Any, weight: Any) -> Any:
+    """(N, C), (C, C') -> (N, C')"""
+    # Of small matrices TensorFlow adds up the N products of a gradient one by one as well.
+    if is_joined() or is_portable() or math.prod(weight.shape) > _SMALL:
+        return tf.matmul(rows, weight)
+
+    @tf.custom_gradient
+    def times(rows: Any, weight: Any) -> Any:
+        def gradient(slope: Any) -> Any:
+            missing = -size(rows, 0) % _ROWS
+            blocks, slopes = (
+                tf.reshape(pad_axis(x, 0, missing, axis=0), [-1, _ROWS, x.shape[1]])
+                for x in (rows, slope)
+            )
+            products = tf.matmul(blocks, slopes, transpose_a=True)  # (N / _ROWS, C, C')
+            return tf.matmul(slope, weight, transpose_b=True), _over_axis_1(products[None])[0, 0]
+
+        return tf.matmul(rows, weight), gradient
+
+    return times(rows, weight)
+
+
+def _over_positions(x: Any) -> Any:
+    """(..., C) -> (C)"""
+    width = x.shape[-1]
+    return tf.reshape(_over_axis_1(tf.reshape(x, [1, -1, width])), [width])
+
+
+def _over_axis_1(x: Any) -> Any:
+    """Add up in blocks: (B, P, ...) -> (B, 1, ...)."""
+    rest, length = [size(x, axis) for axis in range(2, len(x.shape))], size(x, 1)
+    while not isinstance(length, int) or length > 2 * _ROWS:
+        count = ceil_div(length, _ROWS)
+        x = pad_axis(x, 0, count * _ROWS - length, axis=1)
+        blocks = tf.reshape(x, [size(x, 0), _ROWS, -1])
+        x = tf.reshape(tf.reduce_sum(blocks, 1), [size(x, 0), count, *rest])
+        if not isinstance(length, int):
+            break
+        length = count
+    return tf.reduce_sum(x, 1, keepdims=True)

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Identity, Layer, is_portable
+from demucs_tf.layers.linear import add_bias, scaled, scaled_and_shifted
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a
@@ -120,7 +121,7 @@ class GroupNorm(Layer):
         weight = tf.reshape(self.weight, [groups, width])
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
         shift = tf.reshape(self.bias, [groups, width]) - rest * scale
-        return tf.reshape(centred * scale + shift, lengths(x))
+        return tf.reshape(scaled_and_shifted(centred, scale, shift), lengths(x))
 
 
 def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
@@ -227,4 +228,4 @@ class LayerNorm(Layer):
         centred = x - tf.reduce_mean(x, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
         scale = tf.math.rsqrt(variance + tf.constant(self.epsilon, x.dtype))
-        return centred * scale * self.weight + self.bias
+        return add_bias(scaled(centred * scale, self.weight), self.bias)

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, has_arrays, is_portable, uniform
-from demucs_tf.layers.linear import product
+from demucs_tf.layers.linear import add_bias, product
 from demucs_tf.layers.shape import size
 
 
@@ -55,7 +55,7 @@ class LSTM(Layer):
 
         def gates(x: Any, suffix: str) -> Any:
             bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
-            return product(x, getattr(self, f"weight_ih_{suffix}")) + bias
+            return add_bias(product(x, getattr(self, f"weight_ih_{suffix}")), bias)
 
         if is_portable():
             turned = tf.transpose(x, [1, 0, 2])

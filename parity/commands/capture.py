@@ -15,6 +15,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("capture", help="write goldens from the PyTorch reference")
     add_case(parser)
     parser.add_argument("--all", action="store_true", help="renew every golden")
+    parser.add_argument(
+        "--backward", action="store_true", help="the goldens of gradients, at the inputs of others"
+    )
     parser.add_argument("--golden", type=Path, metavar="DIR", help="write there")
     parser.set_defaults(run=run)
 
@@ -42,10 +45,27 @@ def run(options: argparse.Namespace) -> int:
     live = [case.name for case in cases if case.stored == "live"]
     if options.cases and live:
         raise ParityError(f"{live[0]} has no golden: `run --case {live[0]} --live`.")
+    if options.backward:
+        return _capture_backward([case.name for case in cases], options)
     for case in cases:
         if case.stored != "live":
             golden = SUITE.golden(case, options.golden)
             expected = SUITE.live_expected(case)
             with written(golden.path):
                 print(golden.write(expected), flush=True)
+    return 0
+
+
+def _capture_backward(names: list[str], options: argparse.Namespace) -> int:
+    from parity.backward import BACKWARD, STORED
+    from parity.cases import BY_NAME
+
+    other = [name for name in names if name not in STORED]
+    if options.cases and other:
+        raise ParityError(f"{other[0]} has no golden of its gradients: `run --backward --live`.")
+    for name in STORED:
+        if name in names:
+            golden = BACKWARD.golden(BY_NAME[name], options.golden)
+            with written(golden.path):
+                print(BACKWARD.write(BY_NAME[name], options.golden), flush=True)
     return 0

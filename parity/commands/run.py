@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
         metavar="EXPR",
         help="only records whose case, path or class fits: names, and, or, not",
     )
+    parser.add_argument("--backward", action="store_true", help="compare gradients, not outputs")
     parser.add_argument("--live", action="store_true", help="run the reference, not the goldens")
     parser.add_argument("--golden", type=Path, metavar="DIR", help="goldens from there")
     parser.add_argument("--dtype", choices=["float32", "float64", "both"], default="both")
@@ -85,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
             print(text.details(result), flush=True)
             if options.verbose:
                 print("\n".join(text.worst_by_kind(result)), flush=True)
-            measured.keep(result)
+            if not options.backward:
+                measured.keep(result)
     if not results:
         raise ParityError("Nothing was compared: no case fits.")
     failed = [result for result in results if result.verdict != "pass"]
@@ -106,6 +108,8 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
     if options.checkpoint or options.audio:
         if not (options.checkpoint and options.audio) or options.cases:
             raise ParityError("--checkpoint and --audio go together, and without --case.")
+        if options.backward:
+            raise ParityError("--backward compares cases: not with --checkpoint.")
         return run.run_own(
             options.checkpoint,
             options.audio,
@@ -119,17 +123,39 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
         )
     if options.seconds is not None:
         raise ParityError("--seconds is how much of --audio is heard: it needs --checkpoint.")
+    named = {
+        "mode": options.mode,
+        "live": options.live,
+        "folder": options.golden,
+        "engine": options.engine,
+    }
+    if options.backward:
+        return _backward(options, dtypes, named)
     return run.run_cases(
         _runnable(options.cases, options.live),
         dtypes,
         options.expression,
-        mode=options.mode,
-        live=options.live,
-        folder=options.golden,
-        engine=options.engine,
+        **named,
         attribution=attribution,
         replay=options.replay,
     )
+
+
+def _backward(
+    options: argparse.Namespace, dtypes: Sequence[str], named: dict[str, Any]
+) -> Iterator[Result]:
+    """The same of gradients; of all cases those that have some, or, from goldens, that are kept."""
+    from parity import backward
+
+    names = options.cases or ([] if options.live else backward.STORED)
+    cases = [case for case in _runnable(names, options.live) if options.cases or not case.apply]
+    for found in backward.run_cases(cases, dtypes, options.expression, **named):
+        if isinstance(found, Result):
+            yield found
+        elif options.cases:
+            raise ParityError(found)
+        else:
+            print(f"not run: {found}", flush=True)
 
 
 def _runnable(names: Sequence[str], live: bool) -> list[Case]:

@@ -76,11 +76,7 @@ def check_expected(
 
     `engine` is how the cumulative pass runs.
     """
-    if str(port_model.compute_dtype) != dtype:
-        raise ParityError(
-            f"dtype is {dtype}, but the port computes in {port_model.compute_dtype}: "
-            f'make it with dtype="{dtype}".'
-        )
+    refuse_dtype(port_model, dtype)
     configuration = _configuration(subject, expected, port_model)
     modes: list[Mode] = ["isolated", "cumulative"] if mode == "both" else [mode]
     found: dict[Mode, port.Outputs] = {}
@@ -107,6 +103,15 @@ def _configuration(subject: Subject, expected: Expected, port_model: Any) -> tup
     if expected.arguments is None or ours is None:
         return ()
     return compared(expected.arguments, ours)
+
+
+def refuse_dtype(port_model: Any, dtype: str) -> None:
+    """ParityError if a port computes in another type."""
+    if str(port_model.compute_dtype) != dtype:
+        raise ParityError(
+            f"dtype is {dtype}, but the port computes in {port_model.compute_dtype}: "
+            f'make it with dtype="{dtype}".'
+        )
 
 
 def check_outputs(
@@ -218,7 +223,7 @@ def _records(
                 source=event.source,
                 module_class=event.owner,
                 gain=gain,
-                **_plain(difference),
+                **plain(difference),
             )
         )
     return records
@@ -237,7 +242,8 @@ def _origin(event: Event | None) -> dict[str, Any]:
     return {} if event is None else {"source": event.source, "module_class": event.owner}
 
 
-def _plain(difference: Any) -> dict[str, Any]:
+def plain(difference: Any) -> dict[str, Any]:
+    """A difference as the fields of a record."""
     values = dict(vars(difference))
     return {"verdict": "pass" if values.pop("passed") else "fail", **values}
 
@@ -263,7 +269,7 @@ def _parameters(expected: Expected, state: Mapping[str, Array], dtype: str) -> l
                 shape=wanted.shape,
                 tolerance=tolerances.BITWISE,
                 **_origin(owners.get(owner_of(key))),
-                **_plain(difference),
+                **plain(difference),
             )
         )
     return records

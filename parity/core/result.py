@@ -14,9 +14,9 @@ from parity.core.files import json_file
 
 SCHEMA = 1
 
-Kind = Literal["module", "tap", "parameter", "output"]
+Kind = Literal["module", "tap", "parameter", "output", "gradient"]
 Mode = Literal["isolated", "cumulative"]
-Verdict = Literal["pass", "fail"]
+Verdict = Literal["pass", "fail", "not decided"]  # the last of a record alone, not of a result
 
 
 class ParityError(Exception):
@@ -28,7 +28,9 @@ class Record:
     """One compared tensor. Metrics are None where a shape or a dtype already differs.
 
     `path` is the reference's module path; a tap adds `:name`. `tolerance` bounds `rel_l2`;
-    0.0 asks for bitwise equality. `source` is the reference's file and line.
+    0.0 asks for bitwise equality. `source` is the reference's file and line. A gradient is one by a
+    weight, whose key is the path, or by the input `output` of a call. "not decided" is what neither
+    passes nor fails, as nothing but rounding was expected, or nothing at all: `reason` says it.
     """
 
     path: str
@@ -176,10 +178,15 @@ class Result:
         return [record for record in self.layers if record.verdict == "fail"]
 
     @property
+    def undecided(self) -> list[Record]:
+        """The records that decide nothing."""
+        return [record for record in self.layers if record.verdict == "not decided"]
+
+    @property
     def verdict(self) -> Verdict:
         """ "pass" when arguments are equal, something was compared, nothing failed, all covered."""
-        ok = bool(self.layers) and not self.failures and self.coverage.complete
-        ok = ok and not self.differences
+        ok = len(self.undecided) < len(self.layers) and not self.failures
+        ok = ok and self.coverage.complete and not self.differences
         return "pass" if ok else "fail"
 
     @property

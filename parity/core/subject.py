@@ -104,6 +104,9 @@ class Subject:
         read_state: (port) -> its weights under the keys and in the layout of the `state_dict`.
         port_arguments: (port) -> its arguments, of which those of the reference are held against
             the module's before any number; or None.
+        variables: (port) -> for each key of the `state_dict` a variable, and what gives the part of
+            an array like it that belongs to the key, in the reference's layout. Only the backward
+            comparison asks for it.
         observe: (port, observer) -> a context in which the observer gets all calls and steps. If
             None, the `call` of each of `layers` is wrapped, which suits any Keras layer.
 
@@ -115,6 +118,7 @@ class Subject:
     reference: tuple[str, ...]
     layers: Callable[[Any], Mapping[str, Any]]
     read_state: Callable[[Any], Mapping[str, Array]]
+    variables: Callable[[Any], Mapping[str, tuple[Any, Callable[[Array], Array]]]] | None = None
     observe: Callable[[Any, Observer], AbstractContextManager[None]] | None = None
     arguments: Callable[[Any], Arguments | None] = lambda module: None
     port_arguments: Callable[[Any], Arguments | None] = lambda port: None

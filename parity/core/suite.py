@@ -197,7 +197,7 @@ def _changes(before: Event, now: Event) -> list[str]:
         *(
             f"the {name} floor was {kept:.3g}, is {floor:.3g}"
             for name, kept, floor in floors
-            if not _same_floor(kept, floor)
+            if not same_floor(kept, floor)
         ),
     ]
 
@@ -207,7 +207,7 @@ def _signature(event: Event) -> tuple[Any, ...]:
     return (*event.key, event.kind, event.owner, event.source, *sizes)
 
 
-def _same_floor(kept: float, floor: float) -> bool:
+def same_floor(kept: float, floor: float) -> bool:
     """Rounding differs between machines, but not in its order of magnitude."""
     least = UNIT_ROUNDOFF["float32"]
     return max(kept, floor, least) <= SAME_FLOOR * max(min(kept, floor), least)

@@ -35,6 +35,9 @@ CEILING = {
     ("float32", "cumulative"): 1e-3,
 }
 
+# A pass back comes through twice as many operations.
+GRADIENT_CEILING = {"float64": 1e-10, "float32": 1e-3}
+
 # What only moves data is bitwise equal.
 BITWISE = 0.0
 
@@ -63,3 +66,15 @@ def tolerance(subject: Subject, event: Event, output: int, mode: Mode, dtype: st
     if mode == "isolated" and event.kind == "tap":
         ceiling = subject.ceilings.get(event.path.rpartition(":")[2], {}).get(dtype, ceiling)
     return min(factor * unit, ceiling)
+
+
+def gradient_tolerance(floor: float, mode: Mode, dtype: str) -> float:
+    """The bound on the relative L2 error of a gradient whose floor at float32 is `floor`.
+
+    The factors are those of the forward pass.
+    """
+    if dtype == "float64":
+        unit = max(floor * SCALE_FLOAT64, UNIT_ROUNDOFF["float64"])
+        return min(FACTOR_FLOAT64 * unit, GRADIENT_CEILING["float64"])
+    factor = FACTOR if mode == "isolated" else FACTOR_INSIDE
+    return min(factor * max(floor, UNIT_ROUNDOFF["float32"]), GRADIENT_CEILING["float32"])

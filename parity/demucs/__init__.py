@@ -30,6 +30,15 @@ def _read_state(port: Any) -> Mapping[str, npt.NDArray[Any]]:
     return read_state(port)
 
 
+def _variables(port: Any) -> dict[str, tuple[Any, Any]]:
+    from demucs_tf.checkpoints.weights import variables_with_rules
+
+    return {
+        key: (variable, transform.inverse)
+        for key, variable, transform in variables_with_rules(port)
+    }
+
+
 def _fused() -> Fused:
     from parity.demucs import attention
 
@@ -44,6 +53,7 @@ SUBJECT = Subject(
     port_arguments=arguments.of_port,
     layers=_layers,
     read_state=_read_state,
+    variables=_variables,
     observe=_observe,
     taps=(*taps_demucs.TAPS, *taps_hybrid.TAPS, *taps_transformer.TAPS),
     no_steps={**taps_hybrid.NO_STEPS, **taps_transformer.NO_STEPS},

@@ -61,7 +61,7 @@ def check(path: str, outputs: dict[str, torch.Tensor], result: Any) -> None:
         ParityError: they differ.
     """
     ours, fused = outputs["out_proj"], result[0]
-    error = relative_l2(ours.cpu().numpy(), fused.cpu().numpy())
+    error = relative_l2(ours.detach().cpu().numpy(), fused.detach().cpu().numpy())
     if not error <= _SAME[fused.dtype]:
         raise ParityError(
             f"{path}: torch's attention differs by {error:.3g} from its five steps; this version "

@@ -5,11 +5,14 @@ Each has been made in some port of Demucs, or is one slip away from this one.
 
 from __future__ import annotations
 
+from parity.backward import run_case as run_backward
 from parity.cases import BY_NAME
+from parity.core.backward.checking import SUFFIX
 from parity.core.mutate import Fault
 from parity.core.result import Mode, Result
 from parity.faults import (
     attention,
+    backward,
     demucs,
     hybrid,
     layers,
@@ -31,9 +34,15 @@ FAULTS: tuple[Fault, ...] = (
     *hybrid.fault,
     *transformer.fault,
     *whole_track.fault,
+    *backward.fault,
 )
 
 
 def run(case: str, dtype: str = "float64", mode: Mode = "isolated") -> Result:
-    """Compare a case as faults are looked for; float64, isolated, hides none."""
-    return run_case(BY_NAME[case], dtype, mode=mode)
+    """Compare a case as faults are looked for; float64, isolated, hides none.
+
+    With " backward" behind its name, its gradients.
+    """
+    name = case.removesuffix(SUFFIX)
+    compare = run_case if name == case else run_backward
+    return compare(BY_NAME[name], dtype, mode=mode)

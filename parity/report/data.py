@@ -70,7 +70,7 @@ def overview(results: Sequence[Result]) -> dict[str, Any]:
     worst_of: dict[tuple[int, str, str], Record] = {}
     for case, result in enumerate(results):
         for record in result.layers:
-            silent = record.noise_ratio is None and record.verdict == "pass"  # whole numbers
+            silent = record.noise_ratio is None and record.verdict != "fail"  # whole numbers
             if record.kind == "parameter" or not record.tolerance or silent:
                 continue
             kind = f"{record.module_class} steps" if record.kind == "tap" else record.module_class

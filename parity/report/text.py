@@ -22,10 +22,11 @@ def summary(result: Result) -> str:
     worst = ", ".join(
         f"{mode} {worst_noise_ratio([r for r in compared if r.mode == mode]):.2f}" for mode in modes
     )
+    undecided = f", {len(result.undecided)} not decided" if result.undecided else ""
     return printable(
         f"{result.verdict.upper()}  {result.case or result.reference}  {result.dtype}  "
         f"{configuration.count(result)}{len(result.layers)} comparisons, "
-        f"{len(result.failures)} failed; worst noise ratio {worst or 'none'}; "
+        f"{len(result.failures)} failed{undecided}; worst noise ratio {worst or 'none'}; "
         f"coverage: {result.coverage}"
     )
 
@@ -142,7 +143,7 @@ def table(records: Sequence[Record]) -> list[str]:
     rows = [("", "path", "call", "mode", "rel_l2", "tolerance", "noise", "gain", "reference")]
     rows += [
         (
-            "" if record.verdict == "pass" else "FAIL",
+            {"pass": "", "fail": "FAIL"}.get(record.verdict, record.verdict),
             f"{record.path or '(model)'}[{record.output}]",
             str(record.call),
             record.mode,

@@ -30,6 +30,14 @@ def control_path(live: bool) -> str:
     return control(live=live)
 
 
+def backward_result(name: str, dtype: str) -> Result:
+    """The result of a case's gradients, against its golden."""
+    from parity.backward import run_case
+    from parity.cases import BY_NAME
+
+    return run_case(BY_NAME[name], dtype)
+
+
 def engine_result(name: str, engine: Engine) -> Result:
     """The result of a case in a graph or under XLA."""
     from parity.cases import BY_NAME

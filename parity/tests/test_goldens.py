@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME, Case
-from parity.core.files import golden
+from parity.core.files import numbers
 from parity.core.result import ParityError
 from parity.run import SUITE, golden_folder
 from parity.tests.conftest import stored_cases
@@ -80,7 +80,7 @@ def test_an_altered_number_is_refused(copy: Path) -> None:
 
 
 def _write_signed(path: Path, manifest: dict[str, Any]) -> None:
-    manifest["manifest_sha256"] = golden._manifest_hash(manifest)
+    manifest["manifest_sha256"] = numbers.manifest_hash(manifest)
     path.write_text(json.dumps(manifest))
 
 

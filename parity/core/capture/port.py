@@ -33,10 +33,14 @@ class Recorder:
         self._paths = {id(layer): path for path, layer in layers.items()}
         self._calls: Counter[str] = Counter()
 
+    def path(self, layer: Any) -> str:
+        """The reference's path of a layer."""
+        return self._paths[id(layer)]
+
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Note what a layer returns."""
         output = function(*inputs)
-        key = self.key(self._paths[id(layer)])
+        key = self.key(self.path(layer))
         output = self.returned(key, output)
         self.note(key, output)
         return output
@@ -45,7 +49,7 @@ class Recorder:
         self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
         """Note what a step returns."""
-        key = self.key(f"{self._paths[id(layer)]}:{name}")
+        key = self.key(f"{self.path(layer)}:{name}")
         output = self.returned(key, function(*self.replace(key, layer, name, inputs)))
         self.note(key, output)
         return output
@@ -58,7 +62,7 @@ class Recorder:
 
     def note(self, key: Key, output: Any) -> None:
         """Keep an output, leaf by leaf."""
-        self.outputs[key] = _tensors(output)
+        self.outputs[key] = tensors_in(output)
 
     def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What a step is fed with: here, what it was given."""
@@ -149,6 +153,11 @@ def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
 def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[Array]:
     """One layer on the reference's input of one call."""
     tensors = tensors_of(subject, event, dtype)
+    return [np.asarray(tensor) for tensor in call_tensors(layer, event, *tensors)]
+
+
+def call_tensors(layer: Any, event: Event, *tensors: Any) -> list[Any]:
+    """One layer on tensors that stand for the inputs of one call."""
     names = list(inspect.signature(layer.call).parameters)
     # Keras takes nothing but tensors by position.
     numbers = {
@@ -157,7 +166,7 @@ def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[A
         if value is not None and value != TENSOR
     }
     with seeded_random():
-        return [np.asarray(tensor) for tensor in _tensors(run(layer, tensors, **numbers))]
+        return tensors_in(run(layer, tensors, **numbers))
 
 
 def run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
@@ -167,7 +176,7 @@ def run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
     return layer(*tensors, **numbers)
 
 
-def _tensors(output: Any) -> list[Any]:
+def tensors_in(output: Any) -> list[Any]:
     """The tensors that a layer returned; a place may be empty."""
     leaves = output if isinstance(output, (tuple, list)) else [output]
     return [leaf for leaf in leaves if leaf is not None]

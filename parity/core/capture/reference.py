@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -32,6 +33,7 @@ from parity.core.subject import Fused, Subject, Tap
 
 Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
+_CORE = str(Path(__file__).parents[1])
 
 
 def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array, ...]) -> Expected:
@@ -105,7 +107,11 @@ class Tracer(TorchFunctionMode):
         module: what runs.
         forced: inputs that functional steps get in place of their own, rounded to float32.
         sink: takes each event as it ends; None to keep them all and return them from `run`.
+
+    `parity.core.backward` traces with gradients: what it changes is in methods of their own.
     """
+
+    GRADIENTS = False
 
     def __init__(
         self,
@@ -127,10 +133,10 @@ class Tracer(TorchFunctionMode):
         self._dtype = torch.float32
         self._stack: list[tuple[Call, list[Array]]] = []
         self._calls: Counter[str] = Counter()
-        self._group: _Group | None = None
+        self._group: Group | None = None
 
     def run(self, *mix: Array) -> list[Event]:
-        """One forward pass on `mix` without gradients; the calls, in the order they ended."""
+        """One forward pass on `mix`; the calls, in the order they ended."""
         tensors = [torch.from_numpy(array.copy()) for array in mix]
         numbers = [t for t in (*self.module.parameters(), *tensors) if t.is_floating_point()]
         self._dtype = numbers[0].dtype if numbers else self._dtype
@@ -144,17 +150,20 @@ class Tracer(TorchFunctionMode):
                 )
                 for handle in handles:
                     stack.callback(handle.remove)
-            stack.enter_context(torch.no_grad())
+            stack.enter_context(torch.set_grad_enabled(self.GRADIENTS))
             stack.enter_context(seeded_random())
-            with self:
-                self.module(*tensors)
+            self._forward(tensors)
         return self.events
+
+    def _forward(self, tensors: list[torch.Tensor]) -> None:
+        with self:
+            self.module(*tensors)
 
     def _enter(self, path: str) -> Any:
         def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._close_group()
             for value in (*args, *kwargs.values()):
-                if not isinstance(value, torch.Tensor) and _tensors(value):
+                if not isinstance(value, torch.Tensor) and tensors_in(value):
                     raise ParityError(
                         f"{path or '(model)'}: a {type(value).__name__} of tensors is an argument; "
                         "only modules that take each tensor as an argument of its own can be fed."
@@ -195,7 +204,7 @@ class Tracer(TorchFunctionMode):
 
     def _copies(self, value: Any) -> list[Array]:
         """Copies of all tensors, in the type of the model where the reference has float32."""
-        return [_copy(tensor, self._dtype) for tensor in _tensors(value)]
+        return [_copy(tensor, self._dtype) for tensor in tensors_in(value)]
 
     def _shared(self, arrays: list[Array]) -> list[Array]:
         """Keep one copy of what is one layer's output and the next one's input."""
@@ -219,7 +228,7 @@ class Tracer(TorchFunctionMode):
         tap = self._subject.by_statement.get((owner, statement))
         if tap is None:
             result = func(*args, **kwargs)
-            if _tensors(result) and statement not in self._subject.no_steps:
+            if tensors_in(result) and statement not in self._subject.no_steps:
                 self.unmapped.add(f"{source} {owner}: {statement}")
             return result
         path = f"{self._stack[-1][0][0]}:{tap.name}"
@@ -227,16 +236,19 @@ class Tracer(TorchFunctionMode):
         if group is None or group.path != path:
             self._close_group()
             forced = None if self.forced is None else self.forced.get((path, self._calls[path]))
-            group = _Group(path, tap, source, self._parameters(), forced, self._dtype)
+            group = self._new_group(path, tap, source, self._parameters(), forced, self._dtype)
         args, kwargs = group.take((args, kwargs))
         result = func(*args, **kwargs)
         if func is torch.Tensor.__setitem__:
             group.give(args[0])
             self._group = group
-        elif _tensors(result):
+        elif tensors_in(result):
             group.give(result)
             self._group = group
         return result
+
+    def _new_group(self, *arguments: Any) -> Group:
+        return Group(*arguments)
 
     def _parameters(self) -> set[int]:
         owner = self.module.get_submodule(self._stack[-1][0][0])
@@ -284,7 +296,7 @@ class Tracer(TorchFunctionMode):
         innermost: tuple[str, str, str] | None = None
         while frame is not None:
             filename = frame.f_code.co_filename
-            if filename == __file__:
+            if filename.startswith(_CORE):
                 return None  # our own copying
             last = frame.f_code is code
             if last or self._subject.is_reference(filename):
@@ -300,7 +312,7 @@ class Tracer(TorchFunctionMode):
         return None  # outside of any forward
 
 
-class _Group:
+class Group:
     """The operations of one call of a tap."""
 
     def __init__(
@@ -349,18 +361,26 @@ class _Group:
             if key not in noted:
                 used = value
                 if self._forced is not None and len(noted) < len(self._forced):
-                    used = torch.from_numpy(_rounded(self._forced[len(noted)]))
+                    used = self.fed(self._forced[len(noted)])
                     used = torch.view_as_complex(used) if value.is_complex() else used
-                noted[key] = (value, used, _copy(used, self._dtype))
+                noted[key] = (value, used, self.note(used))
             return noted[key][1]
 
         replaced = visit(arguments)
         self.noted = noted
         return replaced
 
+    def fed(self, array: Array) -> torch.Tensor:
+        """A forced input as a tensor."""
+        return torch.from_numpy(_rounded(array))
+
+    def note(self, tensor: torch.Tensor) -> Array:
+        """What is kept of an input."""
+        return _copy(tensor, self._dtype)
+
     def give(self, result: Any) -> None:
         """Note what an operation returned."""
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             self._inside[id(tensor)] = tensor
             self.result = tensor
 
@@ -410,7 +430,16 @@ def _marked(value: Any) -> Any:
 
 
 def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
-    tensors = (torch.from_numpy(_rounded(array)) for array in event.inputs)
+    inputs = [torch.from_numpy(_rounded(array)) for array in event.inputs]
+    with torch.no_grad():
+        return [_copy(tensor) for tensor in call_module(module, event, keywords, inputs)]
+
+
+def call_module(
+    module: torch.nn.Module, event: Event, keywords: dict[str, Any], inputs: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Repeat a call on `inputs`; `keywords` are those that the tracer noted for it."""
+    tensors = iter(inputs)
 
     def filled(value: Any) -> Any:
         return next(tensors) if isinstance(value, str) and value == TENSOR else value
@@ -419,8 +448,8 @@ def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any])
     arguments = event.arguments or (TENSOR,) * (len(event.inputs) - by_keyword)
     values = [filled(value) for value in arguments]
     named = {key: filled(value) for key, value in keywords.items()}
-    with torch.no_grad(), seeded_random():
-        return [_copy(tensor) for tensor in _tensors(module(*values, **named))]
+    with seeded_random():
+        return tensors_in(module(*values, **named))
 
 
 def _rounded(array: Array) -> Array:
@@ -437,13 +466,14 @@ def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:
     return [relative_l2_where_finite(n, w) for n, w in zip(narrow, wide, strict=True)]
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """The tensors in any nesting of tuples, lists and dictionaries."""
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in _tensors(item)]
+        return [tensor for item in value for tensor in tensors_in(item)]
     if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in _tensors(item)]
+        return [tensor for item in value.values() for tensor in tensors_in(item)]
     return []
 
 

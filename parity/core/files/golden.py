@@ -7,11 +7,7 @@ refused.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import math
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +18,7 @@ import numpy.typing as npt
 
 from parity.core.events import Event, Expected
 from parity.core.files import json_file
-from parity.core.files.atomic import write_whole
+from parity.core.files.numbers import Restorer, Row, hash_of, read_manifest, read_row, write
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_state, state_hash
 
@@ -65,8 +61,7 @@ class Golden:
 
     def write(self, expected: Expected) -> Path:
         """Write what the reference gave; returns the manifest's path."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        row = _Row()
+        row = Row()
         whole = {  # no weights, so no seed draws them
             key: [array.dtype.char, array.tolist()]
             for key, array in expected.state.items()
@@ -74,7 +69,7 @@ class Golden:
         }
         manifest = {
             "format": FORMAT,
-            "case": _case_as_json(self.case),
+            "case": case_as_json(self.case),
             "command": self.command,
             "reference": expected.reference,
             "environment": expected.environment,
@@ -98,14 +93,7 @@ class Golden:
                 for event in expected.events
             ],
         }
-        manifest = json_file.plain(manifest)
-        numbers = row.numbers()
-        manifest["numbers_sha256"] = _hash(numbers)
-        manifest["manifest_sha256"] = _manifest_hash(manifest)
-        archive = io.BytesIO()
-        np.savez_compressed(archive, numbers=numbers)
-        write_whole(self.path.with_suffix(".npz"), archive.getvalue())
-        write_whole(self.path, _lines(manifest))
+        write(self.path, manifest, row, by_line="events")
         return self.path
 
     def read(self) -> Expected:
@@ -123,22 +111,15 @@ class Golden:
             raise self._error(f"{self.path} is damaged ({error})") from error
 
     def _expected(self, manifest: dict[str, Any]) -> Expected:
-        if manifest["case"] != _case_as_json(self.case):
+        if manifest["case"] != case_as_json(self.case):
             raise self._error(f"{self.path} was made for another version of this row")
         state = _state(manifest, self.case.seed)
         if manifest["weights_sha256"] != state_hash(state):
             raise self._error(f"{self.path} belongs to other weights")
         numbers = self._numbers()
-        if manifest["numbers_sha256"] != _hash(numbers):
+        if manifest["numbers_sha256"] != hash_of(numbers):
             raise self._error(f"{self.path}: the numbers in its NPZ were altered")
-        used = np.zeros(len(numbers), bool)
-
-        def restore(entry: Any) -> Array:
-            start, dtype, *shape = entry
-            stop = start + math.prod(shape)
-            used[start:stop] = True
-            return numbers[start:stop].reshape(shape).astype(dtype)
-
+        restore = Restorer(numbers)
         events = [_event(values, restore) for values in manifest["events"]]
         names: dict[str, Any] = {
             key: tuple(manifest[key]) for key in ("buffers", "leaves", "idle", "unmapped")
@@ -146,7 +127,7 @@ class Golden:
         json_file.check(str, manifest["reference"], *(n for each in names.values() for n in each))
         json_file.check(dict, manifest["environment"])
         mix = restore(manifest["mix"])
-        if not used.all():
+        if not restore.whole:
             raise self._error(f"{self.path}: its NPZ has numbers that nothing uses")
         return Expected(
             reference=manifest["reference"],
@@ -160,30 +141,17 @@ class Golden:
     def manifest(self) -> dict[str, Any]:
         """The manifest alone; ParityError unless it is as it was written."""
         try:
-            manifest = json_file.read(self.path)
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"format {manifest['format']}, expected {FORMAT}")
-            if manifest["manifest_sha256"] != _manifest_hash(manifest):
-                raise ValueError("it was altered")
+            return read_manifest(self.path, FORMAT)
         except FileNotFoundError as error:
             raise self._error(f"{self.path} is missing") from error
         except json_file.DAMAGED as error:
             raise self._error(f"{self.path} is damaged ({error})") from error
-        return dict(manifest)
 
     def _numbers(self) -> Array:
-        path = self.path.with_suffix(".npz")
         try:
-            if path.exists() and not path.is_file():
-                raise ValueError("expected a file, found a folder, a pipe or a device")
-            # Opened here, because np.load leaves the file open when it is damaged.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                numbers: Array = archive["numbers"]
-            if numbers.ndim != 1 or numbers.dtype != np.float64:
-                raise ValueError(f"expected a row of float64, found {numbers.dtype}")
-        except (*json_file.DAMAGED, EOFError, zipfile.BadZipFile) as error:
-            raise self._error(f"{path} is missing, truncated or altered ({error})") from error
-        return numbers
+            return read_row(self.path.with_suffix(".npz"))
+        except ValueError as error:
+            raise self._error(str(error)) from error
 
     def _error(self, text: str) -> ParityError:
         return ParityError(f"{text}: {self.command}")
@@ -213,53 +181,7 @@ def _state(manifest: dict[str, Any], seed: int) -> dict[str, Array]:
     return {key: whole[key] if key in whole else drawn[key] for key in manifest["state"]}
 
 
-class _Row:
-    """Puts arrays one behind the other."""
-
-    def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
-        self._arrays: list[Array] = []
-        self._length = 0
-
-    def store(self, array: Array) -> list[Any]:
-        """Where the array lies: its first number, its type, its shape."""
-        # Found by content alone: a reshaped view is the same numbers.
-        content = np.ascontiguousarray(array).tobytes()
-        if content not in self._places:
-            self._places[content] = self._length
-            self._arrays.append(array.astype(np.float64).ravel())
-            self._length += array.size
-        return [self._places[content], array.dtype.char, *array.shape]
-
-    def numbers(self) -> Array:
-        """All of them."""
-        return np.concatenate(self._arrays)
-
-
-def _lines(manifest: dict[str, Any]) -> str:
-    """JSON with a line for each entry and each event, so that a change can be read."""
-    entries = []
-    for key, value in manifest.items():
-        text = json_file.text_of(value, separators=(",", ":"), default=str)
-        if key == "events":
-            lines = (json_file.text_of(event, separators=(",", ":")) for event in value)
-            text = "[\n" + ",\n".join(lines) + "\n]"
-        entries.append(f"{json.dumps(key)}:{text}")
-    return "{\n" + ",\n".join(entries) + "\n}\n"
-
-
-def _case_as_json(case: Any) -> Any:
+def case_as_json(case: Any) -> Any:
     """The case as JSON has it, fractions as text; `port` and `apply` only where there are any."""
     row = json.loads(json.dumps(asdict(case), default=str))
     return {key: value for key, value in row.items() if value != {}}
-
-
-def _manifest_hash(manifest: dict[str, Any]) -> str:
-    """Over everything else in the manifest: floors are tolerances, and leaves are coverage."""
-    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _hash(numbers: Array) -> str:
-    return hashlib.sha256(numbers.tobytes()).hexdigest()

@@ -39,6 +39,7 @@ function hover(record) {
 function places(records) {
   const tensors = new Map();
   return records
+    .filter((record) => record.verdict !== "not decided")
     .filter((record) => record.kind !== "parameter" || record.verdict === "fail")
     .map((record) => {
       const key = JSON.stringify([record.kind, record.path, record.call, record.output]);

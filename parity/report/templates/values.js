@@ -75,8 +75,10 @@ function element(tag, properties = {}, ...children) {
 }
 
 function badge(verdict) {
-  const [word, path] = verdict === "pass"
-    ? ["Pass", "M3 8.5l3.5 3.5L13 4.5"] : ["Fail", "M4 4l8 8M12 4l-8 8"];
+  const [word, path] = {
+    pass: ["Pass", "M3 8.5l3.5 3.5L13 4.5"],
+    "not decided": ["Not decided", "M3 8h10"],
+  }[verdict] ?? ["Fail", "M4 4l8 8M12 4l-8 8"];
   const made = element("span", { className: `badge ${verdict}` });
   made.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>${word}`;
   return made;

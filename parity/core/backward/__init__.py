@@ -1,0 +1,1 @@
+"""Compares gradients: of every call by its inputs and weights, and of the whole model."""

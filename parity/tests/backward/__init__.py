@@ -1,0 +1,1 @@
+"""Tests of gradients and of training steps."""
