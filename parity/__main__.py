@@ -1,4 +1,5 @@
-"""`python -m parity`: capture, run, exports, music, mutate, gate, relations, report, where.
+"""`python -m parity`: capture, run, train-steps, exports, music, mutate, gate, relations, report,
+where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -22,11 +23,17 @@ from parity.commands import (
     relations,
     report,
     run,
+    train_steps,
     where,
 )
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
+COMMANDS = (
+    capture, run, train_steps, exports, music, mutate, gate, relations, report, where,
+)  # fmt: skip
+# Those that work with TensorFlow.
+NUMBERS = tuple(each.run for each in (capture, run, train_steps, exports, music, mutate, relations))
 # Which extra a module comes with.
 EXTRAS = {
     **dict.fromkeys(("torch", "demucs", "julius", "omegaconf"), "reference"),
@@ -47,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         check_outputs(**{name: getattr(options, name, None) for name in FILES})
-        if options.run in (capture.run, run.run, exports.run, music.run, mutate.run, relations.run):
+        if options.run in NUMBERS:
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
         return int(options.run(options))
@@ -73,7 +80,7 @@ def _report_error(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m parity", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (capture, run, exports, music, mutate, gate, relations, report, where):
+    for command in COMMANDS:
         command.add(commands)
     return parser
 

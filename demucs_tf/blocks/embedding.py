@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -109,6 +110,41 @@ def sin_embedding_of_steps(count: int, dim: int, max_period: float, one: Any = 1
     right = np.concatenate(list(turns.transpose(1, 2, 0, 3))).astype(np.float32)  # (D, 2, W)
     waves = tf.reshape(tf.matmul(left * one, right), [dim, -1])
     return tf.transpose(waves)[:count]
+
+
+def augmented(
+    steps: Any, batch: Any, glob_loc_scale: Sequence[float], dim: int, max_period: float
+) -> Any:
+    """Compute the sinusoids of `sin_embedding` for steps that were moved at random: "cape".
+
+    The draws are the reference's, from NumPy's generator and in its order; those of a graph are
+    TensorFlow's, as NumPy would draw but once.
+
+    Args:
+        steps: (T, 1), float32.
+        batch: B, an int or, inside a graph, a tensor.
+        glob_loc_scale: by how many steps an item, and each step, is moved at most; largest factor.
+        dim: D, even.
+        max_period: period of the lowest frequency, over 2 pi.
+
+    Returns:
+        float32 (T, B, D).
+
+    Reference: demucs/transformer.py::create_sin_embedding_cape
+    """
+    glob, loc, scale = (float(each) for each in glob_loc_scale)
+    length = steps.shape[0] if steps.shape[0] is not None else tf.shape(steps)[0]
+    eager = tf.executing_eagerly()
+
+    def draw(bound: float, rows: Any) -> Any:
+        if eager:
+            return np.random.uniform(-bound, bound, (rows, batch, 1))  # noqa: NPY002
+        return tf.random.uniform([rows, batch, 1], -bound, bound, tf.float64)
+
+    moved = tf.cast(steps, tf.float64)[..., None] + draw(glob, 1)
+    moved = (moved + draw(loc, length)) * tf.exp(tf.cast(draw(math.log(scale), 1), tf.float64))
+    phase = moved / _periods(dim, max_period).astype(np.float64)
+    return tf.cast(tf.concat([tf.cos(phase), tf.sin(phase)], -1), tf.float32)
 
 
 def sin_embedding_2d(dim: int, height: int, width: Any, max_period: float, one: Any = 1.0) -> Any:

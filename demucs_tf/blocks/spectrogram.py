@@ -33,7 +33,6 @@ class Spectrogram(Observable):
     hybrid: bool
     hybrid_old: bool
     cac: bool
-    wiener_iters: int
     wiener_residual: bool
     transform: Transform
 
@@ -88,19 +87,19 @@ class Spectrogram(Observable):
         shape = [*lengths(z)[:3], 2 * self.audio_channels]
         return self.step("complex_as_channels", lambda z: tf.reshape(z, shape), z)
 
-    def _mask(self, z: Any, m: Any) -> Any:
+    def _mask(self, z: Any, m: Any, iterations: int) -> Any:
         """Spectrograms of the sources: (B, F, T, A, 2), (B, F, T, S, C) -> (B, F, T, S, A, 2)."""
         if self.cac:
             shape = [*lengths(m)[:4], self.audio_channels, 2]
             return self.step("channels_as_complex", lambda m: tf.reshape(m, shape), m)
-        if self.wiener_iters < 0:
+        if iterations < 0:
             return self.step("mask", _phase_times_magnitude, z, m)
-        return self._wiener(m, z)
+        return self._wiener(m, z, iterations)
 
-    def _wiener(self, magnitudes: Any, z: Any) -> Any:
+    def _wiener(self, magnitudes: Any, z: Any, iterations: int) -> Any:
         """The Wiener filter on windows of 300 frames."""
         if is_portable():
-            return self._portable_wiener(magnitudes, z)
+            return self._portable_wiener(magnitudes, z, iterations)
         targets = self.step(  # (B, T, F, A, S)
             "wiener_targets", lambda m: tf.transpose(m, [0, 2, 1, 4, 3]), magnitudes
         )
@@ -109,9 +108,12 @@ class Spectrogram(Observable):
         batch, frames = size(mixture, 0), size(mixture, 1)
         known = isinstance(batch, int) and isinstance(frames, int)
         if known:
-            sources = [self._wiener_of_sample(targets[b], mixture[b], frames) for b in range(batch)]
+            sources = [
+                self._wiener_of_sample(targets[b], mixture[b], frames, iterations)
+                for b in range(batch)
+            ]
         else:
-            sources = [self._wiener_of_any(targets, mixture)]
+            sources = [self._wiener_of_any(targets, mixture, iterations)]
 
         def stack(*sources: Any) -> Any:
             stacked = tf.stack(sources) if known else sources[0]  # (B, T, F, A, S or S + 1, 2)
@@ -120,20 +122,20 @@ class Spectrogram(Observable):
 
         return self.step("wiener_stack", stack, *sources)  # (B, F, T, S, A, 2)
 
-    def _wiener_of_sample(self, targets: Any, mixture: Any, frames: int) -> Any:
+    def _wiener_of_sample(self, targets: Any, mixture: Any, frames: int, iterations: int) -> Any:
         """(T, F, A, S), (T, F, A, 2) -> (T, F, A, S or S + 1, 2)."""
         windows = []
         for start in range(0, frames, _WIENER_WINDOW):
             window = slice(start, start + _WIENER_WINDOW)
-            windows.append(self._wiener_of_window(targets[window], mixture[window]))
+            windows.append(self._wiener_of_window(targets[window], mixture[window], iterations))
         return self.step("wiener_windows", lambda *windows: tf.concat(windows, 0), *windows)
 
-    def _wiener_of_window(self, targets: Any, mixture: Any) -> Any:
+    def _wiener_of_window(self, targets: Any, mixture: Any, iterations: int) -> Any:
         """(T, F, A, S), (T, F, A, 2) -> (T, F, A, S or S + 1, 2)."""
-        sources = wiener(targets, mixture, self.wiener_iters, self.wiener_residual, self.step)
+        sources = wiener(targets, mixture, iterations, self.wiener_residual, self.step)
         return self.step("wiener_turn", lambda y: tf.transpose(y, [0, 1, 2, 4, 3]), sources)
 
-    def _portable_wiener(self, magnitudes: Any, z: Any) -> Any:
+    def _portable_wiener(self, magnitudes: Any, z: Any, iterations: int) -> Any:
         """All windows at once, at four axes; zeros fill the last one."""
         freqs, frames = z.shape[1], size(z, 2)
         sources, channels = magnitudes.shape[3:]
@@ -152,7 +154,7 @@ class Spectrogram(Observable):
         estimates = portable_wiener(
             [targets[..., a::channels] for a in range(channels)],
             [(real[..., a : a + 1], imag[..., a : a + 1]) for a in range(channels)],
-            self.wiener_iters,
+            iterations,
             self.wiener_residual,
         )
         parts = [
@@ -165,7 +167,7 @@ class Spectrogram(Observable):
         y = tf.transpose(y, [0, 2, 1, 3])
         return tf.reshape(y, [*lengths(y)[:3], sources, channels, 2])
 
-    def _wiener_of_any(self, targets: Any, mixture: Any) -> Any:
+    def _wiener_of_any(self, targets: Any, mixture: Any, iterations: int) -> Any:
         """The same where the number of items or frames is unknown: zeros fill the last window."""
         batch, frames = tf.shape(mixture)[0], tf.shape(mixture)[1]
         count = ceil_div(frames, _WIENER_WINDOW)
@@ -175,7 +177,7 @@ class Spectrogram(Observable):
             return tf.reshape(padded, [-1, _WIENER_WINDOW, *x.shape[2:]])
 
         sources = tf.map_fn(
-            lambda pair: self._wiener_of_window(*pair),
+            lambda pair: self._wiener_of_window(pair[0], pair[1], iterations),
             (windows(targets), windows(mixture)),
             fn_output_signature=mixture.dtype,
         )

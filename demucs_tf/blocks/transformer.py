@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.embedding import (
     ScaledEmbedding,
+    augmented,
     sin_embedding,
     sin_embedding_2d,
     sin_embedding_of_steps,
@@ -60,7 +62,7 @@ class _AttentionLayer(Layer):
         self.norm_first = norm_first
         self.gelu = gelu
         self._group_norm, self._d_model = int(group_norm), d_model
-        setattr(self, self.attention, MultiheadAttention(d_model, nhead, dtype=dtype))
+        setattr(self, self.attention, MultiheadAttention(d_model, nhead, dropout, dtype=dtype))
         self.linear1 = Linear(d_model, dim_feedforward, dtype=dtype)
         self.dropout = Dropout(dropout, dtype=dtype)
         self.linear2 = Linear(dim_feedforward, d_model, dtype=dtype)
@@ -164,6 +166,9 @@ class CrossTransformerEncoder(Layer):
         sin_random_shift: with "sin", shift positions by a random 0 to this many steps.
         weight_pos_embed: factor of the embedding of positions.
         cape_mean_normalize: with "cape", put position 0 in the middle.
+        cape_augment: with "cape", move positions at random in training.
+        cape_glob_loc_scale: by how much: all of an item by up to this many steps, each step by up
+            to this many, and all of an item by a factor of up to this.
 
     Shape: (B, F, T1, D), (B, T2, D) -> the same.
 
@@ -191,6 +196,8 @@ class CrossTransformerEncoder(Layer):
         sin_random_shift: int,
         weight_pos_embed: float,
         cape_mean_normalize: bool,
+        cape_augment: bool = False,
+        cape_glob_loc_scale: Sequence[float] = (0.0, 0.0, 1.0),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -206,6 +213,8 @@ class CrossTransformerEncoder(Layer):
         self.weight_pos_embed = weight_pos_embed
         self.sin_random_shift = sin_random_shift
         self.cape_mean_normalize = cape_mean_normalize
+        self.cape_augment = cape_augment
+        self.cape_glob_loc_scale = tuple(cape_glob_loc_scale)
         if emb == "scaled":
             self.position_embeddings = ScaledEmbedding(
                 max_positions, dim, factor=3.0, init=0.2, dtype=dtype
@@ -248,11 +257,14 @@ class CrossTransformerEncoder(Layer):
         # QUIRK demucs/transformer.py:680: randrange(1) consumes random bits as well.
         return generator.randrange(self.sin_random_shift + 1) if self.emb == "sin" else 0
 
-    def call(self, x: BFTC, xt: BTC, shift: Any = None) -> tuple[BFTC, BTC]:
+    def call(self, x: BFTC, xt: BTC, shift: Any = None, training: bool = False) -> tuple[BFTC, BTC]:
         """Let both branches attend to each other.
 
-        `shift` is what `draw_shift` gave: an int, or an integer tensor (B). None: draw one.
+        `shift` is what `draw_shift` gave: an int, or an integer tensor (B). None: draw one; in
+        training a graph draws one for each step.
         """
+        if shift is None and training and self.sin_random_shift and not tf.executing_eagerly():
+            shift = tf.random.uniform([1], 0, self.sin_random_shift + 1, tf.int32)
         if shift is None:
             shift = self.draw_shift()
         freqs, frames = x.shape[1], size(x, 2)
@@ -260,7 +272,7 @@ class CrossTransformerEncoder(Layer):
         x = self.norm_in(self.step("tokens", self._tokens, x))
         x = self.step("position", self._add_float32, position, x)
 
-        position = self._positions(xt, shift)
+        position = self._positions(xt, shift, training)
         xt = self.norm_in_t(self.step("tokens_t", tf.identity, xt))
         add = self._add if self.emb == "scaled" else self._add_float32
         xt = self.step("position_t", add, position, xt)
@@ -294,7 +306,7 @@ class CrossTransformerEncoder(Layer):
         embedding = sin_embedding_2d(self.dim, freqs, frames, self.max_period, one)
         return self._constant(tf.reshape(embedding, [1, -1, self.dim]))
 
-    def _positions(self, xt: Any, shift: Any) -> Any:
+    def _positions(self, xt: Any, shift: Any, training: bool) -> Any:
         """Embed the time of every step: (1 or B, T, D)."""
         if self.emb == "scaled":
             length = size(xt, 1)
@@ -302,10 +314,10 @@ class CrossTransformerEncoder(Layer):
             embedding = self.position_embeddings(index)
             position = self.step("position_scaled", lambda x: x[:, None], embedding)
         else:
-            position = self.step("positions", lambda: self._sinusoids(xt, shift))
+            position = self.step("positions", lambda: self._sinusoids(xt, shift, training))
         return self.step("batch_first", lambda x: tf.transpose(x, [1, 0, 2]), position)
 
-    def _sinusoids(self, xt: Any, shift: Any) -> Any:
+    def _sinusoids(self, xt: Any, shift: Any, training: bool) -> Any:
         """Make sinusoids of shifted steps: (T, 1 or B, D)."""
         length = size(xt, 1)
         static = isinstance(length, int)
@@ -325,6 +337,11 @@ class CrossTransformerEncoder(Layer):
             # QUIRK demucs/transformer.py:90: the mean of 0, 1, ... in float32.
             count = np.float32(length) if static else tf.cast(length, tf.float32)
             steps = steps - (count - 1) / 2
+        if self.emb == "cape" and training and self.cape_augment:
+            embedding = augmented(
+                steps, size(xt, 0), self.cape_glob_loc_scale, self.dim, self.max_period
+            )
+            return self._constant(embedding)
         embedding = self._constant(sin_embedding(steps, self.dim, self.max_period))
         return tf.tile(embedding, [1, size(xt, 0), 1]) if self.emb == "cape" else embedding
 

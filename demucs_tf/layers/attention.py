@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTD, Layer, is_portable, uniform_within, weights_are_blank
+from demucs_tf.layers.base import (
+    BTD,
+    Dropout,
+    Layer,
+    is_portable,
+    uniform_within,
+    weights_are_blank,
+)
 from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
@@ -25,6 +33,7 @@ class MultiheadAttention(Layer):
     Args:
         embed_dim: D, a multiple of `num_heads`.
         num_heads: number of heads.
+        dropout: share of the weights of keys that become zero in training.
 
     Variables: in_proj_weight (D, 3 D) and in_proj_bias (3 D), for query, key and value in turn;
     out_proj, a Linear.
@@ -36,7 +45,7 @@ class MultiheadAttention(Layer):
     Reference: torch.nn.MultiheadAttention(batch_first=True)
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, **kwargs: Any) -> None:
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if embed_dim % num_heads:
             raise ValueError(
@@ -45,6 +54,7 @@ class MultiheadAttention(Layer):
             )
         self.embed_dim = embed_dim
         self.num_heads = num_heads
+        self._dropout = Dropout(dropout, dtype=self.dtype)  # a number in the reference, no module
         glorot = uniform_within(math.sqrt(6 / (embed_dim + 3 * embed_dim)))
         self.in_proj_weight = self.variable("in_proj_weight", (embed_dim, 3 * embed_dim), glorot)
         self.in_proj_bias = self.variable("in_proj_bias", (3 * embed_dim,), 0)
@@ -52,11 +62,14 @@ class MultiheadAttention(Layer):
         if not weights_are_blank():
             self.out_proj.bias.assign(tf.zeros_like(self.out_proj.bias))
 
-    def call(self, query: BTD, key: BTD, value: BTD) -> BTD:
+    def call(self, query: BTD, key: BTD, value: BTD, training: bool = False) -> BTD:
         q = self.step("q", lambda x: self._project(x, 0), query)
         k = self.step("k", lambda x: self._project(x, 1), key)
         v = self.step("v", lambda x: self._project(x, 2), value)
-        heads = self.step("heads", self._attend, q, k, v)  # (B, T, H, D / H)
+        attend = self._attend
+        if training and self._dropout.rate:
+            attend = partial(attend, drop=partial(self._dropout.call, training=True))
+        heads = self.step("heads", attend, q, k, v)  # (B, T, H, D / H)
         return self.step("out_proj", self._merge, heads)
 
     def _project(self, x: Any, index: int) -> Any:
@@ -73,14 +86,14 @@ class MultiheadAttention(Layer):
         x = tf.reshape(x, [*lengths(x)[:-1], self.num_heads, width])
         return tf.transpose(x, [0, 2, 1, 3])
 
-    def _attend(self, q: Any, k: Any, v: Any) -> Any:
+    def _attend(self, q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
         q, k, v = self._split(q), self._split(k), self._split(v)
         scale = tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
 
         def attend(q: Any) -> Any:
             # Scaled block by block: LiteRT's converter would multiply the weights of all with it.
             weights = tf.nn.softmax(tf.matmul(q * scale, k, transpose_b=True))
-            return tf.matmul(weights, v)
+            return tf.matmul(weights if drop is None else drop(weights), v)
 
         length = size(q, 2)
         if isinstance(length, int):

@@ -75,10 +75,10 @@ class HDemucsTF(HybridModel):
             )
         self._complete()
 
-    def call(self, mix: Any) -> Any:
+    def call(self, mix: Any, training: bool = False) -> Any:
         """(B, A, T) -> (B, S, A, T)."""
         self.check(mix)
-        return self._separate(tf.ensure_shape(mix, [None, self.audio_channels, None]))
+        return self._separate(tf.ensure_shape(mix, [None, self.audio_channels, None]), training)
 
     def _bottleneck(self, x: Any, xt: Any, **_: Any) -> tuple[Any, Any]:
         # QUIRK demucs/hdemucs.py:742: the decoder starts from zeros; all it has are the skips.

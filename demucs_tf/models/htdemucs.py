@@ -67,7 +67,8 @@ class HTDemucsTF(HybridModel):
         t_weight_pos_embed: factor of the embedding of positions.
         t_sin_random_shift: with "sin", shift positions by a random 0 to this many steps.
         t_cape_mean_normalize: with "cape", put position 0 in the middle.
-        t_cape_augment, t_cape_glob_loc_scale: for training with "cape"; kept.
+        t_cape_augment: with "cape", move positions at random in training.
+        t_cape_glob_loc_scale: by how much: an item, each step (both in steps), and a factor.
         t_sparse_self_attn, t_sparse_cross_attn: have to be False, see Raises.
         t_mask_type, t_mask_random_seed, t_sparse_attn_window, t_global_window, t_sparsity,
             t_auto_sparsity: belong to sparse attention; kept.
@@ -126,6 +127,8 @@ class HTDemucsTF(HybridModel):
                 sin_random_shift=config.t_sin_random_shift,
                 weight_pos_embed=config.t_weight_pos_embed,
                 cape_mean_normalize=config.t_cape_mean_normalize,
+                cape_augment=config.t_cape_augment,
+                cape_glob_loc_scale=config.t_cape_glob_loc_scale,
                 dtype=dtype,
             )
         self._complete()
@@ -159,16 +162,18 @@ class HTDemucsTF(HybridModel):
         """
         return 0 if self.crosstransformer is None else self.crosstransformer.draw_shift(generator)
 
-    def call(self, mix: Any, shift: Any = None) -> Any:
-        """(B, A, T) -> (B, S, A, T).
+    def call(self, mix: Any, shift: Any = None, training: bool = False) -> Any:
+        """(B, A, T) -> (B, S, A, T); in training of any T, on that very length.
 
         `shift` is what `draw_shift` gave, an int or an integer tensor (B). None: draw one, inside
-        a graph once and for all passes.
+        a graph once and for all passes, but for each step in training.
         """
         self.check(mix)
         mix = tf.ensure_shape(mix, [None, self.audio_channels, None])
-        if not self.use_train_segment:
-            return self._separate(mix, shift=shift)
+        # QUIRK demucs/htdemucs.py:532: training takes the length that it is given. There that is
+        # the segment from then on; here `segment` stays.
+        if training or not self.use_train_segment:
+            return self._separate(mix, training, shift=shift)
         length = size(mix, -1)
         missing = self.valid_length(length) - length
         if not isinstance(missing, int) or missing:

@@ -33,6 +33,7 @@ class HybridModel(Spectrogram, Model):
         self.cac = config.cac
         self.wiener_residual = config.wiener_residual
         self.wiener_iters = config.wiener_iters
+        self.end_iters = config.end_iters
         self.depth = config.depth
         self.channels = config.channels
         self.nfft = config.nfft
@@ -65,7 +66,7 @@ class HybridModel(Spectrogram, Model):
 
     # The forward pass, in the order of the reference's
 
-    def _separate(self, mix: Any, **options: Any) -> Any:
+    def _separate(self, mix: Any, training: bool = False, **options: Any) -> Any:
         """(B, A, T) -> (B, S, A, T). `options` go to `_bottleneck`."""
         length = size(mix, -1)
         z = self._spec(mix)  # (B, F, T', A, 2)
@@ -86,7 +87,9 @@ class HybridModel(Spectrogram, Model):
         x, xt = self._decode(x, xt, saved)
 
         x = self.step("denormalize", self._denormalize, x, std, mean)  # (B, F, T', S, C)
-        zout = self._mask(z, x)  # (B, F, T', S, A, 2)
+        zout = self._mask(
+            z, x, self.end_iters if training else self.wiener_iters
+        )  # (B, F, T', S, A, 2)
         x = self._ispec(zout, length)  # (B, S, A, T)
         if self.hybrid:
             xt = self.step("denormalize_t", self._denormalize_t, xt, stdt, meant)  # (B, S, A, T)

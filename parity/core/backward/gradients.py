@@ -120,7 +120,10 @@ def judged(wide: Draws | None, narrow: Draws | None, constant: bool = False) -> 
     floor = error / lengths[0] if lengths[0] else float("inf")
     if constant:
         return Gradient(wide[0], floor, CONSTANT)
-    return Gradient(wide[0], floor, ROUNDING if error >= ALL_ROUNDING * max(lengths) else "")
+    # Where float32 happens to find nothing at all, it is as far from float64 as that is long.
+    silent = not any(each.any() for each in narrow)
+    rounding = silent or error >= ALL_ROUNDING * max(lengths)
+    return Gradient(wide[0], floor, ROUNDING if rounding else "")
 
 
 def noise(gradient: Gradient, dtype: str) -> float:
