@@ -23,17 +23,17 @@ from parity.commands import (
     relations,
     report,
     run,
-    train_steps,
+    steps,
     where,
 )
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
 COMMANDS = (
-    capture, run, train_steps, exports, music, mutate, gate, relations, report, where,
+    capture, run, steps, exports, music, mutate, gate, relations, report, where,
 )  # fmt: skip
 # Those that work with TensorFlow.
-NUMBERS = tuple(each.run for each in (capture, run, train_steps, exports, music, mutate, relations))
+NUMBERS = tuple(each.run for each in (capture, run, steps, exports, music, mutate, relations))
 # Which extra a module comes with.
 EXTRAS = {
     **dict.fromkeys(("torch", "demucs", "julius", "omegaconf"), "reference"),

@@ -23,6 +23,8 @@ _PLAIN, _DILATED = "demucs-dconv0" + SUFFIX, "demucs-deep-branches" + SUFFIX
 _LSTM, _NORMS, _LOCAL = "demucs-lstm" + SUFFIX, "demucs-norm" + SUFFIX, "demucs-attention" + SUFFIX
 _HYBRID, _SILENCE = "hdemucs-plain" + SUFFIX, "hdemucs-masks-silence" + SUFFIX
 _TRANSFORMER = "htdemucs-plain" + SUFFIX
+# The gradients of the whole model are those by weights: they say that there is a fault, not where.
+_SOMEWHERE = "."
 Function = Callable[..., Any]
 # The originals, before anything is replaced.
 _step, _conv1d, _groupnorm = Observable.step, conv.Conv1d.call, norm.GroupNorm.call
@@ -69,9 +71,9 @@ def gelu_by_gate(self: Any, x: Any) -> Any:
     return x * _stop(activation.gelu(x) / x)
 
 
-fault("gelu-gate-stopped", _PLAIN, " GELU$", replaces=(activation.GELU, "call"))(
-    back(activation.GELU.call, gelu_by_gate)
-)
+fault(
+    "gelu-gate-stopped", _PLAIN, " GELU$", in_pass=_SOMEWHERE, replaces=(activation.GELU, "call")
+)(back(activation.GELU.call, gelu_by_gate))
 
 
 def glu_against_the_gate(self: Any, x: Any) -> Any:
@@ -80,9 +82,9 @@ def glu_against_the_gate(self: Any, x: Any) -> Any:
     return value * (2 * _stop(gate) - gate)
 
 
-fault("glu-gate-of-wrong-sign", _PLAIN, " GLU$", replaces=(activation.GLU, "call"))(
-    back(activation.GLU.call, glu_against_the_gate)
-)
+fault(
+    "glu-gate-of-wrong-sign", _PLAIN, " GLU$", in_pass=_SOMEWHERE, replaces=(activation.GLU, "call")
+)(back(activation.GLU.call, glu_against_the_gate))
 
 
 def group_statistics(mean: Function, variance: Function) -> Function:
@@ -98,12 +100,12 @@ def group_statistics(mean: Function, variance: Function) -> Function:
 
 
 _GROUPNORM = (norm.GroupNorm, "call")
-fault("groupnorm-mean-constant", _NORMS, " GroupNorm$", replaces=_GROUPNORM)(
+fault("groupnorm-mean-constant", _NORMS, " GroupNorm$", in_pass=_SOMEWHERE, replaces=_GROUPNORM)(
     group_statistics(_stop, lambda v: v)
 )
-fault("groupnorm-variance-constant", _NORMS, " GroupNorm$", replaces=_GROUPNORM)(
-    group_statistics(lambda m: m, _stop)
-)
+fault(
+    "groupnorm-variance-constant", _NORMS, " GroupNorm$", in_pass=_SOMEWHERE, replaces=_GROUPNORM
+)(group_statistics(lambda m: m, _stop))
 
 
 def layernorm_by_mean(self: Any, x: Any) -> Any:
@@ -116,9 +118,16 @@ fault(
     "layernorm-variance-constant",
     _TRANSFORMER,
     r"^crosstransformer\.norm_in LayerNorm$",
+    in_pass=_SOMEWHERE,
     replaces=(norm.LayerNorm, "call"),
 )(back(_layernorm, layernorm_by_mean))
-fault("layerscale-of-the-first-step", _LSTM, r"\.scale LayerScale$", replaces=(LayerScale, "call"))(
+fault(
+    "layerscale-of-the-first-step",
+    _LSTM,
+    r"\.scale LayerScale$",
+    in_pass=_SOMEWHERE,
+    replaces=(LayerScale, "call"),
+)(
     back(
         LayerScale.call,
         lambda self, x: tf.concat([x[:, :1] * self.scale, x[:, 1:] * _stop(self.scale)], 1),
@@ -139,11 +148,18 @@ fault(
     "bias-not-summed-over-the-batch",
     _LSTM,
     r"^encoder\.0\.0\.bias Conv1d$",
+    in_pass=_SOMEWHERE,
     replaces=(conv.Conv1d, "call"),
 )(back(_conv1d, conv_with_bias_of_the_first_item))
 
 
-@fault("sums-without-the-last-block", _PLAIN, r"\.bias Conv1d$", replaces=(linear, "_over_axis_1"))
+@fault(
+    "sums-without-the-last-block",
+    _PLAIN,
+    r"\.bias Conv1d$",
+    in_pass=_SOMEWHERE,
+    replaces=(linear, "_over_axis_1"),
+)
 def sum_of_whole_blocks(x: Any) -> Any:
     whole = x.shape[1] // linear._ROWS * linear._ROWS
     return _sum(x[:, :whole] if whole else x)
@@ -153,6 +169,7 @@ def sum_of_whole_blocks(x: Any) -> Any:
     "dilated-gradient-off-by-a-tap",
     _DILATED,
     r"layers\.1\.0(\.weight)? Conv1d$",
+    in_pass=_SOMEWHERE,
     replaces=(conv, "_convolve_by_taps"),
 )
 def convolve_one_step_late(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -173,6 +190,7 @@ fault(
     "transposed-gradient-unflipped",
     _PLAIN,
     r"^decoder\.0\.[23](\.weight)? ConvTranspose1d$",
+    in_pass=_SOMEWHERE,
     replaces=(conv.ConvTranspose1d, "call"),
 )(back(_transposed, transposed_unflipped))
 
@@ -182,6 +200,7 @@ fault(
     "softmax-without-cross-terms",
     _LOCAL,
     ":weights LocalState$",
+    in_pass=_SOMEWHERE,
     replaces=(local_state.LocalState, "step"),
 )(
     step_back(
@@ -198,30 +217,44 @@ fault(
     "attention-keys-stopped",
     _TRANSFORMER,
     ":heads MultiheadAttention$",
+    in_pass=_SOMEWHERE,
     replaces=(attention.MultiheadAttention, "_attend"),
 )(back(_attend, lambda self, q, k, v: _attend(self, q, _stop(k), v)))
 fault(
     "lstm-sigmoid-slope",
     _LSTM,
     "lstm.* LSTM$",
+    in_pass=_SOMEWHERE,
     replaces=(recurrent, "_sigmoid"),
     within=traced_anew,
 )(back(_sigmoid, lambda x: x * _stop(_sigmoid(x))))
 
 # Steps of the models
 
-fault("branch-stopped", _DILATED, ":skip DConv$", replaces=(dconv.DConv, "step"))(
-    step_back("skip", lambda _, x, y: x + _stop(y))
-)
-fault("deviation-constant", _PLAIN, "^:std Demucs$", replaces=(DemucsTF, "step"))(
-    step_back("std", lambda std, x: _stop(std(x)) + 0 * x[..., :1])
-)
-fault("upsampling-mirrored", _PLAIN, "^:upsample Demucs$", replaces=(DemucsTF, "step"))(
-    step_back("upsample", lambda up, x: tf.reverse(up(tf.reverse(x, [-1])), [-1]))
-)
-fault("spectrum-conjugated", _HYBRID, "^:stft HDemucs$", replaces=(HDemucsTF, "step"))(
-    step_back("stft", lambda stft, x: stft(x) * tf.constant([1, -1], x.dtype))
-)
-fault("root-at-zero", _SILENCE, "^:(magnitude|mask) HDemucs$", replaces=(spectrogram, "_root"))(
-    tf.sqrt
-)
+fault(
+    "branch-stopped", _DILATED, ":skip DConv$", in_pass=_SOMEWHERE, replaces=(dconv.DConv, "step")
+)(step_back("skip", lambda _, x, y: x + _stop(y)))
+fault(
+    "deviation-constant", _PLAIN, "^:std Demucs$", in_pass=_SOMEWHERE, replaces=(DemucsTF, "step")
+)(step_back("std", lambda std, x: _stop(std(x)) + 0 * x[..., :1]))
+fault(
+    "upsampling-mirrored",
+    _PLAIN,
+    "^:upsample Demucs$",
+    in_pass=_SOMEWHERE,
+    replaces=(DemucsTF, "step"),
+)(step_back("upsample", lambda up, x: tf.reverse(up(tf.reverse(x, [-1])), [-1])))
+fault(
+    "spectrum-conjugated",
+    _HYBRID,
+    "^:stft HDemucs$",
+    in_pass=_SOMEWHERE,
+    replaces=(HDemucsTF, "step"),
+)(step_back("stft", lambda stft, x: stft(x) * tf.constant([1, -1], x.dtype)))
+fault(
+    "root-at-zero",
+    _SILENCE,
+    "^:(magnitude|mask) HDemucs$",
+    in_pass=_SOMEWHERE,
+    replaces=(spectrogram, "_root"),
+)(tf.sqrt)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parity.__main__ import main
-from parity.commands.train_steps import summary, table
+from parity.commands.steps.show import summary, table
 from parity.core.backward.steps import Trained, compare_steps
 from parity.core.result import ParityError
 
@@ -77,19 +74,6 @@ def test_a_graph_that_draws_is_refused() -> None:
         training.run(row, "sgd", "float64", "graph", 1)
     with pytest.raises(ParityError, match=r"htdemucs-tokens is not trained. There are: demucs-lst"):
         training.select(["htdemucs-tokens"])
-
-
-@pytest.mark.live
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--case", "hdemucs-plain", "--steps", "2", "--optimizer", "sgd", "--engine", "eager"]
-    path = tmp_path / "steps.json"
-    assert main(["train-steps", *options, "--dtype", "float64", "--json", str(path), "-v"]) == 0
-    out = capsys.readouterr().out
-    assert "PASS  hdemucs-plain  sgd  float64  eager  2 steps, loss " in out
-    assert "1 passed, 0 failed" in out
-    (steps,) = json.loads(path.read_text())
-    assert [step["number"] for step in steps["steps"]] == [1, 2]
-    assert main(["train-steps", "--steps", "0"]) == 2
 
 
 def _trained(*losses: float, weight: float = 1.0) -> Trained:
