@@ -1,5 +1,5 @@
-"""`python -m parity`: capture, run, train-steps, exports, music, mutate, gate, relations, report,
-where.
+"""`python -m parity`: capture, verify, diff, coverage, run, train-steps, exports, music, mutate,
+gate, relations, report, where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -18,6 +18,7 @@ from parity.commands import (
     capture,
     exports,
     gate,
+    goldens,
     music,
     mutate,
     relations,
@@ -30,7 +31,7 @@ from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
 COMMANDS = (
-    capture, run, steps, exports, music, mutate, gate, relations, report, where,
+    capture, goldens, run, steps, exports, music, mutate, gate, relations, report, where,
 )  # fmt: skip
 # Those that work with TensorFlow.
 NUMBERS = tuple(each.run for each in (capture, run, steps, exports, music, mutate, relations))

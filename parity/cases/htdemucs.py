@@ -66,6 +66,16 @@ CASES: tuple[Case, ...] = (
     _case("bands", {"nfft": 32, "multi_freqs": [0.4], "multi_freqs_depth": 1, "t_layers": 1}),
     _case("masks", {"cac": False, "wiener_iters": -1, "end_iters": -1, "t_layers": 1}),
     _case("wiener", {"cac": False, "wiener_iters": 1, "end_iters": 1, "t_layers": 1}),
+    _case(
+        "wiener-residual",
+        {
+            "cac": False,
+            "wiener_iters": 1,
+            "end_iters": 1,
+            "wiener_residual": True,
+            "t_layers": 1,
+        },
+    ),
     _case("norms", {"norm_starts": 0, "norm_groups": 2, "t_layers": 1}),
     # The transformer
     _case("no-transformer", {"t_layers": 0}),

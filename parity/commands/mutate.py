@@ -81,7 +81,7 @@ def _word(outcome: Outcome) -> str:
 
 def _machine(options: argparse.Namespace) -> int:
     from parity import mutants as machine
-    from parity.commands.progress import Progress
+    from parity.commands.outputs import Progress
     from parity.core.guards import hunt, mutants
     from parity.where import measured
 

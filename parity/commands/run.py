@@ -10,7 +10,7 @@ from typing import Any
 from parity.cases import Case
 from parity.commands import outputs
 from parity.commands.capture import add_case
-from parity.commands.progress import Progress
+from parity.commands.outputs import Progress
 from parity.core.capture.progress import heard_by
 from parity.core.result import ParityError, Result
 

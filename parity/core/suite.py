@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from parity.core.capture.port import Engine, Outputs, build
 from parity.core.checking import Modes, check_expected, check_outputs
-from parity.core.compare import UNIT_ROUNDOFF, compare, relative_l2
 from parity.core.configuration import Arguments
 from parity.core.diagnosis import diagnosed
-from parity.core.events import Event, Expected
+from parity.core.events import Expected
+from parity.core.files.changes import changes
 from parity.core.files.golden import AnyCase, Golden, Stored
 from parity.core.guards.control import control
 from parity.core.result import Mode, ParityError, Result
@@ -23,11 +23,6 @@ from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
 Inputs = Array | tuple[Array, ...]
-
-# Two runs of the reference agree this well in float64, whatever the number of threads and the
-# instruction set; a golden further off is stale. Bits differ, because sums are ordered otherwise.
-SAME_REFERENCE = 1e-13
-SAME_FLOOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -167,47 +162,4 @@ class Suite:
     def stale(self, case: AnyCase, folder: Path | None = None) -> list[str]:
         """What of a golden no longer equals what the reference gives; empty if all does."""
         old, new = self.stored_expected(case, folder), self.live_expected(case)
-        problems = [
-            f"{case.name}: {name} differ"
-            for name in ("reference", "leaves", "buffers", "idle", "unmapped")
-            if getattr(old, name) != getattr(new, name)
-        ]
-        if relative_l2(old.mix, new.mix):
-            problems.append(f"{case.name}: the input signal is another one")
-        if list(map(_signature, old.events)) != list(map(_signature, new.events)):
-            return [*problems, f"{case.name}: the reference makes other calls than the golden has"]
-        for before, now in zip(old.events, new.events, strict=True):
-            place = f"{now.path or '(model)'} call {now.call}"
-            problems += [f"{place}: {reason}" for reason in _changes(before, now)]
-        return problems
-
-
-def _changes(before: Event, now: Event) -> list[str]:
-    pairs = zip([*before.inputs, *before.outputs], [*now.inputs, *now.outputs], strict=True)
-    differences = [compare(kept, array, SAME_REFERENCE) for kept, array in pairs]
-    floors = [
-        (name, kept, floor)
-        for name in ("isolated", "cumulative")
-        for kept, floor in zip(
-            getattr(before, f"{name}_floors"), getattr(now, f"{name}_floors"), strict=True
-        )
-    ]
-    return [
-        *(difference.reason for difference in differences if not difference.passed),
-        *(
-            f"the {name} floor was {kept:.3g}, is {floor:.3g}"
-            for name, kept, floor in floors
-            if not same_floor(kept, floor)
-        ),
-    ]
-
-
-def _signature(event: Event) -> tuple[Any, ...]:
-    sizes = (len(event.inputs), len(event.outputs))
-    return (*event.key, event.kind, event.owner, event.source, *sizes)
-
-
-def same_floor(kept: float, floor: float) -> bool:
-    """Rounding differs between machines, but not in its order of magnitude."""
-    least = UNIT_ROUNDOFF["float32"]
-    return max(kept, floor, least) <= SAME_FLOOR * max(min(kept, floor), least)
+        return changes(old, new)

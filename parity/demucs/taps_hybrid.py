@@ -181,32 +181,6 @@ def _model(owner: str) -> tuple[Tap, ...]:
             "xt = xt * stdt[:, None] + meant[:, None]",
         ),
         tap("sum", ("BSAT",) * 2, "BSAT", "x = xt + x"),
-        # HDemucs only
-        tap("restart", ("MAP",), "MAP", "x = torch.zeros_like(x)"),
-        tap("restart_t", ("MAP",), "MAP", "xt = torch.zeros_like(x)"),
-        # HTDemucs only
-        tap(
-            "pad",
-            ("BAT",),
-            "BAT",
-            "mix = F.pad(mix, (0, training_length - length_pre_pad))",
-            moves=True,
-        ),
-        tap(
-            "flatten",
-            (_MAPS,),
-            "BCT>BTC",
-            "x = rearrange(x, 'b c f t-> b c (f t)')",
-            moves=True,
-        ),
-        tap(
-            "unflatten",
-            ("BCT>BTC",),
-            _MAPS,
-            "x = rearrange(x, 'b c (f t)-> b c f t', f=f)",
-            moves=True,
-        ),
-        tap("trim", ("BSAT",), "BSAT", "x = x[..., :length_pre_pad]", moves=True),
     )
 
 
@@ -234,7 +208,34 @@ def _rows(owner: str) -> tuple[Tap, ...]:
 
 TAPS: tuple[Tap, ...] = (
     *_model("HDemucs"),
+    Tap("HDemucs", "restart", ("MAP",), "MAP", ("x = torch.zeros_like(x)",)),
+    Tap("HDemucs", "restart_t", ("MAP",), "MAP", ("xt = torch.zeros_like(x)",)),
     *_model("HTDemucs"),
+    Tap(
+        "HTDemucs",
+        "pad",
+        ("BAT",),
+        "BAT",
+        ("mix = F.pad(mix, (0, training_length - length_pre_pad))",),
+        moves=True,
+    ),
+    Tap(
+        "HTDemucs",
+        "flatten",
+        (_MAPS,),
+        "BCT>BTC",
+        ("x = rearrange(x, 'b c f t-> b c (f t)')",),
+        moves=True,
+    ),
+    Tap(
+        "HTDemucs",
+        "unflatten",
+        ("BCT>BTC",),
+        _MAPS,
+        ("x = rearrange(x, 'b c (f t)-> b c f t', f=f)",),
+        moves=True,
+    ),
+    Tap("HTDemucs", "trim", ("BSAT",), "BSAT", ("x = x[..., :length_pre_pad]",), moves=True),
     # HEncLayer.forward
     Tap("HEncLayer", "flatten", (_MAPS,), "BCT>BTC", ("x = x.view(B, -1, T)",), moves=True),
     Tap(

@@ -17,7 +17,7 @@ import pytest
 from parity import run, select
 from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
-from parity.commands.progress import Progress
+from parity.commands.outputs import Progress
 from parity.core import result
 from parity.core.files import atomic
 from parity.core.guards import gate

@@ -13,9 +13,10 @@ from parity.core.backward.gradients import Backward, Gradient
 from parity.core.capture.port import Engine
 from parity.core.checking import Modes
 from parity.core.compare import relative_l2
+from parity.core.files.changes import SAME_REFERENCE, same_floor
 from parity.core.files.golden import AnyCase
 from parity.core.result import ParityError, Result
-from parity.core.suite import SAME_REFERENCE, Suite, same_floor
+from parity.core.suite import Suite
 
 
 @dataclass(frozen=True, eq=False)
