@@ -17,6 +17,7 @@ from typing import Any
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
 from parity.report.data import Table, as_json, columns, distinct, number, overview, percent, worst
+from parity.report.text import shares
 from parity.where import port
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -124,6 +125,11 @@ class _Case:
         """Where the first divergence stands among the records."""
         places = enumerate(self.result.layers)
         return next((i for i, record in places if record is self.divergence), "")
+
+    @property
+    def shares(self) -> list[tuple[str, str, str, str]]:
+        """What adds to the final error."""
+        return shares(self.result)
 
     @property
     def name(self) -> str:

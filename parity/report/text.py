@@ -66,14 +66,21 @@ def details(result: Result) -> str:
     return "\n".join(lines)
 
 
+SHARES = ("final error", "by layer or step", "most of it at", "vanish if that is right")
+
+
 def attribution(result: Result) -> list[str]:
-    """The kinds of calls that add most to the final error, and where each adds most."""
-    if not result.attribution:
-        return []
+    """What adds most to the final error, in columns."""
+    rows = shares(result)
+    return columns([SHARES, *rows]) if rows else []
+
+
+def shares(result: Result) -> list[tuple[str, str, str, str]]:
+    """The kinds of calls that add most to the final error, and where each adds most: `SHARES`."""
     kinds: dict[str, list[Part]] = {}
     for part in result.attribution:
         kinds.setdefault(part.step_or_class, []).append(part)
-    rows = [("final error", "by layer or step", "most of it at", "vanish if that is right")]
+    rows = []
     for kind, parts in sorted(kinds.items(), key=lambda item: -sum(p.share for p in item[1])):
         most = max(parts, key=lambda part: part.share)
         calls = sum(part.calls for part in parts)
@@ -86,7 +93,7 @@ def attribution(result: Result) -> list[str]:
                 left,
             )
         )
-    return columns(rows[: PARTS + 1])
+    return rows[:PARTS]
 
 
 def roots(failed: Iterable[Result]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import plotly.offline
 import pytest
 
-from parity.core.result import Count, Coverage, ParityError, Record, Result
+from parity.core.result import Count, Coverage, ParityError, Part, Record, Result
 from parity.report import data, html
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028<!--<script>'\"&"
@@ -269,6 +269,22 @@ def test_first_divergence_with_its_surroundings(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_bundle")
+def test_what_a_failure_is_and_what_adds_to_the_final_error(tmp_path: Path) -> None:
+    """Kinds of calls, the largest first; five of them."""
+    parts = [Part(f"encoder.{i}:glu", 0, "HEncLayer", "", 0.2, 3.0) for i in range(3)]
+    parts += [Part(f"x.{i}", 0, f"Class{i}", "", 0.05, math.inf) for i in range(8)]
+    found = replace(
+        failing(), attribution=tuple(parts), fingerprint=f"A gain of 2{HOSTILE}.", replay="a b.py"
+    )
+    page = write(tmp_path, found, result(record()))
+    assert "A gain of 2" in page.words
+    assert "Run the failing call alone: python a b.py" in page.words
+    assert "60.0 % HEncLayer:glu, 3 calls encoder.0:glu call 0 3.0 dB" in page.words
+    assert "5.0 % Class0 x.0 call 0 all" in page.words
+    assert page.words.count("5.0 % Class") == 4
+    assert page.words.count("What adds to the final error") == 1
+
+
 def test_static_part_needs_no_script(tmp_path: Path) -> None:
     other = {"torch": "2.13.0", "seed": 43}
     page = write(
