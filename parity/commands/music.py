@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from parity.core.files.atomic import write_whole
-    from parity.music import gates, scenes, show
+    from parity.music import gates, judge, scenes, show
 
     if options.scenes < 1:
         raise ParityError(f"--scenes: expected at least 1, found {options.scenes}.")
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     frames = []
     for sides in _sides(options):
         drawn = list(scenes.scenes(options.scenes, options.seed, sides.sources))
-        frames.append(gates.table(list(gates.rows(sides, drawn))))
+        frames.append(gates.table(list(judge.rows(sides, drawn))))
         print(show.text(show.summary(frames[-1])), flush=True)
     frame = pd.concat(frames, ignore_index=True)
     counts = {word: int((frame["verdict"] == word).sum()) for word in show.VERDICTS}

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from parity.core import tolerances
 from parity.core.compare import snr_db
-from parity.core.result import ParityError
 from parity.music import scores
 from parity.music.scenes import Scene, stretches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from parity.music.sides import Sides
 
 Array = npt.NDArray[Any]
 ALL = "all"  # the row of all stems together
@@ -39,7 +36,7 @@ class Row:
 
     `level` is the power of the estimates; `sdr` of "whole" is the median of museval's frames, that
     of other stretches is of one frame. NaN: not defined there, as SDR is where the truth is silent.
-    `snr` is the reference over the difference. `reason` names the gate that failed. `verdict` is
+    `snr` is the reference over the difference. `reason` names the gates that failed. `verdict` is
     "not decided" where a gate failed that the reference's own float32 fails as well.
     """
 
@@ -72,30 +69,6 @@ class Row:
         return float(port - reference)
 
 
-def rows(sides: Sides, scenes: list[Scene]) -> Iterator[Row]:
-    """Run both sides of a model on scenes, one side after the other, and compare.
-
-    Where a gate fails, the reference runs in float64 as well, to say whether its own float32 holds.
-
-    Raises:
-        ParityError: a side gives something of another shape than the truth.
-    """
-    mixtures = [scene.mixture for scene in scenes]
-    reference, port = (sides.run(side, mixtures) for side in ("reference", "port"))
-    for scene, *both in zip(scenes, reference, port, strict=True):
-        for side, estimates in zip(("reference", "port"), both, strict=True):
-            if estimates.shape != scene.stems.shape:
-                raise ParityError(
-                    f"{sides.name}: the {side} gives stems of shape {estimates.shape}, "
-                    f"the truth has {scene.stems.shape}."
-                )
-        found = list(compare_scene(sides.name, scene, *both))
-        if any(row.verdict == "fail" for row in found):
-            [wide] = sides.run("wide", [scene.mixture])
-            found = [decided(row, scene, wide, *both) for row in found]
-        yield from found
-
-
 def compare_scene(model: str, scene: Scene, reference: Array, port: Array) -> Iterator[Row]:
     """The rows of one scene; estimates are (S, 2, T)."""
     museval = {
@@ -104,7 +77,7 @@ def compare_scene(model: str, scene: Scene, reference: Array, port: Array) -> It
     }
     for stretch in stretches(scene):
         for index, stem in enumerate((ALL, *scene.sources)):
-            truth, *estimates = _parts(scene, stem, stretch, (scene.stems, reference, port))
+            truth, *estimates = parts(scene, stem, stretch, (scene.stems, reference, port))
             values: dict[str, Any] = {}
             for side, estimate in zip(("reference", "port"), estimates, strict=True):
                 of_frames = {}
@@ -120,33 +93,16 @@ def compare_scene(model: str, scene: Scene, reference: Array, port: Array) -> It
                 **values,
                 snr=snr_db(estimates[1], estimates[0]),
             )
-            reason = failed_gate(row)
+            reason = "; ".join(failed_gates(row).values())
             yield replace(row, reason=reason, verdict="fail" if reason else "pass")
 
 
-def _parts(scene: Scene, stem: str, stretch: str, arrays: Sequence[Array]) -> list[Array]:
+def parts(scene: Scene, stem: str, stretch: str, arrays: Sequence[Array]) -> list[Array]:
     """One stem, or all, in one stretch, of each array (S, 2, T)."""
     place = stretches(scene)[stretch]
     index = None if stem == ALL else scene.sources.index(stem)
     stems = slice(None) if index is None else slice(index, index + 1)
     return [array[stems, :, place] for array in arrays]
-
-
-def decided(row: Row, scene: Scene, wide: Array, reference: Array, port: Array) -> Row:
-    """A failed row, or "not decided" where float32 itself does not hold.
-
-    That is where the reference's float32 is farther from its float64 than the gate allows, and the
-    port's no farther than a tensor's tolerance: rounding decides there, as in the phase of a silent
-    bin that a mask is multiplied by.
-    """
-    if row.verdict != "fail":
-        return row
-    truth, narrow, found = _parts(scene, row.stem, row.stretch, (wide, reference, port))
-    own, ours = snr_db(narrow, truth), snr_db(found, truth)
-    if own < least_snr(row) and ours >= own - 20 * np.log10(tolerances.FACTOR):
-        floor = f"; of float64 the reference's own float32 is {own:.1f} dB, the port {ours:.1f} dB"
-        return replace(row, reason=row.reason + floor, verdict="not decided")
-    return row
 
 
 def _measures(side: str, truth: Array, estimate: Array, of_frames: Any) -> dict[str, float]:
@@ -158,15 +114,16 @@ def _measures(side: str, truth: Array, estimate: Array, of_frames: Any) -> dict[
     return {f"{measure}_{side}": value for measure, value in values.items()}
 
 
-def failed_gate(row: Row) -> str:
-    """The first gate that a row does not pass, as a sentence; "" if it passes all."""
+def failed_gates(row: Row) -> dict[str, str]:
+    """The gates that a row does not pass, with a sentence each."""
+    failed = {}
     for measure in GATED:
         change = row.delta(measure)
         if not abs(change) <= MOST_DB:
-            return f"{measure} changes by {change:.2g} dB, more than {MOST_DB:g}"
+            failed[measure] = f"{measure} changes by {change:.2g} dB, more than {MOST_DB:g}"
     if not row.snr >= least_snr(row):
-        return f"SNR {row.snr:.1f} dB, less than {least_snr(row):g}"
-    return ""
+        failed["snr"] = f"SNR {row.snr:.1f} dB, less than {least_snr(row):g}"
+    return failed
 
 
 def least_snr(row: Row) -> float:

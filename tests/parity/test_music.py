@@ -12,7 +12,7 @@ import pytest
 from parity.__main__ import main
 from parity.cases.case import HDEMUCS, Case
 from parity.core.result import ParityError, write_json
-from parity.music import gates, scenes, scores, show, sides
+from parity.music import gates, judge, scenes, scores, show, sides
 from parity.music.instruments import INSTRUMENTS, RATE
 from parity.music.scenes import Layout, Scene
 from parity.music.sides import Sides
@@ -166,14 +166,15 @@ def test_a_stretch_is_not_excused_by_the_rest(quick: Scene, stretch: str, place:
 
 def test_a_change_of_level_in_silence_is_named(quick: Scene) -> None:
     failed = _reasons(quick, 1.001, np.s_[1, :, quick.silence])
-    assert failed["vocals", "silence"] == "level changes by 0.0087 dB, more than 0.0005"
+    reason = failed["vocals", "silence"]
+    assert reason.startswith("level changes by 0.0087 dB, more than 0.0005; SNR 60.0 dB, less than")
 
 
 def test_a_nan_never_passes(quick: Scene) -> None:
     row = next(iter(gates.compare_scene("m", quick, _estimates(quick), _estimates(quick))))
     assert row.reason == ""
-    assert "sdr changes by nan" in gates.failed_gate(replace(row, sdr_port=np.nan))
-    assert "SNR nan" in gates.failed_gate(replace(row, snr=np.nan))
+    assert "sdr changes by nan" in gates.failed_gates(replace(row, sdr_port=np.nan))["sdr"]
+    assert "SNR nan" in gates.failed_gates(replace(row, snr=np.nan))["snr"]
 
 
 def test_where_float32_itself_does_not_hold_nothing_is_decided(quick: Scene) -> None:
@@ -182,11 +183,38 @@ def test_where_float32_itself_does_not_hold_nothing_is_decided(quick: Scene) -> 
     wide, close, far = reference + noise, reference + 2 * noise, reference - 9 * noise
     row = next(iter(gates.compare_scene("m", quick, reference, close)))
     assert row.verdict == "fail"
-    found = gates.decided(row, quick, wide, reference, close)
+    found = judge.decided(row, quick, wide, reference, close)
     assert found.verdict == "not decided"
     assert "of float64 the reference's own float32 is 8" in found.reason
-    assert gates.decided(row, quick, wide, reference, far).verdict == "fail"
-    assert gates.decided(row, quick, reference, reference, close).verdict == "fail"
+    assert judge.decided(row, quick, wide, reference, far).verdict == "fail"
+    assert judge.decided(row, quick, reference, reference, close).verdict == "fail"
+
+
+def test_si_sdr_of_an_estimate_orthogonal_to_the_truth_is_not_decided(quick: Scene) -> None:
+    """The change of SI-SDR is rounding over next to nothing; of a fair estimate it is a fault."""
+    random = np.random.RandomState(1)
+    wide = _estimates(quick)
+    stem = quick.stems[1].astype(np.float64)
+    wide[1] -= stem * (np.sum(stem * wide[1]) / np.sum(stem**2) - 1e-7)
+    reference, port = (wide * (1 + 3e-7 * random.normal(size=wide.shape)) for _ in range(2))
+    rows = {(r.stem, r.stretch): r for r in gates.compare_scene("m", quick, reference, port)}
+    row = rows["vocals", "whole"]
+    assert [*gates.failed_gates(row)] == ["si_sdr"]
+    found = judge.decided(row, quick, wide, reference, port)
+    assert found.verdict == "not decided"
+    assert "the estimate is next to orthogonal to the truth, SI-SDR -1" in found.reason
+    leaked = port.copy()
+    leaked[1] += 1e-6 * stem
+    assert judge.decided(row, quick, wide, reference, leaked).verdict == "fail"
+
+
+def test_the_spread_of_si_sdr_is_that_of_many_draws(quick: Scene) -> None:
+    random, wide = np.random.RandomState(2), _estimates(quick)[0]
+    draws = [wide * (1 + 1e-6 * random.normal(size=wide.shape)) for _ in range(60)]
+    stem = quick.stems[0]
+    changes = [scores.si_sdr(stem, draw) - scores.si_sdr(stem, wide) for draw in draws]
+    spread = judge.si_sdr_spread(stem, wide, draws[0])
+    assert spread == pytest.approx(np.std(changes), rel=0.5)
 
 
 def test_tables(quick: Scene, tmp_path: Path) -> None:
@@ -249,7 +277,7 @@ def test_a_small_model_passes_and_one_with_a_wrong_weight_fails(quick: Scene) ->
 
 @pytest.mark.live
 def test_masks_times_the_phase_of_silence_are_not_decided(quick: Scene) -> None:
-    rows = list(gates.rows(_small(cac=False), [quick]))
+    rows = list(judge.rows(_small(cac=False), [quick]))
     assert {row.verdict for row in rows if row.stretch == "silence"} == {"not decided"}
     assert not [row for row in rows if row.verdict == "fail"]
 
@@ -292,5 +320,5 @@ def test_wrong_usage(words: list[str], message: str, capsys: Any) -> None:
 def test_full_size(name: str) -> None:
     both = sides.of_preset(name)
     drawn = list(scenes.scenes(2, 0, both.sources))
-    failed = [row for row in gates.rows(both, drawn) if row.verdict == "fail"]
+    failed = [row for row in judge.rows(both, drawn) if row.verdict == "fail"]
     assert not failed, "\n".join(f"{row.scene} {row.stem}: {row.reason}" for row in failed)
