@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from parity.core import layouts, tolerances
 from parity.core.capture import port
+from parity.core.capture.sound import Sound, sound_of
 from parity.core.compare import compare
 from parity.core.configuration import Argument, compared
 from parity.core.diagnosis import diagnosed
@@ -146,6 +147,7 @@ def check_outputs(
         environment={**expected.environment, **environment(), "engine": engine},
         configuration=_configuration(subject, expected, port_model),
     )
+    result = replace(result, sound=_sound(subject, expected, port_model, found))
     first = result.first_failure
     if first is None:
         return result
@@ -161,6 +163,19 @@ def check_outputs(
             event.inputs,
         )
     return replace(result, fingerprint=seen.sentence)
+
+
+def _sound(
+    subject: Subject, expected: Expected, port_model: Any, found: Mapping[Mode, port.Outputs]
+) -> Sound | None:
+    """The stems of the real pass, of a subject that has some."""
+    actual = found.get("cumulative", {}).get(expected.root.key)
+    if subject.stems is None or not actual:
+        return None
+    rate, names = subject.stems(port_model)
+    _, declared = subject.layouts_of(expected.root)
+    stems = layouts.to_reference(actual[0], declared[0])
+    return sound_of(rate, names, expected.root.outputs[0], stems)
 
 
 def environment() -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from parity.core.capture.sound import Sound
 from parity.core.configuration import Argument
 from parity.core.files import json_file
 
@@ -153,7 +154,8 @@ class Result:
     `fingerprint` says in one sentence what the first failure is of what was expected;
     `attribution` has what calls add to the final error, if that was asked for, largest first;
     `configuration` has the arguments that both sides were made of, which come before any number;
-    `replay` is the script of its replay pack, if there is one.
+    `replay` is the script of its replay pack, if there is one. `sound` has the stems of both sides
+    where they can be heard; no file keeps it.
     """
 
     case: str
@@ -166,6 +168,7 @@ class Result:
     attribution: tuple[Part, ...] = ()
     replay: str = ""
     configuration: tuple[Argument, ...] = ()
+    sound: Sound | None = field(default=None, repr=False, compare=False)
 
     @property
     def differences(self) -> list[Argument]:
@@ -227,7 +230,9 @@ def write_json(path: Path, results: Iterable[Result]) -> None:
 
     def plain(result: Result) -> dict[str, Any]:
         derived = {"verdict": result.verdict, "first_divergence": result.first_divergence}
-        return {**derived, **asdict(result)}
+        kept = asdict(replace(result, sound=None))
+        kept.pop("sound")
+        return {**derived, **kept}
 
     content = {"schema": SCHEMA, "results": [plain(result) for result in results]}
     write_whole(path, json_file.text_of(content, indent=1) + "\n")

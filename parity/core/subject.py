@@ -90,6 +90,8 @@ class Subject:
         moving_modules: classes that only move or select data, and so have to be bitwise equal.
         arguments: (module) -> the arguments that it was made of, or None where it does not say.
         fused: gives what takes a fused function apart; called only where torch is.
+        stems: (port) -> samples a second and the names of the stems, of an output (B, S, A, T) that
+            can be heard; the page shows and plays it.
         imported_as: where this object is imported from, "package.module:NAME", for replay packs.
 
     Axes:
@@ -129,6 +131,7 @@ class Subject:
     moving_modules: frozenset[str] = frozenset({"Dropout", "Identity", "ReLU"})
     fused: Callable[[], Fused | None] = lambda: None
     imported_as: str = ""
+    stems: Callable[[Any], tuple[int, Sequence[str]]] | None = None
     modules: tuple[tuple[str, str, Layouts], ...] = ()
     maps: Mapping[int, str] = field(default_factory=dict)
     ceilings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -39,6 +39,10 @@ def _variables(port: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def _stems(port: Any) -> tuple[int, list[str]]:
+    return int(port.samplerate), list(port.sources)
+
+
 def _fused() -> Fused:
     from parity.demucs import attention
 
@@ -48,6 +52,7 @@ def _fused() -> Fused:
 SUBJECT = Subject(
     reference=("demucs",),
     imported_as="parity.demucs:SUBJECT",
+    stems=_stems,
     distributions=("demucs",),
     arguments=arguments.of_reference,
     port_arguments=arguments.of_port,

@@ -17,11 +17,13 @@ from typing import Any
 from demucs_tf.utils.atomic import write_whole
 from parity.core.result import Coverage, Mode, ParityError, Record, Result
 from parity.report.data import Table, as_json, columns, distinct, number, overview, percent, worst
+from parity.report.sound import Heard, heard
 from parity.report.text import shares
 from parity.where import port
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("values.js", "table.js", "chart.js", "overview.js", "page.js")
+PLAYED = 2  # cases with stems to see and to hear, of more than a megabyte each
 AROUND = 3  # tensors shown on each side of a first divergence
 COVERED = ("modules", "call_sites", "taps", "parameters", "buffers")
 
@@ -67,7 +69,13 @@ def _page(results: Sequence[Result], subject: str, tables: Sequence[Table]) -> s
     parts = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     scripts = [get_plotlyjs(), f'"use strict";\n(() => {{\n{parts}\n}})();\n']
     shared = _shared([result.environment for result in results])
-    cases = [_case(index, result, shared) for index, result in enumerate(results)]
+    played = _played(results)
+    cases = [
+        _case(
+            index, result, shared, heard(result.sound) if index in played and result.sound else None
+        )
+        for index, result in enumerate(results)
+    ]
     cases.sort(key=lambda case: case.result.verdict != "fail")
     return environment.get_template("report.html.j2").render(
         cases=cases,
@@ -119,6 +127,7 @@ class _Case:
     own: dict[str, Any]
     worst_noise: float | None
     worst_share: float | None
+    heard: Heard | None
 
     @property
     def position(self) -> int | str:
@@ -140,7 +149,16 @@ class _Case:
         return f"{sum(c for _, c, _ in self.coverage):,}/{sum(t for _, _, t in self.coverage):,}"
 
 
-def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
+def _played(results: Sequence[Result]) -> set[int]:
+    """The results whose stems are shown: the first of few cases, as the page has to stay small."""
+    first: dict[str, int] = {}
+    for index, result in enumerate(results):
+        if result.sound and (result.case not in first or result.dtype == "float32"):
+            first[result.case] = index
+    return set([*first.values()][:PLAYED])
+
+
+def _case(index: int, result: Result, shared: dict[str, Any], sound: Heard | None) -> _Case:
     divergence = result.first_failure
     return _Case(
         anchor=f"case-{index}",
@@ -152,6 +170,7 @@ def _case(index: int, result: Result, shared: dict[str, Any]) -> _Case:
         own={k: v for k, v in result.environment.items() if k not in shared},
         worst_noise=worst(record.noise_ratio for record in result.layers),
         worst_share=worst(record.share for record in result.layers),
+        heard=sound,
     )
 
 
