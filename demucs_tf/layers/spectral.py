@@ -138,9 +138,7 @@ def _divide(blocks: Any, window: npt.NDArray[np.float32], frames: Any) -> Any:
         window: (width / hop, hop).
         frames: how many there are.
     """
-    # The window's first sample is 0. Nobody hears the sample that only this one covers, but what
-    # comes back from it in training would be 0 / 0.
-    squares = tf.maximum(tf.square(tf.constant(window, blocks.dtype)), 1e-30)
+    squares = tf.square(tf.constant(window, blocks.dtype))
     count = len(window)
     if not isinstance(frames, int) or frames < count:
         ones = tf.reshape(squares, [1, 1, 1, -1]) * tf.ones([1, frames, 1, 1], blocks.dtype)
