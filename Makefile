@@ -17,7 +17,7 @@ export CUDA_VISIBLE_DEVICES ?= -1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    separate the piece in examples/ and write the parity report to demo/"
+	@echo "make demo    separate a piece, measure the stems, and write the parity report to demo/"
 	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
 	@echo "make lint | types | unit | parity | live    one of these"
 	@echo "make full    every full-size comparison, hours and 12 GB of memory"
@@ -64,7 +64,7 @@ $(VENV)/.made:
 
 $(VENV)/.user: $(VENV)/.made pyproject.toml
 	@echo "Installing into $(VENV) (TensorFlow is a download of several hundred MB)"
-	$(PIP) --editable ".[report]"
+	$(PIP) --editable ".[demo]"
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.user

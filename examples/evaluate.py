@@ -2,8 +2,8 @@
 
     python examples/evaluate.py --data music/test -n demo --json scores.json
 
-SDR is BSSEval v4's, the median over frames of one second, as in the SiSEC campaigns. The mixture's
-own SDR as an estimate of a stem is what can be had without a model; a model is worth what it adds.
+SDR is museval's (BSSEval v4), the median over frames of one second, as campaigns have it. The
+mixture's own SDR as an estimate of a stem is had without a model; a model is worth what it adds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="pieces")
     parser.add_argument("-n", "--name", default="demo", help="model (default: demo)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
-    parser.add_argument("--mixtures", type=Path, metavar="FILE", help="keep the mixtures' SDR here")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -49,19 +47,15 @@ def evaluate(options: argparse.Namespace) -> int:
     separator = demucs_tf.Separator(options.name, seed=0)
     stems = separator.model.sources
     folder = StemFolder(options.data, stems, scan=False)
-    known = json.loads(options.mixtures.read_text()) if _is_file(options.mixtures) else {}
     rows = {}
     print(f"{'SDR in dB, above the mixture':30s}", *(f"{stem:>14s}" for stem in stems))
     for piece in folder.pieces:
         truth = np.stack([piece.read(stem, 0, piece.frames) for stem in stems])
-        if piece.name not in known:
-            known[piece.name] = of_mixture(truth)
-            if options.mixtures:
-                options.mixtures.write_text(json.dumps(known))
+        before = of_mixture(truth)
         _, found = separator.separate_tensor(truth.sum(axis=0), RATE)
         got = sdr(truth, np.stack([np.asarray(found[stem]) for stem in stems]))
-        rows[piece.name] = {"sdr": got, "mixture": known[piece.name]}
-        print(line(piece.name, got, known[piece.name]), flush=True)
+        rows[piece.name] = {"sdr": got, "mixture": before}
+        print(line(piece.name, got, before), flush=True)
     table = {name: np.array([row[name] for row in rows.values()]) for name in ("sdr", "mixture")}
     gains = table["sdr"] - table["mixture"]
     print(line("median", np.median(table["sdr"], 0), np.median(table["mixture"], 0)))
@@ -86,33 +80,9 @@ def of_mixture(truth: Array) -> list[float]:
 
 def sdr(truth: Array, estimates: Array) -> list[float]:
     """Median over seconds of BSSEval v4's SDR of each stem, in dB; (S, A, T) twice."""
-    found = museval_metrics().bss_eval(
-        *(np.moveaxis(each, 1, 2).astype("float64") for each in (truth, estimates)),
-        compute_permutation=False,
-        window=RATE,
-        hop=RATE,
-        framewise_filters=False,
-        bsseval_sources_version=False,
-    )
-    return [float(each) for each in np.nanmedian(found[0], axis=1)]
+    from demucs_tf.training.evaluation import median_sdr
 
-
-def museval_metrics() -> Any:
-    """`museval.metrics`, without its package, which refuses to be imported where ffprobe is not."""
-    package = find_spec("museval")
-    if package is None or package.submodule_search_locations is None:
-        raise SystemExit('error: museval is missing: pip install "demucs-tf[training]".')
-    path = Path(package.submodule_search_locations[0]) / "metrics.py"
-    spec = spec_from_file_location("museval_metrics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _is_file(path: Path | None) -> bool:
-    return path is not None and path.is_file()
+    return [float(each) for each in median_sdr(truth, estimates, RATE)]
 
 
 if __name__ == "__main__":

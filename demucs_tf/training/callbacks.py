@@ -126,7 +126,8 @@ class KeepState(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.state.step = (epoch + 1) * self.every
         seconds = self._before + time.monotonic() - self._began
-        row = {"step": self.state.step, "seconds": round(seconds, 1)}
+        rate = self.state.training["plan"]["learning_rate"]
+        row = {"step": self.state.step, "seconds": round(seconds, 1), "learning_rate": rate}
         self.state.history.append({**row, **{k: float(v) for k, v in (logs or {}).items()}})
         self.write()
 

@@ -10,8 +10,8 @@ from typing import Any
 class Plan:
     """How long to train and how fast. The learning rate rises, stays, and falls to zero.
 
-    Since it stays for as long as one likes, a training can be resumed with more `steps` or with
-    another `decay`, as long as its fall has not begun.
+    Since it stays for as long as one likes, a training can be resumed with other `steps`, with
+    another `decay`, and with another `learning_rate`; the log says which one an epoch had.
 
     Attributes:
         steps: of the whole training.

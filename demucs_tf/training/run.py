@@ -20,10 +20,10 @@ from demucs_tf.training.plan import Plan
 from demucs_tf.training.state import State
 
 
-def compiled(model: Any, plan: Plan) -> Any:
+def compiled(model: Any, plan: Plan, jit: bool = False) -> Any:
     """Compile a model as `train` does: the mean absolute error over stems, as the reference, Adam.
 
-    The same loss in float64 for a float64 model. Returns the model.
+    The same loss in float64 for a float64 model. `jit` compiles steps with XLA. Returns the model.
 
     Reference: demucs/solver.py::Solver._run_one_epoch
     """
@@ -35,7 +35,7 @@ def compiled(model: Any, plan: Plan) -> Any:
     )
     sdrs = [StemSDR(index, f"sdr_{stem}") for index, stem in enumerate(model.sources)]
     loss = keras.losses.MeanAbsoluteError(dtype=model.compute_dtype)
-    model.compile(optimizer, loss=loss, metrics=sdrs, jit_compile=False)
+    model.compile(optimizer, loss=loss, metrics=sdrs, jit_compile=jit)
     optimizer.build(model.trainable_variables)
     return model
 
@@ -49,6 +49,7 @@ def train(
     validation: Batches | None = None,
     validation_steps: int = 1,
     resume: bool = False,
+    jit: bool = False,
     minutes: float | None = None,
     callbacks: Sequence[Any] = (),
     verbose: Any = "auto",
@@ -67,6 +68,7 @@ def train(
         validation: batches that the model is measured on at the end of each epoch.
         validation_steps: so many of them.
         resume: go on from the state of `folder`.
+        jit: compile steps with XLA: faster, but the bits are other ones.
         minutes: stop early, at the end of the epoch in which they are over.
         callbacks: further ones, of Keras.
         verbose: as in `fit`.
@@ -80,7 +82,7 @@ def train(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    compiled(model, plan)
+    compiled(model, plan, jit)
     state = _begin(model, batches, plan, folder, resume)
     keep = ours.KeepState(folder, state, plan.every)
     keep.set_model(model)

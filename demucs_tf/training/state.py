@@ -15,7 +15,7 @@ from demucs_tf.utils.atomic import write_whole
 
 VERSION = "1"
 # What a resumed training may have otherwise; see `Plan`.
-_FREE = ("steps", "decay")
+_FREE = ("steps", "decay", "learning_rate")
 
 
 @dataclass

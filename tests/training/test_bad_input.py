@@ -95,9 +95,9 @@ def test_the_state_of_other_pieces(begun: tuple[Path, Path], tmp_path: Path) -> 
 
 
 def test_another_plan(begun: tuple[Path, Path]) -> None:
-    message = r"another training: plan has learning_rate=0\.001 \(wanted 0\.1\)"
+    message = r"another training: plan has clip=1\.0 \(wanted 0\.5\)"
     with pytest.raises(TrainingError, match=message):
-        run(*begun, resume=True, plan={"learning_rate": 0.1})
+        run(*begun, resume=True, plan={"clip": 0.5, "learning_rate": 0.1})
 
 
 @pytest.mark.parametrize("content", [b"", b"no state", b"\x10\0\0\0\0\0\0\0{}              "])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 import demucs_tf
-from tests.training.folders import write_pieces
+from tests.support.tiny_models import tiny_model
+from tests.training.folders import STEMS, write_pieces
 
 
 def main(name: str, *arguments: object) -> int:
@@ -37,10 +40,11 @@ def test_train_and_resume(tmp_path: Path, capsys: Any) -> None:
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert "is there already: resume it" in error
-    assert main("train", *command, "--steps", 4, "--resume") == 0
+    assert main("train", *command, "--steps", 4, "--resume", "--tensorboard", "--jit") == 0
+    assert list((out / "tensorboard").rglob("events.*"))
     assert capsys.readouterr().out.endswith("model.safetensors: step 4\n")
     rows = (out / "log.csv").read_text().splitlines()
-    assert rows[0].startswith("step,seconds,loss,sdr_bass,sdr_drums")
+    assert rows[0].startswith("step,seconds,learning_rate,loss,sdr_bass")
     assert "val_sdr_vocals" in rows[0]
     assert [row.split(",")[0] for row in rows[1:]] == ["2", "4"]
     half = tmp_path / "half.safetensors"
@@ -52,10 +56,37 @@ def test_train_and_resume(tmp_path: Path, capsys: Any) -> None:
     assert not np.array_equal(np.asarray(rounded(mix)), np.asarray(whole(mix)))
 
 
-def test_evaluate_measures_the_truth_as_perfect() -> None:
-    module = importlib.import_module("examples.evaluate")
-    random = np.random.default_rng(0)
-    truth = random.normal(size=(2, 1, 2 * 44100))
-    noise = random.normal(size=truth.shape)
-    found = module.sdr(truth, truth + 0.1 * noise)
-    assert found == pytest.approx([20.0, 20.0], abs=0.2)
+def test_finetune_measures_before_and_after(tmp_path: Path, capsys: Any) -> None:
+    data = write_pieces(tmp_path / "data", 1)
+    start, out = tmp_path / "start.safetensors", tmp_path / "tuned.safetensors"
+    demucs_tf.save_model(tiny_model(0), start)
+    command = ("--piece", data / "piece0", "--checkpoint", start, "--out", out)
+    assert main("finetune", *command, "--steps", 10, "--seconds", 0.05) == 0
+    printed = capsys.readouterr().out
+    assert "after 10 steps" in printed
+    for stem in STEMS:
+        assert f"  {stem:8s} " in printed
+    assert demucs_tf.load_model(out).sources == list(STEMS)
+
+
+def test_evaluate(tmp_path: Path, capsys: Any) -> None:
+    data = write_pieces(tmp_path / "data", 2, seconds=1.2)
+    demucs_tf.save_model(tiny_model(0), tmp_path / "tiny.safetensors")
+    figures = tmp_path / "figures.json"
+    assert (
+        main("evaluate", "--data", data, "-n", tmp_path / "tiny.safetensors", "--json", figures)
+        == 0
+    )
+    printed = capsys.readouterr().out
+    found = json.loads(figures.read_text())
+    assert found["stems"] == list(STEMS)
+    for name in ("piece0", "piece1"):
+        row = found["pieces"][name]
+        assert f"{row['sdr'][0]:6.2f} {row['sdr'][0] - row['mixture'][0]:+7.2f}" in printed
+    assert "least of the gains" in printed
+    folder = data / "piece0"
+    truth = np.stack([soundfile.read(folder / f"{stem}.wav")[0].T for stem in STEMS])
+    wanted = 10 * np.log10(
+        (truth[0, :, :44100] ** 2).sum() / (truth[1:].sum(axis=0)[:, :44100] ** 2).sum()
+    )
+    assert found["pieces"]["piece0"]["mixture"][0] == pytest.approx(wanted, abs=1e-3)
