@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-RATE = 2.0**-10
+RATES = {"sgd": 2.0**-4, "adam": 2.0**-10}
 MOMENTUM = 0.875
 BETAS = 0.9, 0.999
 EPSILON = 1e-8
@@ -25,8 +25,8 @@ def torch_optimizer(name: str, parameters: Iterable[Any]) -> Any:
     import torch
 
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=RATE, momentum=MOMENTUM)
-    return torch.optim.Adam(parameters, lr=RATE, betas=BETAS, eps=EPSILON)
+        return torch.optim.SGD(parameters, lr=RATES[name], momentum=MOMENTUM)
+    return torch.optim.Adam(parameters, lr=RATES[name], betas=BETAS, eps=EPSILON)
 
 
 def keras_optimizer(name: str) -> Any:
@@ -35,7 +35,7 @@ def keras_optimizer(name: str) -> Any:
     import tensorflow as tf
 
     if name == "sgd":
-        return keras.optimizers.SGD(RATE, momentum=MOMENTUM)
+        return keras.optimizers.SGD(RATES[name], momentum=MOMENTUM)
 
     class Adam(keras.optimizers.Adam):
         """With torch's epsilon and corrections.
@@ -55,4 +55,4 @@ def keras_optimizer(name: str) -> Any:
             root = tf.sqrt(v) / tf.cast(tf.sqrt(second), dtype) + self.epsilon
             self.assign_sub(variable, size * m / root)
 
-    return Adam(RATE, *BETAS, epsilon=EPSILON)
+    return Adam(RATES[name], *BETAS, epsilon=EPSILON)

@@ -36,11 +36,12 @@ FACTOR = 4.0
 class Trained:
     """What a training run went through: the loss of each step, and all weights after it.
 
-    `first` are the reference's gradients of the first step.
+    Of a reference `start` are the weights before the first step, and `first` its gradients.
     """
 
     losses: list[float] = field(default_factory=list)
     weights: list[dict[str, Array]] = field(default_factory=list)
+    start: dict[str, Array] = field(default_factory=dict)
     first: dict[str, Array | None] = field(default_factory=dict)
 
 
@@ -49,7 +50,8 @@ class Step:
     """One step. Errors are relative, to the reference in float64; floors are its own float32's.
 
     `loss` and `reference` are the port's loss and the reference's, in the dtype of the run. The
-    errors of weights are over all that are learnt, as one vector.
+    errors of weights are over all that are learnt, as one vector, relative to the way that they
+    have come since the start.
     """
 
     number: int
@@ -90,7 +92,7 @@ def train_reference(
     kind = getattr(torch, dtype)
     model = copy.deepcopy(module).train().to(kind)
     update = torch_optimizer(optimizer, model.parameters())
-    trained = Trained()
+    trained = Trained(start=_weights(model))
     for number, (mix, target) in enumerate(batches):
         with around(number):
             output = model(torch.from_numpy(mix).to(kind))
@@ -104,9 +106,12 @@ def train_reference(
             }
         update.step()
         trained.losses.append(float(loss.detach()))
-        state = {key: each.detach().numpy().copy() for key, each in model.named_parameters()}
-        trained.weights.append(state)
+        trained.weights.append(_weights(model))
     return trained
+
+
+def _weights(model: Any) -> dict[str, Array]:
+    return {key: each.detach().numpy().copy() for key, each in model.named_parameters()}
 
 
 def train_port(
@@ -170,7 +175,8 @@ def compare_steps(
             for each in (found, narrow)
         ]
         moved = [
-            _distance(_learnt(each.weights[number], left_out), weights) for each in (found, narrow)
+            _distance(_learnt(each.weights[number], left_out), weights, wide.start)
+            for each in (found, narrow)
         ]
         # One loss may be right by luck: its floor is the largest up to here.
         floors = [errors[1], *(step.loss_floor for step in steps)]
@@ -201,11 +207,17 @@ def _learnt(weights: Mapping[str, Array], left_out: Sequence[str]) -> dict[str, 
     return {key: array for key, array in weights.items() if key not in left_out}
 
 
-def _distance(found: Mapping[str, Array], wanted: Mapping[str, Array]) -> float:
-    """Relative L2 over all weights together; KeyError unless both have the same."""
+def _distance(
+    found: Mapping[str, Array], wanted: Mapping[str, Array], start: Mapping[str, Array]
+) -> float:
+    """L2 over all weights together, relative to how far they are from `start`, or else from zero.
+
+    Raises:
+        KeyError: these are not the same weights.
+    """
     if found.keys() != wanted.keys():
         raise KeyError(f"other weights: {sorted(found.keys() ^ wanted.keys())}")
     wide = {key: array.astype(np.float64) for key, array in found.items()}
     error = sum(float(np.sum((wide[key] - array) ** 2)) for key, array in wanted.items())
-    length = sum(float(np.sum(array.astype(np.float64) ** 2)) for array in wanted.values())
-    return float(np.sqrt(error / length))
+    length = sum(float(np.sum((each - start.get(key, 0.0)) ** 2)) for key, each in wanted.items())
+    return float(np.sqrt(error / length)) if length else float("inf")
