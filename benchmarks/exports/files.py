@@ -16,7 +16,7 @@ KINDS = (
 )
 
 MORE = ("htdemucs",)  # is also measured with weights of half precision, in bags, and elsewhere
-# Format, table and way of a bag. One graph of four members would take 20 GB to make.
+# Format, table and way of a bag. One graph of four members would take much memory to make.
 BAGS = (
     ("tflite", "one-hot", "folder"),
     ("tflite", "general", "folder"),
