@@ -1,17 +1,20 @@
 """Machine-made mutants of the port: of which modules, judged by what, and which are no faults.
 
 A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE any-length
-graph" or "xla", one trace for every length, with layers joined as for tracks; or "CASE files", the
-files exported for other runtimes.
+graph" or "xla", one trace for every length, with layers joined as for tracks; "CASE files", what is
+exported for other runtimes; or "tests FILE", the tests of layers, in a checkout.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from parity.cases import BY_NAME, CASES
 from parity.core.files import json_file
@@ -32,7 +35,8 @@ MODULES = tuple(
         "models.branches", "models.demucs", "models.hdemucs", "models.htdemucs", "models.hybrid",
     )
 )  # fmt: skip
-FILES = ("demucs-attention", "hdemucs-wiener1", "htdemucs-wide")
+FILES = ("demucs-attention", "demucs-lstm-framed-edge", "hdemucs-wiener1", "htdemucs-wide")
+TESTS = Path(__file__).parents[2] / "tests" / "layers"
 
 
 def checks() -> list[str]:
@@ -46,12 +50,15 @@ def checks() -> list[str]:
             for name in any_length.CASES
         ),
         *(f"{name} files" for name in FILES),
+        *(f"tests {path.name}" for path in sorted(TESTS.glob("test_*.py"))),
     ]
 
 
 def judge(check: str) -> str:
     """Run a check: the first divergence, or ""."""
     name, kind, *engine = check.split()
+    if name == "tests":
+        return _failed_test(TESTS / kind)
     if kind == "any-length":
         return "; ".join(any_length.problems(name, engine == ["xla"]))
     if kind == "files":
@@ -68,6 +75,22 @@ def judge(check: str) -> str:
         return ""
     first = result.first_failure
     return f"{first.path} {first.module_class}" if first else result.coverage.missing[0]
+
+
+def _failed_test(path: Path) -> str:
+    """The first test of a file that fails, in this process; "" if all pass."""
+    import pytest
+
+    class First:
+        name = ""
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            self.name = self.name or (report.nodeid if report.failed else "")
+
+    first = First()
+    with redirect_stdout(io.StringIO()):
+        status = pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", str(path)], [first])
+    return first.name or ("" if status == pytest.ExitCode.OK else f"{path.name}: {status!s}")
 
 
 def heard(folder: Path, jobs: int = 0) -> Iterator[tuple[int, int, Heard]]:

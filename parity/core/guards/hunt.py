@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -129,11 +130,14 @@ _modules: tuple[str, ...] = ()
 
 
 def _forget() -> None:
-    """Clear what the port's functions remember of their results."""
-    for module in _modules:
-        for each in vars(import_module(module)).values():
+    """Clear what the port's functions remember: results, and graphs that were traced."""
+    for name in _modules:
+        module = import_module(name)
+        for key, each in list(vars(module).items()):
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
+            if hasattr(each, "get_concrete_function"):
+                setattr(module, key, each._clone(each.python_function))
 
 
 def start(modules: Sequence[str]) -> None:
@@ -144,6 +148,7 @@ def start(modules: Sequence[str]) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.debugging.disable_traceback_filtering()
     _modules = tuple(modules)
+    warnings.simplefilter("ignore")  # of numbers that a mutant makes
     for module in modules:
         import_module(module)
 

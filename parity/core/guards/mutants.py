@@ -105,7 +105,8 @@ def live_function(module: str, name: str) -> FunctionType | None:
     found: Any = import_module(module)
     for part in name.split("."):
         found = inspect.getattr_static(found, part, None)
-    found = getattr(found, "fget", None) or getattr(found, "func", None) or found
+    for behind in ("fget", "func", "python_function"):  # of a property, a cached one, tf.function
+        found = getattr(found, behind, None) or found
     found = inspect.unwrap(getattr(found, "__func__", found))
     return found if isinstance(found, FunctionType) and found.__name__ == part else None
 
