@@ -41,7 +41,7 @@ SHORT = {"rest": 1, "drum break": 2, "bass break": 2, "a cappella": 2}  # bars; 
 
 
 def arrange(rng: Random, beats: float, meter: int, roles: frozenset[str]) -> tuple[Section, ...]:
-    """Sections that cover `beats`; the first verse and chorus have all four stems."""
+    """Sections that cover `beats`; the first verse and chorus have drums, bass and voices."""
     bars = -(-beats // meter)
     form = rng.choice(FORMS)
     short = sum(SHORT.get(name, 0) for name in form)
