@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from examples.music.compose.score import Section
@@ -37,11 +38,15 @@ FORMS: tuple[tuple[str, ...], ...] = (
     ("chorus", "solo", "verse", "groove"),
     ("drum break", "verse", "chorus", "bridge"),
 )
+ACCOMPANIMENT = frozenset({"keys", "guitar", "pad", "arp"})
 SHORT = {"rest": 1, "drum break": 2, "bass break": 2, "a cappella": 2}  # bars; others have more
 
 
 def arrange(rng: Random, beats: float, meter: int, roles: frozenset[str]) -> tuple[Section, ...]:
-    """Sections that cover `beats`; the first verse and chorus have drums, bass and voices."""
+    """Sections that cover `beats`; the first verse and chorus have drums, bass and voices.
+
+    Where chance leaves out all accompaniment, verses and choruses get it.
+    """
     bars = -(-beats // meter)
     form = rng.choice(FORMS)
     short = sum(SHORT.get(name, 0) for name in form)
@@ -59,4 +64,12 @@ def arrange(rng: Random, beats: float, meter: int, roles: frozenset[str]) -> tup
         seen.add(name)
         sections.append(Section(name, at, length, frozenset(playing)))
         at += length
+    backing = roles & ACCOMPANIMENT
+    if not any(section.roles & (backing | {"lead", "brass"}) for section in sections):
+        sections = [
+            replace(section, roles=section.roles | backing)
+            if section.name in ("verse", "chorus")
+            else section
+            for section in sections
+        ]
     return tuple(sections)

@@ -134,6 +134,16 @@ def test_parts_enter_and_rest() -> None:
     assert alone >= len(PIECES) // 3
 
 
+def test_no_stem_rests_all_the_time() -> None:
+    """Chance alone left out all accompaniment of piece 183."""
+    for index in range(175, 195):
+        piece = compose("train", 0, index, 45.0)
+        for stem in ("drums", "bass", "other"):
+            played = [p for p in piece.parts if p.stem == stem and p.notes[0].start < piece.beats]
+            assert played, (piece.name, stem)
+        assert piece.songs[0].notes[0].start < piece.beats
+
+
 def test_pieces_differ_in_more_than_notes() -> None:
     train = PIECES[:20]
     assert max(p.tempo for p in train) - min(p.tempo for p in train) > 40
