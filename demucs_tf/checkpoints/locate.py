@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demucs_tf.checkpoints.assemble import READERS
 from demucs_tf.checkpoints.formats.bag_yaml import read_bag
-from demucs_tf.checkpoints.sources import folder, hub, legacy_host
+from demucs_tf.checkpoints.sources import embedded, folder, hub, legacy_host
 from demucs_tf.checkpoints.sources.downloads import ModelFile
 from demucs_tf.checkpoints.sources.folder import not_there
 from demucs_tf.checkpoints.sources.published import BAGS, LEGACY_FILES, bag_with
@@ -55,6 +55,8 @@ def locate(
         return _from_file(Path(name))
     if repo is not None:
         return _from_folder(name, folder.scan(Path(repo)))
+    if name == embedded.NAME:
+        return Located(name, {name: ModelFile(embedded.path())})
     return _published(name, allow_legacy)
 
 
@@ -106,7 +108,7 @@ def _bag_in(models: folder.Folder, name: str, bag: Bag) -> Located:
 def _published(name: str, allow_legacy: bool) -> Located:
     if name not in BAGS and name not in LEGACY_FILES:
         hint = "Other models: a file, a folder with --repo (repo), or hf://NAMESPACE/NAME."
-        raise not_there(name, [*BAGS, *LEGACY_FILES], "No published model", hint)
+        raise not_there(name, [embedded.NAME, *BAGS, *LEGACY_FILES], "No published model", hint)
     tries: list[Callable[[], Located]] = [lambda: _published_on_hub(name)]
     if allow_legacy:
         tries.append(lambda: _from_legacy(name))
@@ -165,9 +167,11 @@ def _nothing_worked(
             else ["allow the .th packages of the legacy host (--allow-legacy, allow_legacy=True)"]
         ),
     ]
+    offline = f"Without a network there is {embedded.NAME!r} (-n demo): {embedded.WORTH}"
     damaged = any(isinstance(failure, CheckpointError) for failure in failures)
     cls = CheckpointError if damaged else ModelNotFoundError
-    return cls(f"{shown(name)}: no source has given it. Tried: {tried}. {', or '.join(advice)}.")
+    todo = ", or ".join(advice)
+    return cls(f"{shown(name)}: no source has given it. Tried: {tried}. {todo}. {offline}.")
 
 
 def list_models(repo: str | PathLike[str] | None = None) -> dict[str, dict[str, str | Path]]:

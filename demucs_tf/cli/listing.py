@@ -36,9 +36,11 @@ def run(options: ListOptions) -> int:
 
 
 def _published() -> list[Row]:
+    from demucs_tf.checkpoints.sources import embedded
     from demucs_tf.checkpoints.sources.published import BAGS
 
-    return [(name, " ".join(bag.models), _where(name, bag)) for name, bag in BAGS.items()]
+    published = [(name, " ".join(bag.models), _where(name, bag)) for name, bag in BAGS.items()]
+    return [*published, (embedded.NAME, "", f"yes, in the package: {embedded.WORTH}")]
 
 
 def _where(name: str, bag: Bag) -> str:

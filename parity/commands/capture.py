@@ -18,6 +18,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--backward", action="store_true", help="the goldens of gradients, at the inputs of others"
     )
+    parser.add_argument(
+        "--embedded", action="store_true", help="that of the model in the package, and no other"
+    )
     parser.add_argument("--golden", type=Path, metavar="DIR", help="write there")
     parser.set_defaults(run=run)
 
@@ -39,6 +42,11 @@ def run(options: argparse.Namespace) -> int:
     from parity.run import SUITE
     from parity.select import select
 
+    if options.embedded and not (options.cases or options.all):
+        from parity import embedded
+
+        print(embedded.capture(options.golden), flush=True)
+        return 0
     if bool(options.cases) == options.all:
         raise ParityError("capture overwrites goldens: name them with --case NAME, or say --all.")
     cases = select(options.cases)

@@ -49,6 +49,9 @@ def add(commands: Any) -> None:
         "--audio", type=Path, metavar="FILE", help="your own music, with --checkpoint"
     )
     parser.add_argument(
+        "--embedded", action="store_true", help="the model in the package, with trained weights"
+    )
+    parser.add_argument(
         "--seconds", type=float, help=f"how much of --audio (default {SECONDS:g}), from its middle"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -121,6 +124,14 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
             attribution,
             options.replay,
         )
+    if options.embedded:
+        from parity import embedded
+
+        if options.cases or options.backward:
+            raise ParityError(
+                "--embedded is the model in the package: not with --case or --backward."
+            )
+        return embedded.run(dtypes, options.mode, options.live, options.golden, options.engine)
     if options.seconds is not None:
         raise ParityError("--seconds is how much of --audio is heard: it needs --checkpoint.")
     named = {
