@@ -14,15 +14,14 @@ from demucs_tf.layers import activation, attention, conv, linear, norm, recurren
 from demucs_tf.layers.base import Observable
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.hdemucs import HDemucsTF
-from parity.core.backward.checking import SUFFIX
 from parity.core.mutate import Faults
 from parity.faults.recurrent import traced_anew
 
 fault = Faults()
-_PLAIN, _DILATED = "demucs-dconv0" + SUFFIX, "demucs-deep-branches" + SUFFIX
-_LSTM, _NORMS, _LOCAL = "demucs-lstm" + SUFFIX, "demucs-norm" + SUFFIX, "demucs-attention" + SUFFIX
-_HYBRID, _SILENCE = "hdemucs-plain" + SUFFIX, "hdemucs-masks-silence" + SUFFIX
-_TRANSFORMER = "htdemucs-plain" + SUFFIX
+_PLAIN, _DILATED = "demucs-dconv0 backward", "demucs-deep-branches backward"
+_LSTM, _NORMS, _LOCAL = "demucs-lstm backward", "demucs-norm backward", "demucs-attention backward"
+_HYBRID, _SILENCE = "hdemucs-plain backward", "hdemucs-masks-silence backward"
+_TRANSFORMER = "htdemucs-plain backward"
 # The gradients of the whole model are those by weights: they say that there is a fault, not where.
 _SOMEWHERE = "."
 Function = Callable[..., Any]

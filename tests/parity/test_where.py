@@ -72,7 +72,10 @@ def _captured() -> tuple[dict[str, set[Named]], set[Named]]:
     """Steps by the line that the running reference had; layers by class and attribute."""
     steps: dict[str, set[Named]] = {}
     layers: set[Named] = set()
-    for path in run.golden_folder().glob("*.json"):
+    for case in BY_NAME.values():
+        path = run.SUITE.golden(case).path
+        if case.stored != "repository":
+            continue
         events = json.loads(path.read_text())["events"]
         owners = {event["path"]: event["owner"] for event in events if event["kind"] == "module"}
         for event in events:
