@@ -148,7 +148,8 @@ def _save_member(model: Model, folder: Path) -> str:
     """Save one model under the start of its checksum; return that."""
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
         file = Path(temporary) / "member.safetensors"
-        _save_safetensors(model, file)
+        with write_whole(file) as part:
+            _save_safetensors(model, part)
         signature = sha256(file)[:8]
         os.replace(file, folder / f"{signature}.safetensors")
     return signature

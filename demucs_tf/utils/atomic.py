@@ -26,7 +26,9 @@ def write_whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:32]}-{secrets.token_hex(8)}.part{path.suffix}")
     try:
         temporary.open("xb").close()  # with the mode that the process gives to new files
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some libraries put a file there that its owner alone may read
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -95,6 +95,21 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(contents) == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no such mode there")
+@pytest.mark.parametrize("name", ["saved.safetensors", "saved.keras", "saved.yaml"])
+def test_who_may_read_new_files_may_read_these(tmp_path: Path, name: str) -> None:
+    before = os.umask(0o022)
+    try:
+        save_model(
+            BagOfModels([small_model()]) if name.endswith("yaml") else small_model(),
+            tmp_path / name,
+        )
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o644}, modes
+
+
 @pytest.mark.parametrize("suffix", [".th", ".pt", ".h5", "", ".SAFETENSORS"])
 def test_other_suffixes_are_refused_with_what_is_offered(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(ValueError, match=r"writes \.safetensors .*, \.keras, or, .* \.yaml"):
