@@ -92,11 +92,13 @@ def measure(truth: Any, files: list[Path], picture: Path) -> None:
     import soundfile
 
     sys.path.insert(0, str(ROOT))
-    from examples.evaluate import of_mixture, sdr
+    with quiet():
+        from examples.evaluate import of_mixture, sdr
 
     by_name = {path.stem: path for path in files}
     estimates = np.stack([soundfile.read(by_name[stem])[0].T for stem in SOURCES])
-    found, before = sdr(truth, estimates), of_mixture(truth)
+    with quiet():  # they import TensorFlow
+        found, before = sdr(truth, estimates), of_mixture(truth)
     print("SDR in dB (museval, BSSEval v4, median over seconds):")
     print(f"  {'':8s} {'mixture':>8s} {'stem':>8s} {'gain':>8s}")
     for stem, old, new in zip(SOURCES, before, found, strict=True):
