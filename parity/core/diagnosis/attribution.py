@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts
-from parity.core.capture.port import Recorder, layers_by_path, observed, run, tensors_of
+from parity.core.capture.port import Recorder, cumulative
+from parity.core.compare import relative_l2
 from parity.core.events import Event, Expected, Key
 from parity.core.result import Part
-from parity.core.seeding import seeded_random
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -133,22 +134,14 @@ def _final_error(
         given[event.key] = [
             tf.constant(a, dtype if np.issubdtype(a.dtype, np.floating) else None) for a in arrays
         ]
-    recorder = _Corrected(layers_by_path(subject, port), given)
-    with observed(subject, port, recorder), seeded_random():
-        run(port, tensors_of(subject, expected.root, dtype))
+    make_recorder = partial(_Corrected, given=given)
+    found = cumulative(subject, port, expected, make_recorder=make_recorder)[expected.root.key]
     _, declared = subject.layouts_of(expected.root)
-    found = recorder.outputs[expected.root.key]
     actual = [
-        layouts.to_reference(np.asarray(tensor), layout)
-        for tensor, layout in zip(found, declared, strict=True)
+        layouts.to_reference(array, layout) for array, layout in zip(found, declared, strict=True)
     ]
-    if any(a.shape != e.shape for a, e in zip(actual, expected.root.outputs, strict=True)):
+    wanted = expected.root.outputs
+    if [array.shape for array in actual] != [array.shape for array in wanted]:
         return math.inf
-    left, whole = (
-        math.sqrt(sum(float(np.sum(np.square(x, dtype=np.float64))) for x in arrays))
-        for arrays in (
-            [a - e for a, e in zip(actual, expected.root.outputs, strict=True)],
-            expected.root.outputs,
-        )
-    )
-    return left / whole if whole and not math.isnan(left) else math.inf
+    error = relative_l2(*(np.concatenate([a.ravel() for a in x]) for x in (actual, wanted)))
+    return math.inf if math.isnan(error) else error
