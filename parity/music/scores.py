@@ -18,7 +18,7 @@ MEASURES = ("sdr", "isr", "sir", "sar")
 
 
 @cache
-def _museval() -> Any:
+def museval_metrics() -> Any:
     """museval's `metrics`, without the rest of it.
 
     `import museval` imports musdb and stempeg as well, which refuse to be imported on a machine
@@ -66,7 +66,7 @@ def bss_eval(truth: Array, estimates: Array) -> BSSEval:
     """
     arrays = (np.moveaxis(np.asarray(x, np.float64), 1, 2) for x in (truth, estimates))
     with np.errstate(invalid="ignore", divide="ignore"):
-        measures = _museval().bss_eval(*arrays, window=FRAME, hop=FRAME, filters_len=FILTERS)
+        measures = museval_metrics().bss_eval(*arrays, window=FRAME, hop=FRAME, filters_len=FILTERS)
     return BSSEval(*measures[:4])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,7 @@ import numpy as np
 import pytest
 
 from demucs_tf.training.evaluation import framewise_sdr, median_sdr
-
-
-def museval_metrics() -> Any:
-    """`museval.metrics` without its package, which can't be imported where ffprobe is not."""
-    package = find_spec("museval")
-    assert package is not None, 'pip install "demucs-tf[training]"'
-    assert package.submodule_search_locations is not None
-    path = Path(package.submodule_search_locations[0]) / "metrics.py"
-    spec = spec_from_file_location("museval_metrics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from parity.music.scores import museval_metrics
 
 
 def test_frames_are_those_of_museval() -> None:
