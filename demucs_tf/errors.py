@@ -4,6 +4,10 @@ Every message says what was expected, what was found, and what to do.
 """
 
 
+class UsageError(ValueError):
+    """A command was given something that can't work."""
+
+
 class DemucsTFError(Exception):
     """Base class: catching it catches every error below."""
 

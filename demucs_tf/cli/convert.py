@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demucs_tf.cli.options import ConvertOptions
-from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths
+from demucs_tf.cli.terminal import logs_on_stderr, print_paths
+from demucs_tf.errors import UsageError
 
 if TYPE_CHECKING:
     from demucs_tf.checkpoints.locate import Located

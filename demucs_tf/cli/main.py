@@ -58,6 +58,7 @@ def _run(argv: Sequence[str]) -> int:
     import warnings
 
     from demucs_tf.cli import options, terminal
+    from demucs_tf.errors import UsageError
     from demucs_tf.utils.quiet import silent_imports
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -79,7 +80,7 @@ def _run(argv: Sequence[str]) -> int:
             raise
         except Exception as error:
             check()  # a library may have made this of an interrupt
-            if isinstance(error, terminal.UsageError):
+            if isinstance(error, UsageError):
                 parser.error(str(error))
             terminal.report_error(error, parser.prog, debug=given.debug)
             return 1

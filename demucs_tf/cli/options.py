@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from demucs_tf import __version__
 from demucs_tf.audio.format import Rounding
-from demucs_tf.cli.terminal import UsageError
+from demucs_tf.errors import UsageError
 from demucs_tf.inference.settings import Settings, option
 from demucs_tf.utils.text import printable
 

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demucs_tf.cli.options import SeparateOptions
-from demucs_tf.cli.terminal import UsageError, logs_on_stderr, print_paths, say
-from demucs_tf.cli.tracks import Track
-from demucs_tf.errors import AudioError, DemucsTFError
+from demucs_tf.cli.terminal import logs_on_stderr, print_paths, say
+from demucs_tf.errors import AudioError, DemucsTFError, UsageError
 from demucs_tf.inference.settings import settings_of
+from demucs_tf.tracks.find import Track
 from demucs_tf.utils import interrupts
-from demucs_tf.utils.quiet import mute_stdout, quiet
+from demucs_tf.utils.quiet import mute_stdout
 from demucs_tf.utils.text import printable, reason_of
 
 if TYPE_CHECKING:
     from demucs_tf.audio.format import Format
-    from demucs_tf.audio.writer import StemWriter
     from demucs_tf.cli.report import Report
-    from demucs_tf.cli.tracks import KeptRate, Source
     from demucs_tf.inference.separator import Separator
 
 Plan = dict[Track, list[Path]]
@@ -36,9 +34,9 @@ def run(options: SeparateOptions) -> int:
         DemucsTFError: the model can't be loaded, or the output folder is not writable.
     """
     from demucs_tf.audio.checks import not_written
-    from demucs_tf.cli import outputs
     from demucs_tf.cli.report import Report
-    from demucs_tf.cli.tracks import find_tracks
+    from demucs_tf.tracks import outputs
+    from demucs_tf.tracks.find import find_tracks
     from demucs_tf.utils.work_folder import work_folder
 
     if options.list_models:
@@ -83,7 +81,7 @@ def _list_models(options: SeparateOptions) -> int:
 
 def _check(options: SeparateOptions) -> None:
     """UsageError if the options do not fit together."""
-    from demucs_tf.cli import outputs
+    from demucs_tf.tracks import outputs
 
     if not options.tracks:
         raise UsageError("the following arguments are required: TRACK")
@@ -129,7 +127,7 @@ def _plan(
 ) -> Plan:
     """The output files of every track that can be separated; the others are reported."""
     from demucs_tf.audio.checks import check_file
-    from demucs_tf.cli import outputs
+    from demucs_tf.tracks import outputs
 
     planned: Plan = {}
     for track in tracks:
@@ -232,52 +230,27 @@ def _separate(
     separator: Separator, track: Path, paths: list[Path], options: SeparateOptions, work: Path
 ) -> float:
     """Write the stems of one track; return its length in seconds."""
-    import numpy as np
+    from demucs_tf.tracks import outputs
+    from demucs_tf.tracks.write import write_stems
 
-    from demucs_tf.audio.reader import open_audio
-    from demucs_tf.audio.tags import of_stem
-    from demucs_tf.cli.outputs import place
-    from demucs_tf.cli.tracks import Source
+    def place(files: dict[Path, Path]) -> None:
+        with interrupts.held_back():
+            outputs.place(files)
 
     start = time.monotonic()
-    temporary = {path: work / f"{number}{path.suffix}" for number, path in enumerate(paths)}
-    with ExitStack() as stack:
-        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
-        with quiet(unless=options.debug):
-            audio = stack.enter_context(open_audio(track))
-        source = Source(audio, noisy=options.debug)
-        pieces = stack.enter_context(closing(separator.stream(source, work)))
-        writers = {}
-        for name, path in zip(separator.stems, paths, strict=True):
-            form = replace(_format(options), tags=of_stem(source.tags, name))
-            writers[name] = _writer(path, temporary[path], separator, source, form, options.rate)
-            stack.enter_context(writers[name])
-        for _, stems in pieces:
-            for name, writer in writers.items():
-                writer.write(stems[name])
-    with interrupts.held_back():
-        place(temporary)
+    source = write_stems(
+        separator,
+        track,
+        paths,
+        _format(options),
+        place,
+        work=work,
+        keep_rate=options.rate == "keep",
+        noisy=options.debug,
+    )
     if options.verbose:
         say(
             f"{track}: {source.channels} channels at {source.rate} Hz, {source.seconds:.1f} s, "
             f"done in {time.monotonic() - start:.1f} s"
         )
     return source.seconds
-
-
-def _writer(
-    path: Path, temporary: Path, separator: Separator, source: Source, form: Format, rate: str
-) -> StemWriter | KeptRate:
-    from demucs_tf.audio.writer import StemWriter
-    from demucs_tf.cli.tracks import KeptRate
-
-    keep = rate == "keep"
-    writer = StemWriter(
-        temporary,
-        source.rate if keep else separator.samplerate,
-        separator.audio_channels,
-        form,
-        scratch=temporary.parent,
-        name=path,
-    )
-    return KeptRate(writer, separator, source) if keep else writer

@@ -19,10 +19,6 @@ _NO_MEMORY = (
 )
 
 
-class UsageError(ValueError):
-    """The command was given something that can't work; exit status 2."""
-
-
 def say(text: str) -> None:
     """Print a line on stderr, fit for a terminal."""
     print(printable(text), file=sys.stderr)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from demucs_tf.cli import outputs
 from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
 from demucs_tf.inference import separator
+from demucs_tf.tracks import outputs
 from demucs_tf.utils.interrupts import check
 from tests.support.command import SOURCES, files, run
 

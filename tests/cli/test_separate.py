@@ -14,9 +14,9 @@ import soundfile
 
 from demucs_tf.audio.reader import open_audio, read_audio
 from demucs_tf.audio.writer import prevent_clip
-from demucs_tf.cli import outputs
 from demucs_tf.cli.main import main
 from demucs_tf.errors import AudioError
+from demucs_tf.tracks import outputs
 from parity.core.compare import snr_db
 from tests.audio.test_reader_writer import largest_file
 from tests.support.command import RATE, SOURCES, files, run, stems

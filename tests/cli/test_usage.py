@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from demucs_tf.cli import outputs
 from demucs_tf.cli.main import main
-from demucs_tf.cli.terminal import UsageError
+from demucs_tf.errors import UsageError
+from demucs_tf.tracks import outputs
 from tests.support.command import files, refused, run
 
 

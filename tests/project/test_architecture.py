@@ -28,7 +28,7 @@ FLOORS = (
     ("demucs_tf.export",),
     ("demucs_tf.runtimes",),
     ("demucs_tf.inference",),
-    ("demucs_tf.training",),
+    ("demucs_tf.training", "demucs_tf.tracks"),
     ("demucs_tf",),  # the names of the package
     ("demucs_tf.cli",),
     ("demucs_tf.__main__",),
@@ -46,6 +46,7 @@ MOST_FILES = 12
 ROOMS = {
     "cli": "demucs_tf.cli",
     "training": "demucs_tf.training",
+    "tracks": "demucs_tf.tracks",
     "inference": "demucs_tf.inference",
     "runtimes": "demucs_tf.runtimes",
     "export": "demucs_tf.export",

@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from demucs_tf.audio.checks import not_written
-from demucs_tf.cli.terminal import UsageError
-from demucs_tf.cli.tracks import Track
-from demucs_tf.errors import AudioError
+from demucs_tf.errors import AudioError, UsageError
 from demucs_tf.export.files import MANIFEST
+from demucs_tf.tracks.find import Track
 from demucs_tf.utils.work_folder import make_folder, remove_empty
 
 FIELDS = ("folder", "track", "trackext", "stem", "ext")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demucs_tf.cli.tracks import find_tracks
 from demucs_tf.errors import AudioError
+from demucs_tf.tracks.find import find_tracks
 
 NAMES = (
     *("b.wav", "a.MP3", "cover.jpg", ".hidden.wav", "notes"),

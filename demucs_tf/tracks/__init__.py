@@ -1,0 +1,1 @@
+"""Tracks: which files are meant, what their stems are called, and one of them on its way."""
