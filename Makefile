@@ -21,7 +21,7 @@ help:
 	@echo "make test    lint, type check, unit tests, goldens, and the live PyTorch reference"
 	@echo "make lint | types | unit | parity | live    one of these"
 	@echo "make full    every full-size comparison, hours and 12 GB of memory"
-	@echo "make export  exported files, their examples, the page; needs Node.js and Chromium"
+	@echo "make export  exported files, their examples, the pages; needs Node.js and Chromium"
 	@echo "make clean   remove .venv and everything that the other targets write"
 
 demo: $(VENV)/.user
@@ -53,6 +53,7 @@ full: $(VENV)/.developer
 export: $(VENV)/.developer
 	$(BIN)/pytest tests/export tests/runtimes tests/cli/test_exported.py --export
 	$(BIN)/pytest parity/tests/test_engines.py tests/parity/test_exports.py --export
+	$(BIN)/pytest tests/parity/test_report_browser.py --export
 
 # Stamps: an installation is made anew when pyproject.toml is newer, and not otherwise.
 

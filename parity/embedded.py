@@ -68,14 +68,15 @@ def run(
     live: bool = False,
     folder: Path | None = None,
     engine: Engine = "eager",
+    draw: bool = False,
 ) -> Iterator[Result]:
-    """Compare the port with the golden, or with the running reference."""
+    """Compare the port with the golden, or with the running reference; `draw` as in `run_cases`."""
     from demucs_tf.checkpoints.assemble import read_model
 
     expected = live_expected() if live else stored_expected(folder)
     for dtype in dtypes:
         port: Any = read_model(embedded.path(), dtype)
-        yield check_expected(SUBJECT, expected, port, dtype, mode, NAME, engine)
+        yield check_expected(SUBJECT, expected, port, dtype, mode, NAME, engine, draw)
 
 
 def _golden(folder: Path | None) -> Golden:

@@ -112,12 +112,14 @@ def run_cases(
     engine: Engine = "eager",
     attribution: Attribute = "never",
     replay: Path | None = None,
+    draw: bool = False,
 ) -> Iterator[Result]:
     """The results of cases; with a `-k` expression, only of records that fit it.
 
     A case whose name alone does not fit still runs for those of its layers that do. `attribution`
     says when the final error is shared out among layers: on failures, for the first of each root,
-    which is then packed into the folder `replay` as well, if there is one.
+    which is then packed into the folder `replay` as well, if there is one. `draw` asks for a
+    portrait of every tensor.
     """
     roots: set[str] = set()
     control(cases, live, folder)
@@ -127,7 +129,9 @@ def run_cases(
             if not fits(case.name, expected, expression):
                 continue
         for dtype in dtypes:
-            result = run_case(case, dtype, mode=mode, live=live, folder=folder, engine=engine)
+            result = run_case(
+                case, dtype, mode=mode, live=live, folder=folder, engine=engine, draw=draw
+            )
             if _is_diagnosed(result, attribution, roots):
                 result = SUITE.diagnosed(case, result, live, folder, replay)
             yield only(result, expression)
@@ -152,6 +156,7 @@ def run_own(
     expression: str = "",
     attribution: Attribute = "never",
     replay: Path | None = None,
+    draw: bool = False,
 ) -> Iterator[Result]:
     """Compare on a user's own checkpoint and music. Needs torch and demucs.
 
@@ -190,7 +195,7 @@ def run_own(
     control(live=True)
     roots: set[str] = set()
     for dtype, port in ports.items():
-        result = check_expected(SUBJECT, expected, port, dtype, mode, name, engine)
+        result = check_expected(SUBJECT, expected, port, dtype, mode, name, engine, draw)
         if _is_diagnosed(result, attribution, roots):
             result = diagnosed(SUBJECT, expected, port, result, replay)
         yield only(result, expression)

@@ -96,3 +96,15 @@ def write(
         with written(html_path):
             write_html(html_path, results, tables=tables)
         print(f"report: {html_path}")
+
+
+def against_baseline(results: Sequence[Result], path: Path | None = None) -> list[Table]:
+    """The page's table of results and a baseline, that of the goldens unless another is named."""
+    from parity.core.guards.gate import read_baseline
+    from parity.report import beside
+    from parity.run import golden_folder
+
+    usual = golden_folder() / "baseline.json"
+    if path is None and not usual.is_file():
+        return []
+    return beside.baseline(results, read_baseline(path or usual))

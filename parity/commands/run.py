@@ -97,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if len(failed) > 1:
         print("\n".join(text.roots(failed)))
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    outputs.write(results, options.json, options.html)
+    tables = outputs.against_baseline(results) if options.html else []
+    outputs.write(results, options.json, options.html, tables)
     return 1 if failed else 0
 
 
@@ -123,6 +124,7 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
             options.expression,
             attribution,
             options.replay,
+            draw=options.html is not None,
         )
     if options.embedded:
         from parity import embedded
@@ -131,7 +133,10 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
             raise ParityError(
                 "--embedded is the model in the package: not with --case or --backward."
             )
-        return embedded.run(dtypes, options.mode, options.live, options.golden, options.engine)
+        draw = options.html is not None
+        return embedded.run(
+            dtypes, options.mode, options.live, options.golden, options.engine, draw
+        )
     if options.seconds is not None:
         raise ParityError("--seconds is how much of --audio is heard: it needs --checkpoint.")
     named = {
@@ -149,6 +154,7 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
         **named,
         attribution=attribution,
         replay=options.replay,
+        draw=options.html is not None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,19 +13,21 @@ import numpy.typing as npt
 
 from parity.core import layouts, tolerances
 from parity.core.capture import port
+from parity.core.capture.portrait import Portrait, portrait_of
 from parity.core.capture.sound import Sound, sound_of
 from parity.core.compare import compare
 from parity.core.configuration import Argument, compared
 from parity.core.diagnosis import diagnosed
 from parity.core.diagnosis.fingerprint import fingerprint
 from parity.core.events import Event, Expected, content, owner_of
-from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
+from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result, badness
 from parity.core.subject import Subject
 
 Array = npt.NDArray[Any]
 Modes = Literal["isolated", "cumulative", "both"]
 Attribute = Literal["never", "failure", "always"]
 MOST_TEXT = 300  # characters of an error that are told
+DRAWN = 8  # portraits of a case unless all are asked for
 Errors = dict[bytes, float]  # relative L2 error of the real pass, by the tensor's content
 
 
@@ -72,10 +74,11 @@ def check_expected(
     mode: Modes = "both",
     case: str = "",
     engine: port.Engine = "eager",
+    draw: bool = False,
 ) -> Result:
     """The same with a captured reference.
 
-    `engine` is how the cumulative pass runs.
+    `engine` is how the cumulative pass runs; `draw` asks for a portrait of every tensor.
     """
     refuse_dtype(port_model, dtype)
     configuration = _configuration(subject, expected, port_model)
@@ -92,11 +95,11 @@ def check_expected(
             raise
         # Another architecture: the rest is reported as not compared.
         found = {name: found.get(name, {}) for name in modes}
-        result = check_outputs(subject, expected, port_model, dtype, found, case, engine)
+        result = check_outputs(subject, expected, port_model, dtype, found, case, engine, draw=draw)
         told = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())[:MOST_TEXT]
         missing = (f"the port fails: {told}", *result.coverage.missing)
         return replace(result, coverage=replace(result.coverage, missing=missing))
-    return check_outputs(subject, expected, port_model, dtype, found, case, engine)
+    return check_outputs(subject, expected, port_model, dtype, found, case, engine, draw=draw)
 
 
 def _configuration(subject: Subject, expected: Expected, port_model: Any) -> tuple[Argument, ...]:
@@ -124,10 +127,12 @@ def check_outputs(
     case: str = "",
     engine: str = "eager",
     wider: Mapping[str, float] | None = None,
+    draw: bool = False,
 ) -> Result:
     """The same with what the port gave, by mode.
 
-    `engine` is what ran it; `wider` has factors of tolerances, by the names of taps.
+    `engine` is what ran it; `wider` has factors of tolerances, by the names of taps; `draw` asks
+    for a portrait of every tensor, not only of those that come closest to their tolerance.
     """
     state = subject.read_state(port_model)
     parameters = _parameters(expected, state, dtype)
@@ -147,7 +152,11 @@ def check_outputs(
         environment={**expected.environment, **environment(), "engine": engine},
         configuration=_configuration(subject, expected, port_model),
     )
-    result = replace(result, sound=_sound(subject, expected, port_model, found))
+    result = replace(
+        result,
+        sound=_sound(subject, expected, port_model, found),
+        portraits=tuple(_portraits(subject, expected, found, layers, None if draw else DRAWN)),
+    )
     first = result.first_failure
     if first is None:
         return result
@@ -176,6 +185,34 @@ def _sound(
     _, declared = subject.layouts_of(expected.root)
     stems = layouts.to_reference(actual[0], declared[0])
     return sound_of(rate, names, expected.root.outputs[0], stems)
+
+
+def _portraits(
+    subject: Subject,
+    expected: Expected,
+    found: Mapping[Mode, port.Outputs],
+    layers: Sequence[Record],
+    most: int | None,
+) -> Iterator[Portrait]:
+    """Portraits of the worst `most` tensors, or of all that may differ."""
+    events = {event.key: event for event in expected.events}
+    calls = [record for record in layers if record.kind != "parameter"]
+    differing = [r for r in calls if r.verdict == "fail" or (r.share and r.rel_l2)]
+    for record in sorted(differing, key=badness, reverse=True)[:most]:
+        event = events[record.path, record.call]
+        _, declared = subject.layouts_of(event)
+        layout, actual = declared[record.output], found[record.mode][event.key][record.output]
+        portrait = portrait_of(
+            layouts.to_reference(actual, layout),
+            event.outputs[record.output],
+            layout,
+            record.path,
+            record.call,
+            record.output,
+            record.mode,
+        )
+        if portrait is not None:
+            yield portrait
 
 
 def environment() -> dict[str, Any]:

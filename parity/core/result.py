@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from parity.core.capture.portrait import Portrait, of_plain
 from parity.core.capture.sound import Sound
 from parity.core.configuration import Argument
 from parity.core.files import json_file
@@ -155,7 +156,7 @@ class Result:
     `attribution` has what calls add to the final error, if that was asked for, largest first;
     `configuration` has the arguments that both sides were made of, which come before any number;
     `replay` is the script of its replay pack, if there is one. `sound` has the stems of both sides
-    where they can be heard; no file keeps it.
+    where they can be heard; no file keeps it. `portraits` show errors, of the worst tensors or all.
     """
 
     case: str
@@ -169,6 +170,7 @@ class Result:
     replay: str = ""
     configuration: tuple[Argument, ...] = ()
     sound: Sound | None = field(default=None, repr=False, compare=False)
+    portraits: tuple[Portrait, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def differences(self) -> list[Argument]:
@@ -214,6 +216,12 @@ class Result:
         )
 
 
+def badness(record: Record) -> tuple[bool, float]:
+    """What makes one record worse than another: that it failed, then its share of its tolerance."""
+    share = math.inf if record.share is None or math.isnan(record.share) else record.share
+    return record.verdict == "fail", share
+
+
 def _noise_ratio(record: Record) -> float:
     return worst_noise_ratio([record])
 
@@ -230,9 +238,9 @@ def write_json(path: Path, results: Iterable[Result]) -> None:
 
     def plain(result: Result) -> dict[str, Any]:
         derived = {"verdict": result.verdict, "first_divergence": result.first_divergence}
-        kept = asdict(replace(result, sound=None))
+        kept = asdict(replace(result, sound=None, portraits=()))
         kept.pop("sound")
-        return {**derived, **kept}
+        return {**derived, **kept, "portraits": [each.plain() for each in result.portraits]}
 
     content = {"schema": SCHEMA, "results": [plain(result) for result in results]}
     write_whole(path, json_file.text_of(content, indent=1) + "\n")
@@ -270,6 +278,7 @@ def _result(item: dict[str, Any]) -> Result:
         replay=item.get("replay", ""),
         attribution=tuple(_part(values) for values in item.get("attribution", ())),
         configuration=tuple(_argument(values) for values in item.get("configuration", ())),
+        portraits=tuple(of_plain(values) for values in item.get("portraits", ())),
     )
     texts = (result.case, result.dtype, result.reference, *result.coverage.missing)
     json_file.check(str, result.fingerprint, result.replay)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +51,9 @@ class Whole(Protocol):
     def outputs(self, port: Any, mix: Array) -> Outputs:
         """What the port gives."""
 
+    def borders(self, port: Any, mix: Array) -> Sequence[int]:
+        """Samples at which a chunk begins, of those whose place is known."""
+
 
 @dataclass(frozen=True, eq=False)
 class Suite:
@@ -87,15 +90,24 @@ class Suite:
         live: bool = False,
         folder: Path | None = None,
         engine: Engine = "eager",
+        draw: bool = False,
     ) -> Result:
-        """Compare the port with a case's golden, or, with `live`, with the running reference."""
+        """Compare the port with a case's golden, or, with `live`, with the running reference.
+
+        `draw` asks for a portrait of every tensor.
+        """
         port = self.port(case, dtype)
         expected = self.live_expected(case) if live else self.stored_expected(case, folder)
         whole = self.whole(case)
         if whole is None:
-            return check_expected(self.subject, expected, port, dtype, mode, case.name, engine)
+            return check_expected(
+                self.subject, expected, port, dtype, mode, case.name, engine, draw
+            )
         found: dict[Mode, Outputs] = {"cumulative": whole.outputs(port, expected.mix)}
-        return check_outputs(self.subject, expected, port, dtype, found, case.name)
+        result = check_outputs(self.subject, expected, port, dtype, found, case.name, draw=draw)
+        borders = whole.borders(port, expected.mix)
+        sound = result.sound and replace(result.sound, borders=tuple(borders))
+        return replace(result, sound=sound)
 
     def control(self, case: AnyCase, dtype: str, expected: Expected) -> str:
         """Spoil one call of the port of a case: its path, or ParityError if that passes."""

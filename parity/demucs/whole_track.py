@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,19 @@ class WholeTrack:
             return {KEY: [apply.apply_model(port, mix, **given, seed=SEED)]}
         _, stems = Separator(port, **given, seed=SEED).separate_tensor(mix[0])
         return {KEY: [np.stack(list(stems.values()))[None]]}
+
+    def borders(self, port: Any, mix: Array) -> Sequence[int]:
+        """Where chunks begin, but the first; with shifts these lie elsewhere in each."""
+        from demucs_tf.inference.settings import Settings
+        from demucs_tf.inference.single import segment_and_stride
+
+        known = {"split", "segment", "overlap", "shifts"}
+        given = {key: value for key, value in self.case.apply.items() if key in known}
+        settings = Settings(**given)
+        if not settings.split or settings.shifts:
+            return ()
+        _, stride = segment_and_stride(port, settings)
+        return range(stride, mix.shape[-1], stride)
 
 
 def of(case: Case) -> WholeTrack | None:

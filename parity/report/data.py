@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ COUNTS = ("call", "output")
 METRICS = (
     "max_abs", "rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio", "tolerance", "gain",
 )  # fmt: skip
+NUMBER = re.compile(r"(fail )?[-+−]?(\d[\d,]*\.?\d*(e[-+−]?\d+)?|inf|nan|∞|NaN)( %| dB)?")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Table:
     note: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns have nothing but numbers, which are aligned."""
+        return [
+            any(cells) and all(not cell or NUMBER.fullmatch(cell) for cell in cells)
+            for cells in zip(*self.rows, strict=True)
+        ]
 
 
 def worst(values: Iterable[float | None]) -> float | None:
@@ -45,8 +55,8 @@ def distinct(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def columns(layers: Sequence[Record]) -> dict[str, Any]:
-    """Records as columns; the page's script reads them in `decode`."""
+def columns(layers: Sequence[Record], ports: Sequence[str]) -> dict[str, Any]:
+    """Records as columns, with the port's lines; the page's script reads them in `decode`."""
     columns: dict[str, Any] = {"rows": len(layers)}
     for name in TEXTS:
         columns[name] = _coded([getattr(record, name) for record in layers])
@@ -57,6 +67,7 @@ def columns(layers: Sequence[Record]) -> dict[str, Any]:
         columns[name] = [getattr(record, name) for record in layers]
     for name in METRICS:
         columns[name] = [_plain(getattr(record, name)) for record in layers]
+    columns["port"] = _coded(list(ports))
     columns["share"] = [_plain(record.share) for record in layers]
     return columns
 

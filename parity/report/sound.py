@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy.typing as npt
 
 from parity.core.capture.sound import Sound
 from parity.core.compare import snr_db
+from parity.report.pictures import data_url, png
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +47,7 @@ class Stem:
     """One stem: how far apart both sides are, over time and frequency.
 
     `signal` and `error` are levels in dB over time as points of a polyline in a box of `POINTS` by
-    100, `low` and `high` the levels at its bottom and top.
+    100, `low` and `high` the levels at its bottom and top; `borders` are where chunks begin in it.
     """
 
     name: str
@@ -60,6 +58,7 @@ class Stem:
     low: float
     high: float
     seconds: float
+    borders: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,14 @@ class Heard:
 def heard(sound: Sound) -> Heard:
     """Work out pictures, curves and clips."""
     stems = tuple(
-        _stem(name, e, a.astype(np.float64), sound.rate)
+        _stem(name, e, a.astype(np.float64), sound)
         for name, e, a in zip(sound.names, sound.expected, sound.actual, strict=True)
     )
     index = int(np.argmin([stem.snr for stem in stems]))
     return Heard(stems, sound.names[index], _clips(sound, index))
 
 
-def _stem(name: str, expected: Array, actual: Array, rate: int) -> Stem:
+def _stem(name: str, expected: Array, actual: Array, sound: Sound) -> Stem:
     """Pictures and curves are of all channels together, the SNR of each for itself."""
     e, a = expected.mean(axis=0), actual.mean(axis=0)
     signal, error = _levels(e), _levels(a - e)
@@ -95,7 +94,8 @@ def _stem(name: str, expected: Array, actual: Array, rate: int) -> Stem:
         error=_polyline(error, low, high),
         low=low,
         high=high,
-        seconds=len(e) / rate,
+        seconds=len(e) / sound.rate,
+        borders=tuple(round((len(signal) - 1) * b / len(e), 1) for b in sound.borders),
     )
 
 
@@ -117,7 +117,7 @@ def _picture(title: str, x: Array) -> Picture:
     levels = _spectrogram(x)
     high = float(levels.max())
     grey = np.clip((levels - high + RANGE) / RANGE, 0, 1)
-    url = _data_url("image/png", _png((255 * grey).astype(np.uint8)))
+    url = data_url("image/png", png((255 * grey).astype(np.uint8)))
     return Picture(title, url, high - RANGE, high)
 
 
@@ -130,22 +130,6 @@ def _spectrogram(x: Array) -> Array:
     edges = np.unique(np.geomspace(1, power.shape[1], HIGH + 1).astype(int))
     rows = np.maximum.reduceat(power, edges[:-1], axis=1).T[::-1]
     return np.asarray(20 * np.log10(np.maximum(rows, FLOOR)))
-
-
-def _png(grey: Array) -> bytes:
-    """An 8-bit grey picture."""
-    high, wide = grey.shape
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-
-    rows = b"".join(b"\0" + row.tobytes() for row in grey)
-    head = struct.pack(">IIBBBBB", wide, high, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 9))
-        + chunk(b"IEND", b"")
-    )  # fmt: skip
 
 
 def _clips(sound: Sound, index: int) -> tuple[Clip, ...]:
@@ -174,8 +158,4 @@ def _flac(samples: Array, rate: int) -> str:
     buffer = io.BytesIO()
     mono = np.clip(samples.mean(axis=0), -1, 1)
     soundfile.write(buffer, mono, rate, format="FLAC", subtype="PCM_16")
-    return _data_url("audio/flac", buffer.getvalue())
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return data_url("audio/flac", buffer.getvalue())

@@ -56,9 +56,11 @@ def _close(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     html, json = map(request.config.getoption, ("--html", "--json"))
     if html:
+        from parity.commands.outputs import against_baseline
         from parity.report.html import write_html
 
-        write_html(Path(html), _pool.results(case_result))
+        results = _pool.results(case_result)
+        write_html(Path(html), results, tables=against_baseline(results))
     if json:
         write_json(Path(json), _pool.results(case_result))
     _pool.close()

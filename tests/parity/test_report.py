@@ -114,7 +114,8 @@ class Page(HTMLParser):
     @property
     def data(self) -> list[dict[str, Any]]:
         """The data of the cases."""
-        return [data for name, data in self.embedded.items() if name != "overview-data"]
+        found = self.embedded.items()
+        return [data for name, data in found if re.fullmatch(r"case-\d+-data", name or "")]
 
     def records(self, case: int = 0) -> list[dict[str, Any]]:
         """The embedded records, read as values.js reads them."""
@@ -218,7 +219,8 @@ def test_the_table_shows_every_field(tmp_path: Path) -> None:
     shown = re.findall(r'^  \["(\w+)"', table, flags=re.M)
     assert len(shown) == len(set(shown))
     # The index is the tooltip of max_abs.
-    expected = {field.name for field in fields(Record)} - {"max_abs_index"} | {"position", "share"}
+    more = {"position", "share", "port"}
+    expected = {field.name for field in fields(Record)} - {"max_abs_index"} | more
     assert set(shown) == expected
 
 
@@ -262,8 +264,7 @@ def test_first_divergence_with_its_surroundings(tmp_path: Path) -> None:
     assert [a for _, a in page.elements if a.get("aria-current")] == [
         {"class": "here", "aria-current": "true"}
     ]
-    [drawn] = page.with_class("div", "drawn")
-    place = int(drawn["data-divergence"] or "")
+    place = page.embedded["case-0-drawn"]["divergence"]
     assert page.records()[place]["path"] == "encoder.4"
     assert page.records()[place]["mode"] == "isolated"
 

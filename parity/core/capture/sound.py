@@ -22,12 +22,14 @@ class Sound:
         rate: samples a second.
         names: of the stems.
         expected, actual: of the reference and of the port, (S, A, T).
+        borders: samples at which a chunk of a whole track begins.
     """
 
     rate: int
     names: tuple[str, ...]
     expected: Array
     actual: Array
+    borders: tuple[int, ...] = ()
 
 
 def sound_of(rate: int, names: Sequence[str], expected: Array, actual: Array) -> Sound | None:

@@ -1,4 +1,25 @@
-// Draws a case when it is opened.
+// Draws a case when it is opened, and filters the table of all cases.
+
+function filterCases() {
+  const place = document.getElementById("case-filters");
+  if (!place) return;
+  const [find, failing] = place.querySelectorAll("input");
+  const count = place.querySelector("output");
+  const rows = [...document.querySelectorAll("table.overview tbody tr")];
+  const show = () => {
+    const words = find.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word))
+        || (failing.checked && !row.classList.contains("fail"));
+    }
+    const left = rows.filter((row) => !row.hidden).length;
+    count.textContent = left === rows.length ? `all ${left} cases` : `${left} of ${rows.length} cases`;
+  };
+  place.hidden = false;
+  place.addEventListener("input", show);
+  show();
+}
 
 const redraw = () => charts.forEach((draw) => draw());
 
@@ -11,10 +32,16 @@ function fill(details) {
   const data = document.getElementById(place.dataset.source).textContent;
   const records = decode(JSON.parse(data));
   if (!records.length) return;
-  const { name, divergence } = place.dataset;
+  const { name } = place.dataset;
+  const drawn = JSON.parse(document.getElementById(`${details.id}-drawn`).textContent);
   const [goTo, table] = layerTable(records, name);
-  const [start, picture] = chart(records, name, records[divergence], goTo);
-  place.append(picture, table);
+  const [select, selectFirst, tree] = modules(records, name, drawn);
+  const [start, picture] = chart(records, name, records[drawn.divergence], (record) => {
+    select(record);
+    goTo(record);
+  });
+  place.append(tree, picture, table);
+  selectFirst();
   start();
 }
 
@@ -35,7 +62,8 @@ const cases = [...document.querySelectorAll("details.case")];
 cases.forEach((details) => {
   details.addEventListener("toggle", () => details.open && fill(details));
 });
-if (cases.length) sortOverview(document.querySelector("table.overview"));
+document.querySelectorAll("table.overview, table.plain").forEach(sortStatic);
+filterCases();
 const picture = document.querySelector(".picture");
 if (picture) {
   const draw = overview(picture);

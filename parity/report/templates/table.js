@@ -26,7 +26,7 @@ function sortable(table, rows, keys, show) {
   });
 }
 
-function sortOverview(table) {
+function sortStatic(table) {
   const body = table.tBodies[0];
   const key = (row, column) => {
     const at = row.cells[column];

@@ -21,6 +21,7 @@ const COLUMNS = [
   ["shape", "Shape", "path", ""],
   ["dtype", "dtype", "text", ""],
   ["source", "Source", "path", "File and line of the reference"],
+  ["port", "Port", "path", "File and line of the port"],
   ["reason", "Reason", "text", ""],
 ];
 const MODEL = "(model)"; // the path of the model itself is empty

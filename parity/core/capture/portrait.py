@@ -1,0 +1,177 @@
+"""What a tensor's error looks like: where it is, and how many last places it takes."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.core.files import json_file
+
+Array = npt.NDArray[Any]
+
+HIGH, WIDE = 32, 96  # cells of a picture at most
+LEVELS = 15  # above 0, which is for what is equal or fainter than the faintest
+STEP = 3.0  # dB from one level to the next
+BINS = 26  # of last places: 0, 1, 2-3, 4-7, ..., 2**24 and more
+# The axes of a layout by which a picture goes down and across: the first that are there.
+DOWN, ACROSS = "CDFQSALHN", "TKFRN"
+NAMES = {
+    "B": "item", "S": "source", "A": "audio channel", "C": "channel", "F": "frequency",
+    "T": "time", "R": "part", "H": "head", "D": "width", "L": "layer", "Q": "query", "K": "key",
+    "N": "rate",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """The error of one compared tensor over two of its axes, and how many last places it takes.
+
+    Attributes:
+        path, call, output, mode: those of its record.
+        down, across: what the picture's axes are, and how many there were of each.
+        high, wide: cells.
+        cells: a level for each, row by row: the largest error in the cell. `LEVELS` is the largest
+            of all, each level below it `STEP` dB less, 0 what is fainter still or equal.
+        top_db: the largest error over the reference's RMS.
+        last_places: how many numbers are off by 0, 1, 2-3, 4-7, ... units in the last place.
+    """
+
+    path: str
+    call: int
+    output: int
+    mode: str
+    down: tuple[str, int]
+    across: tuple[str, int]
+    high: int
+    wide: int
+    cells: bytes
+    top_db: float
+    last_places: tuple[int, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As a file keeps it."""
+        packed = base64.b64encode(zlib.compress(self.cells, 9)).decode("ascii")
+        return {**vars(self), "cells": packed}
+
+
+def of_plain(values: Mapping[str, Any]) -> Portrait:
+    """Read what `plain` gave; one of `json_file.DAMAGED` for anything else."""
+    down, across = ((str(name), int(size)) for name, size in (values["down"], values["across"]))
+    top_db = json_file.number(values["top_db"])
+    json_file.check(str, values["path"], values["mode"], values["cells"])
+    json_file.check(int, *(values[key] for key in ("call", "output", "high", "wide")))
+    json_file.check(int, *values["last_places"])
+    json_file.check(float, top_db)
+    high, wide = values["high"], values["wide"]
+    try:
+        packed = base64.b64decode(values["cells"], validate=True)
+        cells = zlib.decompressobj().decompress(packed, HIGH * WIDE + 1)
+    except zlib.error as error:
+        raise ValueError(f"cells of a picture: {error}") from None
+    if not (0 < high <= HIGH and 0 < wide <= WIDE and len(cells) == high * wide):
+        raise ValueError(f"expected a picture of {high} by {wide} cells, found {len(cells)}")
+    if max(cells) > LEVELS or len(values["last_places"]) != BINS:
+        raise ValueError(f"expected levels up to {LEVELS} and {BINS} counts of last places")
+    places = tuple(values["last_places"])
+    changed = {"down": down, "across": across, "cells": cells, "top_db": top_db}
+    return Portrait(**{**values, **changed, "last_places": places})
+
+
+def portrait_of(
+    actual: Array, expected: Array, layout: str, path: str, call: int, output: int, mode: str
+) -> Portrait | None:
+    """The portrait of a tensor that has the reference's axes; None where none can be drawn.
+
+    `layout` names the axes, see `parity.core.layouts`; "" where nothing is known of them.
+    """
+    drawable = actual.shape == expected.shape and actual.size and actual.ndim
+    if not drawable or not all(np.issubdtype(x.dtype, np.floating) for x in (actual, expected)):
+        return None
+    letters = layout.partition(">")[0]
+    letters = letters if len(letters) == actual.ndim else ""
+    down, across = _axes(letters, actual.ndim)
+    names = [NAMES.get(letters[a], letters[a]) if letters else f"axis {a}" for a in (down, across)]
+    cells = _cells(_error(actual, expected), down, across)
+    finite = expected[np.isfinite(expected)].astype(np.float64)
+    rms = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
+    top = float(cells.max())
+    return Portrait(
+        path=path,
+        call=call,
+        output=output,
+        mode=mode,
+        down=(names[0], actual.shape[down]) if down != across else ("", 1),
+        across=(names[1], actual.shape[across]),
+        high=cells.shape[0],
+        wide=cells.shape[1],
+        cells=_levels(cells, top).tobytes(),
+        top_db=_decibel(top) - _decibel(rms) if top and rms else (math.inf if top else -math.inf),
+        last_places=_last_places(actual, expected),
+    )
+
+
+def _axes(letters: str, count: int) -> tuple[int, int]:
+    """The axes that go down and across; the same twice where there is one alone."""
+    if count == 1:
+        return 0, 0
+    across = next((letters.index(x) for x in ACROSS if x in letters), count - 1)
+    rest = [x for x in DOWN if x in letters and letters.index(x) != across]
+    return (letters.index(rest[0]) if rest else max(0, across - 1) or int(across == 0)), across
+
+
+def _error(actual: Array, expected: Array) -> Array:
+    """Absolute differences in float64, infinite where one side alone is no number."""
+    with np.errstate(invalid="ignore"):
+        error = np.abs(np.subtract(actual, expected, dtype=np.float64))
+    broken = ~np.isfinite(error)
+    if broken.any():
+        a, e = actual[broken], expected[broken]
+        error[broken] = np.where((a == e) | (np.isnan(a) & np.isnan(e)), 0, np.inf)
+    return error
+
+
+def _cells(error: Array, down: int, across: int) -> Array:
+    """The largest error in each cell."""
+    if down == across:
+        table = error[None]
+    else:
+        others = tuple(axis for axis in range(error.ndim) if axis not in (down, across))
+        table = error.max(axis=others)
+        table = table.T if down > across else table
+    for axis, most in ((0, HIGH), (1, WIDE)):
+        count = min(most, table.shape[axis])
+        starts = np.arange(count) * table.shape[axis] // count
+        table = np.maximum.reduceat(table, starts, axis=axis)
+    return table
+
+
+def _levels(cells: Array, top: float) -> Array:
+    if not top:
+        return np.zeros(cells.shape, np.uint8)
+    relative = np.isinf(cells).astype(float) if math.isinf(top) else cells / top
+    with np.errstate(divide="ignore"):
+        levels = LEVELS + np.ceil(20 * np.log10(relative) / STEP - 1e-9)
+    return np.asarray(np.clip(levels, 0, LEVELS), np.uint8)
+
+
+def _decibel(level: float) -> float:
+    return 20 * math.log10(level) if level else -math.inf
+
+
+def _last_places(actual: Array, expected: Array) -> tuple[int, ...]:
+    """How many numbers are off by 0, 1, 2-3, ... units in the last place of the reference's."""
+    rounded = expected.astype(actual.dtype)
+    finite = np.isfinite(rounded)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spacing = np.spacing(np.where(finite, np.abs(rounded), 1)).astype(np.float64)
+        places = _error(actual, rounded) / spacing
+    exponents = np.where(np.isinf(places), BINS - 1, np.frexp(places)[1])
+    bins = np.where(places > 0, np.clip(exponents, 1, BINS - 1), 0)
+    return tuple(np.bincount(bins.reshape(-1), minlength=BINS).tolist())
