@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from _pytest.mark.expression import Expression
 
+from tests.support.reasons import Reasons
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # No test asks the real hub; those of the hub have one of their own and unset this.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -52,11 +54,12 @@ def sigint_heard() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse at once what pytest finds out minutes later: wrong expressions, no folder.
+    """Refuse at once what pytest finds out minutes later, and skips without a reason.
 
     It looks at `-k` and `-m` when all tests are collected and their jobs started, and the
     files are written when all is done.
     """
+    config.pluginmanager.register(Reasons())
     for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
         try:
             Expression.compile(text or "x")

@@ -275,7 +275,7 @@ def _records(
                 source=event.source,
                 module_class=event.owner,
                 gain=gain,
-                **plain(difference),
+                **plain(difference, wanted),
             )
         )
     return records
@@ -294,10 +294,17 @@ def _origin(event: Event | None) -> dict[str, Any]:
     return {} if event is None else {"source": event.source, "module_class": event.owner}
 
 
-def plain(difference: Any) -> dict[str, Any]:
-    """A difference as the fields of a record."""
+def plain(difference: Any, wanted: Array | None = None) -> dict[str, Any]:
+    """A difference as the fields of a record; an empty tensor of `wanted` ones decides nothing."""
     values = dict(vars(difference))
-    return {"verdict": "pass" if values.pop("passed") else "fail", **values}
+    passed = values.pop("passed")
+    if passed and wanted is not None and not wanted.size:
+        return {
+            **values,
+            "verdict": "not decided",
+            "reason": "an empty tensor has nothing to compare",
+        }
+    return {"verdict": "pass" if passed else "fail", **values}
 
 
 def _parameters(expected: Expected, state: Mapping[str, Array], dtype: str) -> list[Record]:

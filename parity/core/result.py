@@ -188,6 +188,11 @@ class Result:
         return [record for record in self.layers if record.verdict == "not decided"]
 
     @property
+    def decided(self) -> Count:
+        """How many of the comparisons say something; the rest counts as not covered."""
+        return Count(len(self.layers) - len(self.undecided), len(self.layers))
+
+    @property
     def verdict(self) -> Verdict:
         """ "pass" when arguments are equal, something was compared, nothing failed, all covered."""
         ok = len(self.undecided) < len(self.layers) and not self.failures

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity.core.result import Coverage, Mode, Record, Result
+from parity.core.result import Mode, Record, Result
 from parity.report.data import worst
 from parity.report.lines import port_of
 from parity.report.sound import Heard
@@ -95,7 +95,7 @@ def page_case(index: int, result: Result, shared: dict[str, Any], sound: Heard |
         divergence=divergence,
         port=port_of(result, divergence),
         around=_around(result.layers, divergence),
-        coverage=_counts(result.coverage),
+        coverage=_counts(result),
         own={k: v for k, v in result.environment.items() if k not in shared},
         worst_noise=worst(record.noise_ratio for record in result.layers),
         worst_share=worst(record.share for record in result.layers),
@@ -103,8 +103,10 @@ def page_case(index: int, result: Result, shared: dict[str, Any], sound: Heard |
     )
 
 
-def _counts(coverage: Coverage) -> list[tuple[str, int, int]]:
-    counts = [(name, getattr(coverage, name)) for name in COVERED]
+def _counts(result: Result) -> list[tuple[str, int, int]]:
+    """What was covered; what was compared and decides nothing counts against it."""
+    counts = [(name, getattr(result.coverage, name)) for name in COVERED]
+    counts += [("decided", result.decided)] if result.undecided else []
     return [(name.replace("_", " "), count.compared, count.total) for name, count in counts]
 
 

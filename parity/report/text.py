@@ -27,7 +27,7 @@ def summary(result: Result) -> str:
         f"{result.verdict.upper()}  {result.case or result.reference}  {result.dtype}  "
         f"{configuration.count(result)}{len(result.layers)} comparisons, "
         f"{len(result.failures)} failed{undecided}; worst noise ratio {worst or 'none'}; "
-        f"coverage: {result.coverage}"
+        f"coverage: {result.coverage}{f', decided {result.decided}' if result.undecided else ''}"
     )
 
 

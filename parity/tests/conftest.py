@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from parity.cases import CASES, Case
-from parity.core.result import Result, write_json
+from parity.core.result import Record, Result, badness, write_json
 from parity.tests.jobs import Pool, case_result, control_path
 
 DTYPES = ("float64", "float32")
@@ -64,6 +64,16 @@ def _close(request: pytest.FixtureRequest) -> Iterator[None]:
     if json:
         write_json(Path(json), _pool.results(case_result))
     _pool.close()
+
+
+def properties(case: str, path: str, records: Sequence[Record]) -> Iterator[tuple[str, object]]:
+    """What JUnit keeps of a test on some records: of each dtype the one that is worst."""
+    yield from (("case", case), ("layer", path or "(model)"))
+    for dtype in dict.fromkeys(record.dtype for record in records):
+        worst = max((r for r in records if r.dtype == dtype), key=badness)
+        yield f"{dtype} error", worst.rel_l2
+        yield f"{dtype} tolerance", worst.tolerance
+        yield f"{dtype} verdict", worst.verdict
 
 
 def stored_cases() -> list[Case]:

@@ -16,7 +16,7 @@ from parity.core.result import Result
 from parity.report import text
 from parity.run import SUITE
 from parity.select import label
-from parity.tests.conftest import DTYPES, stored_cases
+from parity.tests.conftest import DTYPES, properties, stored_cases
 from parity.tests.jobs import Job, case_result
 
 
@@ -42,10 +42,17 @@ def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
 
 @pytest.mark.parametrize(("name", "path", "outputs"), _rows())
 def test_equals_the_reference(
-    name: str, path: str, outputs: int, result_of: Callable[[str, str], Result]
+    name: str,
+    path: str,
+    outputs: int,
+    result_of: Callable[[str, str], Result],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    for dtype in DTYPES:
-        result = result_of(name, dtype)
+    results = [result_of(name, dtype) for dtype in DTYPES]
+    mine = [r for each in results for r in each.layers if r.path == path and r.kind != "parameter"]
+    for pair in properties(name, path, mine):
+        record_property(*pair)
+    for result in results:
         records = [r for r in result.layers if r.path == path and r.kind != "parameter"]
         modes = 1 if BY_NAME[name].apply else 2  # isolated and cumulative
         assert len(records) == modes * outputs

@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from parity.core.checking import plain
+from parity.core.compare import compare
 from parity.core.guards import gate
 from parity.core.result import (
     Count,
@@ -24,6 +27,7 @@ from parity.core.result import (
     write_json,
 )
 from parity.report import text
+from parity.tests import test_layers
 from tests.parity.conftest import Call
 from tests.parity.test_report import record, result
 
@@ -380,3 +384,43 @@ def test_a_parameter() -> None:
     found = result(wrong, *shared().layers)
     assert f"first divergence: {key} (parameter), no source line" in text.details(found)
     assert shown(found) == [key]
+
+
+def test_what_decides_nothing_counts_against_coverage() -> None:
+    blank = record("encoder.1", verdict="not decided", reason="constant", noise_ratio=None)
+    now = result(record("encoder.0", noise_ratio=1.0), blank, case="c", environment={})
+    assert (now.decided, now.verdict) == (Count(1, 2), "pass")
+    assert text.summary(now).endswith("buffers 1/1, decided 1/2")
+    assert "decided" not in text.summary(sample(1.0))
+    [worse] = gate.regressions([now], gate.baseline_of([sample(1.0, 1.0)]))
+    assert worse.startswith("c float32: 1 comparisons and 1 not decided, were 2")
+    assert gate.regressions([now], gate.baseline_of([now])) == []
+
+
+def test_an_empty_tensor_decides_nothing() -> None:
+    empty, full = np.ones((1, 0)), np.ones((1, 2))
+    assert plain(compare(empty, empty, 1e-6), empty)["verdict"] == "not decided"
+    assert plain(compare(full, full, 1e-6), full)["verdict"] == "pass"
+    assert plain(compare(full, empty, 1e-6), empty)["verdict"] == "fail"
+
+
+def test_junit_keeps_the_worst_of_each_type() -> None:
+    """Of a test of a layer: where, how large the error is, what it may be, what was found."""
+    layers = [record("encoder.0"), record("encoder.0", mode="cumulative", rel_l2=4e-7)]
+    kept: dict[str, object] = {}
+
+    def result_of(name: str, dtype: str) -> Result:
+        return result(*(replace(each, dtype=dtype) for each in layers), case=name)
+
+    name = "demucs-dconv0"
+    test_layers.test_equals_the_reference(name, "encoder.0", 1, result_of, kept.__setitem__)
+    assert kept == {
+        "case": name,
+        "layer": "encoder.0",
+        "float64 error": 4e-7,
+        "float64 tolerance": 5e-7,
+        "float64 verdict": "pass",
+        "float32 error": 4e-7,
+        "float32 tolerance": 5e-7,
+        "float32 verdict": "pass",
+    }

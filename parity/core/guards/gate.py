@@ -66,7 +66,7 @@ def _name(result: Result) -> str:
 def _kept(result: Result) -> dict[str, Any]:
     return {
         "verdict": result.verdict,
-        "comparisons": len(result.layers),
+        "comparisons": result.decided.compared,
         "coverage": str(result.coverage),
         "kinds": _by_kind(result),
     }
@@ -182,8 +182,10 @@ def _worse(
         )
     if before is None:
         return
-    if len(result.layers) < before["comparisons"]:
-        yield f"{len(result.layers)} comparisons, were {before['comparisons']}"
+    decided = result.decided.compared
+    if decided < before["comparisons"]:
+        left = f" and {len(result.undecided)} not decided" if result.undecided else ""
+        yield f"{decided} comparisons{left}, were {before['comparisons']}"
     if any(
         n < b
         for n, b in zip(_counts(str(result.coverage)), _counts(before["coverage"]), strict=True)
