@@ -18,11 +18,15 @@ from demucs_tf.checkpoints.formats.safetensors_file import read_safetensors
 from demucs_tf.checkpoints.formats.torch_package import Package, read_package
 from demucs_tf.checkpoints.formats.untrusted import check_segment, made_from
 from demucs_tf.errors import CheckpointError
+from demucs_tf.models.config import Config
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import printable, shown
 
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
+
+# Package, its path, dtype (None: as the file) -> a model.
+Make = Callable[[Package, Path, str | None], Any]
 
 # A model may have this many times the numbers that the file has before it is given up: a mere
 # mismatch is reported weight by weight, and only what would fill the memory is stopped.
@@ -34,25 +38,33 @@ _SPARE = 100
 _MAX_VARIABLES = 5000
 
 
-def read_model(path: Path, dtype: str | None = None) -> Model:
+def read_model(path: Path, dtype: str | None = None, make: Make | None = None) -> Any:
     """Make the model that a checkpoint file holds.
 
     Args:
         path: of a file whose suffix is in `READERS`.
         dtype: "float32" or "float64", of the model, whatever the file holds; None: as the file.
+        make: what makes a model of a package; None: `port_of`.
 
     Raises:
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
     """
-    return READERS[path.suffix](path, dtype)
+    read = PACKAGES.get(path.suffix)
+    return (
+        READERS[path.suffix](path, dtype)
+        if read is None
+        else _load_package(read, path, dtype, make)
+    )
 
 
-def _load_package(read: Callable[[Path], Package], path: Path, dtype: str | None) -> Model:
+def _load_package(
+    read: Callable[[Path], Package], path: Path, dtype: str | None = None, make: Make | None = None
+) -> Any:
     with ThreadPoolExecutor(1) as pool:  # what takes longest runs beside it, once in a process
         package = pool.submit(read, path)
-        import_tensorflow()
-        return port_of(package.result(), path, dtype)
+        import_tensorflow(keras=make is None)
+        return (make or port_of)(package.result(), path, dtype)
 
 
 def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:
@@ -70,7 +82,7 @@ def _port(cls: type[Model], package: Package, dtype: str) -> Model:
     from demucs_tf.checkpoints.weights import load_state, shapes_of
     from demucs_tf.layers.base import blank_weights
 
-    arguments = _constructor_arguments(cls, package)
+    arguments = constructor_arguments(cls.config_class, package, cls.__name__)
     state = package.state
     with made_from(arguments, cls.__name__):
         config = cls.config_class(**arguments)
@@ -120,23 +132,25 @@ def within(total: int, arrays: int, growth: int = _MAX_GROWTH) -> Iterator[None]
         ) from error
 
 
-def _constructor_arguments(cls: type[Model], package: Package) -> dict[str, Any]:
+def constructor_arguments(
+    config_class: type[Config], package: Package, about: str
+) -> dict[str, Any]:
     """The checkpoint's arguments by name; unknown ones are dropped with a warning.
 
     Reference: demucs/states.py::load_model
     """
-    known = cls.config_class.names()
+    known = config_class.names()
     unknown = [name for name in package.kwargs if name not in known]
     if unknown:
         warnings.warn(
-            f"Dropping constructor arguments that {cls.__name__} does not have: "
+            f"Dropping constructor arguments that {about} does not have: "
             f"{', '.join(map(shown, unknown[:100]))}",
             UserWarning,
             stacklevel=_caller(),
         )
     kwargs = {name: value for name, value in package.kwargs.items() if name in known}
     try:
-        return cls.config_class.by_name(package.args, kwargs)
+        return config_class.by_name(package.args, kwargs)
     except TypeError as error:
         raise CheckpointError(
             f"its constructor arguments do not fit: {printable(str(error), 300)}."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from demucs_tf.checkpoints.assemble import converted, read_model
+from demucs_tf.checkpoints.assemble import Make, converted, read_model
 from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.bag import Bag, BagOfModels
@@ -30,15 +30,16 @@ def load_model(
     return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype)
 
 
-def load_located(found: Located, dtype: str | None) -> Any:
+def load_located(found: Located, dtype: str | None, make: Make | None = None) -> Any:
     """Load what `locate` has found; returns and raises as `load_model`.
 
-    Without a `dtype` the model is float64 if the file, or any of a bag's files, is.
+    Without a `dtype` the model is float64 if the file, or any of a bag's files, is. `make` is that
+    of `read_model`, and needs a `dtype`.
     """
     models = {}
     for signature, file in found.files.items():
         with file.being_read() as path:
-            models[signature] = read_model(path, dtype)
+            models[signature] = read_model(path, dtype, make)
     if dtype is None:
         widest = max(model.compute_dtype for model in models.values())  # "float64" > "float32"
         models = {name: converted(model, widest) for name, model in models.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,32 +66,52 @@ RULES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def rule_for(layer_class: str, name: str) -> Transform:
-    """The transform of one variable; KeyError unless exactly one rule fits."""
+@dataclass(frozen=True)
+class Place:
+    """Where an array of the reference goes.
+
+    Attributes:
+        key: its name in the reference's state.
+        shape: of the port's variable.
+        transform: a name in `TRANSFORMS`.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    transform: str
+
+    @property
+    def reference_shape(self) -> tuple[int, ...]:
+        """The shape of the array in the reference's layout."""
+        return TRANSFORMS[self.transform].inverse(np.broadcast_to(np.int8(0), self.shape)).shape
+
+
+def rule_for(layer_class: str, name: str) -> str:
+    """The transform of one variable, by name; KeyError unless exactly one rule fits."""
     fitting = [t for cls, pattern, t in RULES if cls == layer_class and re.fullmatch(pattern, name)]
     if len(fitting) != 1:
         raise KeyError(f"{len(fitting)} weight rules fit {layer_class}.{name}, expected one")
-    return TRANSFORMS[fitting[0]]
+    return fitting[0]
+
+
+def variables_with_places(model: Any) -> Iterator[tuple[Any, Place]]:
+    """Yield every variable with its place, in the order in which the reference registers them."""
+    from demucs_tf.layers.base import named_variables
+
+    for key, layer, variable in named_variables(model):
+        transform = rule_for(type(layer).__name__, key.rpartition(".")[2])
+        yield variable, Place(key, tuple(variable.shape), transform)
 
 
 def variables_with_rules(model: Any) -> Iterator[tuple[str, Any, Transform]]:
     """Yield (key in the reference's state, variable, transform) for every variable."""
-    from demucs_tf.layers.base import named_variables
-
-    for key, layer, variable in named_variables(model):
-        yield key, variable, rule_for(type(layer).__name__, key.rpartition(".")[2])
+    for variable, place in variables_with_places(model):
+        yield place.key, variable, TRANSFORMS[place.transform]
 
 
 def shapes_of(model: Any) -> dict[str, tuple[int, ...]]:
     """The shapes of the reference's parameters, in the order in which it registers them."""
-    return {
-        key: _reference_shape(variable, transform)
-        for key, variable, transform in variables_with_rules(model)
-    }
-
-
-def _reference_shape(variable: Any, transform: Transform) -> tuple[int, ...]:
-    return transform.inverse(np.broadcast_to(np.int8(0), tuple(variable.shape))).shape
+    return {place.key: place.reference_shape for _, place in variables_with_places(model)}
 
 
 def load_state(model: Any, state: Mapping[str, Array]) -> None:
@@ -102,27 +122,47 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
         state: the reference's keys and arrays, in the reference's layout, of any float type.
 
     Raises:
+        CheckpointError: see `arranged`.
+    """
+    variables, places = zip(*variables_with_places(model), strict=True)
+    dtype = str(model.compute_dtype)
+    arrays = arranged(places, state, dtype, type(model).__name__)
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array.astype(dtype))
+
+
+def arranged(
+    places: Sequence[Place], state: Mapping[str, Array], dtype: str, about: str
+) -> list[Array]:
+    """The arrays of the reference's state in the port's layout, one for each place.
+
+    Args:
+        places: all of a model.
+        state: the reference's keys and arrays, in the reference's layout, of any float type.
+        dtype: of the model.
+        about: the model, for errors.
+
+    Raises:
         CheckpointError: keys that the model lacks, variables that the state lacks, shapes that
             differ, and numbers that the model's dtype can't hold, all in one message.
     """
-    variables = list(variables_with_rules(model))
-    state = rename_v2_keys(state, {key for key, *_ in variables})
+    names = {place.key for place in places}
+    state = rename_v2_keys(state, names)
     found, missing, misshapen, mistyped, oversized = [], [], [], [], []
-    for key, variable, transform in variables:
+    for place in places:
+        key = place.key
         if key not in state:
             missing.append(key)
             continue
-        array = np.asarray(state[key])
-        wanted = _reference_shape(variable, transform)
+        array, wanted = np.asarray(state[key]), place.reference_shape
         if array.shape != wanted:
             misshapen.append(f"{key}: expected {wanted}, found {array.shape}")
         elif not np.issubdtype(array.dtype, np.floating):
             mistyped.append(f"{key}: expected floating point, found {array.dtype}")
-        elif _is_too_large(array, np.dtype(model.compute_dtype)):
+        elif _is_too_large(array, np.dtype(dtype)):
             oversized.append(key)
         else:
-            found.append((key, variable, transform.forward(array)))
-    names = {key for key, *_ in variables}
+            found.append(TRANSFORMS[place.transform].forward(array))
     extra = [shown(key) for key in state if key not in names]
     problems = [
         f"{title}: {_listed(keys)}"
@@ -131,17 +171,16 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
             ("weights that the model has no place for", extra),
             ("weights of another shape", misshapen),
             ("weights of another type", mistyped),
-            (f"weights with numbers too large for {model.compute_dtype}", oversized),
+            (f"weights with numbers too large for {dtype}", oversized),
         )
         if keys
     ]
     if problems:
         raise CheckpointError(
-            f"The checkpoint does not fit {type(model).__name__}: {'; '.join(problems)}. "
+            f"The checkpoint does not fit {about}: {'; '.join(problems)}. "
             "Check that its constructor arguments belong to these weights."
         )
-    for _, variable, array in found:
-        variable.assign(array.astype(str(model.compute_dtype)))
+    return found
 
 
 def _is_too_large(array: Array, dtype: np.dtype[Any]) -> bool:

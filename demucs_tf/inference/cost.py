@@ -142,7 +142,7 @@ def _waveform_branch(config: Any) -> list[_Layer]:
 
 
 def _hybrid_branches(config: Any) -> list[list[_Layer]]:
-    from demucs_tf.models.branches import rows  # which imports TensorFlow
+    from demucs_tf.models.branches import rows
 
     rate, rate_t = 4 / config.nfft, 1.0
     rewrite = (2 * config.context_enc + 1, 2 * config.context + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demucs_tf.errors import CheckpointError
+from demucs_tf.inference.graphs.bare import BareModel
 from demucs_tf.inference.graphs.describe import description
 from demucs_tf.inference.graphs.kept import kept
 from demucs_tf.inference.graphs.session import Graphs
@@ -45,7 +47,7 @@ def forward_function(
     if runtime is not None:
         run: Callable[..., Array] = model
         return run
-    tf = import_tensorflow()
+    tf = import_tensorflow(keras=not isinstance(model, BareModel))
     place = device_name(device)
     function = model if engine == "eager" else _graph(model, engine == "xla", place)
 
@@ -120,15 +122,21 @@ _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
 def _graph(model: Any, jit: bool, place: str | None) -> Callable[..., Any]:
+    here = not jit and hasattr(model, "config") and _on_cpu(place)
+    if isinstance(model, BareModel) and not here:
+        model = model.built()
     known: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
     parts: list[Any] = []
+    bare = isinstance(model, BareModel)
+    made_of = (model.config, model.compute_dtype) if bare else description(model, parts)
     folder = kept()
-    here = not jit and hasattr(model, "config") and _on_cpu(place)
-    key = (jit, here, folder, description(model, parts))
+    key = (jit, here, folder, made_of)
     graph = known.get(key) or _graphs.get(key)
     if graph is None:
         graph = _Graph(Graphs(model, folder) if here else traced(model, jit), parts)
     known[key] = _graphs[key] = graph
+    if bare:
+        return partial(graph.function, model.weights)
     variables = getattr(model, "variables", [])
     return lambda *inputs: graph.function([variable.value for variable in variables], *inputs)
 
@@ -140,7 +148,7 @@ class _Graph:
 
 
 def _on_cpu(place: str | None) -> bool:
-    tf = import_tensorflow()
+    tf = import_tensorflow(keras=False)
     return place.startswith("CPU") if place else not tf.config.list_logical_devices("GPU")
 
 
@@ -158,7 +166,7 @@ def device_name(name: str | None) -> str | None:
         return None
     kind, _, index = name.lower().replace("cuda", "gpu").partition(":")
     wanted = f"{kind.upper()}:{index or 0}"
-    tf = import_tensorflow()
+    tf = import_tensorflow(keras=False)
     found = [d.name.partition("device:")[2] for d in tf.config.list_logical_devices()]
     if wanted not in found:
         raise ValueError(f"device {name!r} is not there; TensorFlow has {', '.join(found)}.")

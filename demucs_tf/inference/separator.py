@@ -14,6 +14,8 @@ import numpy as np
 from demucs_tf.audio.checks import check_rate, check_samples
 from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
+from demucs_tf.checkpoints.load import load_located
+from demucs_tf.checkpoints.locate import locate
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
 from demucs_tf.inference.arrays import (
@@ -26,6 +28,8 @@ from demucs_tf.inference.arrays import (
     in_memory,
 )
 from demucs_tf.inference.engine import check_engine, device_name, runtime_of
+from demucs_tf.inference.graphs.bare import model_of
+from demucs_tf.inference.graphs.kept import kept
 from demucs_tf.inference.settings import Settings, named, takes_settings
 from demucs_tf.inference.single import Model, check_segment, segment_and_stride
 from demucs_tf.inference.streams import SILENT
@@ -393,6 +397,10 @@ def _load(
         return model
     check_engine(settings.engine, None)  # before anything is downloaded
     if settings.device is None:  # TensorFlow is imported while the file is read
+        if kept() is not None and settings.engine in ("auto", "graph"):
+            found = locate(source, repo, allow_legacy=allow_legacy)
+            model = load_located(found, dtype, model_of)
+            return model
         model = load_model(source, repo, dtype, allow_legacy)
         return model
     with import_tensorflow().device(device_name(settings.device)):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from demucs_tf.blocks.decoder import HDecLayer
-from demucs_tf.blocks.embedding import ScaledEmbedding
-from demucs_tf.blocks.encoder import HEncLayer
-from demucs_tf.blocks.multiwrap import MultiWrap
 from demucs_tf.models.config import HybridConfig
 from demucs_tf.models.ranges import check_step
+
+if TYPE_CHECKING:  # rows are data, and known without TensorFlow
+    from demucs_tf.blocks.decoder import HDecLayer
+    from demucs_tf.blocks.embedding import ScaledEmbedding
+    from demucs_tf.blocks.encoder import HEncLayer
+    from demucs_tf.blocks.multiwrap import MultiWrap
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,15 @@ class Layers:
 
     def encoder(self, row: Row) -> HEncLayer | MultiWrap:
         """The encoder's layer on the spectrogram."""
+        from demucs_tf.blocks.encoder import HEncLayer
+
         options = {**self._encoder(row), **self._on_spectrogram(row)}
         return self._in_bands(row, False, lambda: HEncLayer(row.chin_z, row.chout_z, **options))
 
     def decoder(self, row: Row) -> HDecLayer | MultiWrap:
         """The decoder's layer on the spectrogram."""
+        from demucs_tf.blocks.decoder import HDecLayer
+
         options = {**self._decoder(row), **self._on_spectrogram(row)}
         if row.multi:
             options |= {"last": True, "context_freq": False}  # GELU comes behind all bands
@@ -115,16 +121,22 @@ class Layers:
 
     def tencoder(self, row: Row) -> HEncLayer:
         """The encoder's layer on the waveform."""
+        from demucs_tf.blocks.encoder import HEncLayer
+
         options = {**self._encoder(row), **self._on_waveform(row)}
         return HEncLayer(row.chin, row.chout, **options)
 
     def tdecoder(self, row: Row) -> HDecLayer:
         """The decoder's layer on the waveform."""
+        from demucs_tf.blocks.decoder import HDecLayer
+
         options = {**self._decoder(row), **self._on_waveform(row)}
         return HDecLayer(row.chout, row.chin if row.index else self._stems, **options)
 
     def freq_emb(self, outermost: Row) -> ScaledEmbedding:
         """The embedding of the frequencies that the outermost layer gives."""
+        from demucs_tf.blocks.embedding import ScaledEmbedding
+
         config = self.config
         freqs = 1 if outermost.last_freq else outermost.freqs // config.stride
         return ScaledEmbedding(
@@ -142,6 +154,8 @@ class Layers:
     def _in_bands(self, row: Row, last: bool, make: Callable[[], Any]) -> Any:
         if not row.multi:
             return make()
+        from demucs_tf.blocks.multiwrap import MultiWrap
+
         return MultiWrap(make, self.config.multi_freqs or (), last, dtype=self.dtype)
 
     def _encoder(self, row: Row) -> dict[str, Any]:

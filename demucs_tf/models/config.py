@@ -6,7 +6,7 @@ TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
@@ -28,6 +28,7 @@ class Config:
     """
 
     reference: ClassVar[str]
+    port: ClassVar[str]
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     sources: Sequence[str]
     audio_channels: int
@@ -72,6 +73,14 @@ class Config:
             raise TypeError("missing a required argument: 'sources'")
         return named
 
+    def valid_length(self, length: int) -> int:
+        """The length in samples that input of `length` has to be padded to.
+
+        Raises:
+            ValueError: the model takes no input of that length.
+        """
+        return length
+
     def arguments(self) -> dict[str, Any]:
         """All arguments by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -105,6 +114,7 @@ class DemucsConfig(Config):
     """
 
     reference = "demucs.demucs.Demucs"
+    port = "DemucsTF"
 
     sources: Sequence[str]
     # Channels
@@ -147,6 +157,25 @@ class DemucsConfig(Config):
             step = (step - 1) * self.stride + self.kernel_size
         check_step(step)
 
+    def valid_length(self, length: Any, larger: Callable[[Any, Any], Any] = max) -> Any:
+        """The shortest length >= `length` that leaves no step over in any convolution.
+
+        Args:
+            length: samples, an int or, inside a graph, an integer tensor.
+            larger: the larger one of two of its kind.
+
+        Reference: demucs/demucs.py::Demucs.valid_length
+        """
+        if self.resample:
+            length = length * 2
+        for _ in range(self.depth):
+            length = larger(1, -((self.kernel_size - length) // self.stride) + 1)
+        for _ in range(self.depth):
+            length = (length - 1) * self.stride + self.kernel_size
+        if self.resample:
+            length = -(-length // 2)
+        return length
+
 
 @dataclass(frozen=True)
 class HDemucsConfig(Config):
@@ -156,6 +185,7 @@ class HDemucsConfig(Config):
     """
 
     reference = "demucs.hdemucs.HDemucs"
+    port = "HDemucsTF"
 
     sources: Sequence[str]
     # Channels
@@ -216,6 +246,7 @@ class HTDemucsConfig(Config):
     """
 
     reference = "demucs.htdemucs.HTDemucs"
+    port = "HTDemucsTF"
     # What HDemucs can have besides.
     hybrid: ClassVar[bool] = True
     hybrid_old: ClassVar[bool] = False
@@ -307,6 +338,38 @@ class HTDemucsConfig(Config):
                     "needs xformers for it, and no published model has it."
                 )
         _check_hybrid(self)
+
+    @property
+    def training_length(self) -> int:
+        """Samples that the model was trained on."""
+        return int(self.segment * self.samplerate)
+
+    def valid_length(self, length: Any) -> Any:
+        """The length that input has to be padded to: the training length, or `length` itself.
+
+        Raises:
+            ValueError: `length` is longer than the training length.
+
+        Reference: demucs/htdemucs.py::HTDemucs.valid_length
+        """
+        if not self.use_train_segment:
+            return length
+        if isinstance(length, int) and length > self.training_length:
+            raise ValueError(
+                f"Given length {length} is longer than training length {self.training_length}: "
+                "use apply_model, which cuts it into segments."
+            )
+        return self.training_length
+
+    def draw_shift(self, generator: Any) -> int:
+        """Draw a shift of the positions from Python's `random` or a `random.Random`.
+
+        The reference draws one for every pass, also where 0 is the only choice, and so moves the
+        generator on.
+        """
+        # As `CrossTransformerEncoder.draw_shift` does for a model that has its layers.
+        drawn = self.t_layers > 0 and self.t_emb == "sin"
+        return int(generator.randrange(self.t_sin_random_shift + 1)) if drawn else 0
 
 
 HybridConfig = HDemucsConfig | HTDemucsConfig

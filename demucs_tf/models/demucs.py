@@ -15,7 +15,7 @@ from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import mean as mean_of
 from demucs_tf.layers.norm import norm_or_identity, unbiased_std
 from demucs_tf.layers.resample import resample_frac
-from demucs_tf.layers.shape import ceil_div, center_trim, lengths, pad_axis, size
+from demucs_tf.layers.shape import center_trim, lengths, pad_axis, size
 from demucs_tf.models.base import Model
 from demucs_tf.models.config import DemucsConfig
 
@@ -151,16 +151,9 @@ class DemucsTF(Model):
 
         Reference: demucs/demucs.py::Demucs.valid_length
         """
-        larger = tf.maximum if isinstance(length, tf.Tensor) else max
-        if self.resample:
-            length = length * 2
-        for _ in range(self.depth):
-            length = larger(1, ceil_div(length - self.kernel_size, self.stride) + 1)
-        for _ in range(self.depth):
-            length = (length - 1) * self.stride + self.kernel_size
-        if self.resample:
-            length = ceil_div(length, 2)
-        return length
+        return self.config.valid_length(
+            length, tf.maximum if isinstance(length, tf.Tensor) else max
+        )
 
     def call(self, mix: Any) -> Any:
         """(B, A, T) -> (B, S, A, T)."""

@@ -136,7 +136,7 @@ class HTDemucsTF(HybridModel):
     @property
     def training_length(self) -> int:
         """Samples that the model was trained on."""
-        return int(self.segment * self.samplerate)
+        return self.config.training_length
 
     def valid_length(self, length: Any) -> Any:
         """The length that input has to be padded to: the training length, or `length` itself.
@@ -146,14 +146,7 @@ class HTDemucsTF(HybridModel):
 
         Reference: demucs/htdemucs.py::HTDemucs.valid_length
         """
-        if not self.use_train_segment:
-            return length
-        if isinstance(length, int) and length > self.training_length:
-            raise ValueError(
-                f"Given length {length} is longer than training length {self.training_length}: "
-                "use apply_model, which cuts it into segments."
-            )
-        return self.training_length
+        return self.config.valid_length(length)
 
     def draw_shift(self, generator: Any = random) -> int:
         """Draw a shift of the positions, from Python's `random` or a `random.Random`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 
@@ -63,14 +64,41 @@ def silent_imports(*, unless: bool = False) -> Iterator[None]:
         _silent.reset(token)
 
 
-def import_tensorflow() -> Any:
-    """TensorFlow, imported without a trace in the random generators; see `silent_imports`."""
-    if "tensorflow" not in sys.modules:
+def import_tensorflow(*, keras: bool = True) -> Any:
+    """TensorFlow, imported without a trace in the random generators; see `silent_imports`.
+
+    Without `keras`, a third of the time is left for when Keras is needed, if ever.
+    """
+    if "tensorflow" not in sys.modules or (keras and "keras" not in sys.modules):
         with undisturbed(), quiet(unless=not _silent.get()):
-            import tensorflow
+            if keras:
+                import keras as _keras  # noqa: F401  and with it TensorFlow
+            with nullcontext() if keras else _keras_is_not_there():
+                import tensorflow
     import tensorflow
 
     return tensorflow
+
+
+@contextmanager
+def _keras_is_not_there() -> Iterator[None]:
+    """Let TensorFlow do without Keras, as where it is not installed: it imports it last of all.
+
+    Other threads are not concerned.
+    """
+    thread = get_ident()
+
+    class Refusing:
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name.startswith("keras.") and get_ident() == thread:
+                raise ModuleNotFoundError(f"{name} is imported later", name=name)
+
+    finder = Refusing()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def mute_stdout() -> None:

@@ -12,20 +12,23 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from demucs_tf.checkpoints.weights import Place
+from demucs_tf.models.config import Config
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.cache import cache_folder
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.version import VERSION
 
-_FORMAT = 1
+_FORMAT = 2
 # What a graph is made by: its files are part of the key, for those who change them.
 _SOURCES = ("inference/graphs", "models", "blocks", "layers")
 # Settings of TensorFlow and its libraries that change what it makes of a graph.
@@ -61,71 +64,100 @@ def kept() -> Kept | None:
 
 @dataclass(frozen=True)
 class Kept:
-    """A folder of graphs.
+    """A folder of graphs, and of what has to be known to feed them.
 
-    A file is a SHA-256 of the rest, and the graph as a protocol buffer.
+    A file is a SHA-256 of the rest: a graph as a protocol buffer, or the places of the weights.
     """
 
     folder: Path
 
     def key(self, model: Any, length: int | None) -> str:
         """Name everything that a graph for `length` samples (None: any) depends on."""
-        parts = [_FORMAT, type(model).__name__, model.config.to_dict(), model.compute_dtype, length]
-        text = json.dumps([*parts, _made_by(), _settings()], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        kind = getattr(model, "port", type(model).__name__)
+        return _name([kind, model.config.to_dict(), model.compute_dtype, length])
 
     def find(self, key: str) -> Any:
         """The graph of that name, a GraphDef; None: not there, or not whole."""
-        path = self._path(key)
+        data = self._read(f"{key}.graph")
+        graph_def = import_tensorflow(keras=False).compat.v1.GraphDef
+        return None if data is None else graph_def.FromString(data)
+
+    def put(self, key: str, graph: Any) -> None:
+        """Keep a graph, if there is room and it may be written."""
+        self._write(f"{key}.graph", graph.SerializeToString(deterministic=True))
+
+    def drop(self, key: str) -> None:
+        """Let go of a graph that is of no use."""
+        self._drop(f"{key}.graph")
+
+    def find_places(self, kind: str, config: Config) -> list[Place] | None:
+        """Where the weights of a model go, in the order in which its graphs take them."""
+        data = self._read(_places_file(kind, config))
+        if data is None:
+            return None
+        return [Place(key, tuple(shape), transform) for key, shape, transform in json.loads(data)]
+
+    def put_places(self, kind: str, config: Config, places: Sequence[Place]) -> None:
+        """Keep where the weights of a model go, if that is not known yet."""
+        name = _places_file(kind, config)
+        if not (self.folder / name).exists():
+            self._write(name, json.dumps([astuple(place) for place in places]).encode())
+
+    def _read(self, name: str) -> bytes | None:
+        path = self.folder / name
         try:
             data = path.read_bytes()
         except OSError:
             return None
-        digest, graph = data[:32], data[32:]
-        if hashlib.sha256(graph).digest() != digest:
+        digest, rest = data[:32], data[32:]
+        if hashlib.sha256(rest).digest() != digest:
             _log.debug("%s is damaged and will be made anew", path)
-            self.drop(key)
+            self._drop(name)
             return None
         with suppress(OSError):
             os.utime(path)  # those longest unused go first
-        return import_tensorflow().compat.v1.GraphDef.FromString(graph)
+        return rest
 
-    def put(self, key: str, graph: Any) -> None:
-        """Keep a graph, if there is room and it may be written."""
-        data = graph.SerializeToString(deterministic=True)
+    def _write(self, name: str, data: bytes) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with write_whole(self._path(key)) as temporary:
+            with write_whole(self.folder / name) as temporary:
                 temporary.write_bytes(hashlib.sha256(data).digest() + data)
-            self._tidy()
+            self._tidy(f"*{Path(name).suffix}")
         except OSError as error:
-            _log.debug("the graph is not kept: %s", error)
+            _log.debug("%s is not kept: %s", name, error)
 
-    def drop(self, key: str) -> None:
-        """Let go of a graph that is of no use."""
+    def _drop(self, name: str) -> None:
         with suppress(OSError):
-            self._path(key).unlink()
+            (self.folder / name).unlink()
 
-    def _tidy(self) -> None:
-        files = sorted(self.folder.glob("*.graph"), key=lambda path: path.stat().st_mtime)
+    def _tidy(self, kind: str) -> None:
+        files = sorted(self.folder.glob(kind), key=lambda path: path.stat().st_mtime)
         for path in files[:-_MOST]:
             path.unlink(missing_ok=True)
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.graph"
+
+def _places_file(kind: str, config: Config) -> str:
+    # A bag may have given its members another segment, which moves no weight.
+    rest = {name: value for name, value in config.to_dict().items() if name != "segment"}
+    return f"{_name([kind, rest])}.places"
+
+
+def _name(parts: list[Any]) -> str:
+    """The name of a file that depends on `parts`, and on what all depend on."""
+    text = json.dumps([_FORMAT, *parts, _made_by(), _settings()], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
 def _made_by() -> list[Any]:
     """The versions, the code and the processor that make a graph."""
-    tf = import_tensorflow()
-    import keras
-
+    tf = import_tensorflow(keras=False)
     package = Path(__file__).parents[2]
     files = sorted(path for each in _SOURCES for path in (package / each).glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     python = ".".join(map(str, sys.version_info[:2]))
-    return [VERSION, code, tf.version.VERSION, keras.__version__, python, *_processor()]
+    return [VERSION, code, tf.version.VERSION, version("keras"), python, *_processor()]
 
 
 def _processor() -> list[str]:

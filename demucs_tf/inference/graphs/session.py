@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from demucs_tf.inference.graphs.bare import BareModel, keep_places
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.inference.graphs.trace import traced
 from demucs_tf.utils.quiet import import_tensorflow
@@ -39,7 +40,7 @@ class Graphs:
     def __init__(self, model: Any, kept: Kept | None) -> None:
         self._model = model
         self._kept = kept
-        trained = getattr(model, "use_train_segment", False)
+        trained = getattr(model.config, "use_train_segment", False)
         self._length: int | None = model.training_length if trained else None
         self._sessions: dict[int | None, _Session] = {}
         self._lock = Lock()
@@ -55,6 +56,8 @@ class Graphs:
     def _session(self, length: int | None) -> _Session:
         if self._kept is None:
             return _Session(_graph_of(self._model, length))
+        if not isinstance(self._model, BareModel):
+            keep_places(self._model, self._kept)
         key = self._kept.key(self._model, length)
         found = self._kept.find(key)
         if found is not None:
@@ -67,6 +70,8 @@ class Graphs:
 
 def _graph_of(model: Any, length: int | None) -> Any:
     """Trace a model: a GraphDef with the names above."""
+    if isinstance(model, BareModel):
+        model = model.built()
     tf = import_tensorflow()
     function = traced(model, length=length).get_concrete_function()
     names = [f"{WEIGHT}{number}" for number in range(len(model.variables))] + [MIX, SHIFT]
@@ -95,7 +100,7 @@ class _Session:
     """
 
     def __init__(self, graph: Any, put: Any = None, optimised: bool = False) -> None:
-        tf = import_tensorflow()
+        tf = import_tensorflow(keras=False)
         self._put = put
         threads = tf.config.threading
         config = tf.compat.v1.ConfigProto(
@@ -117,14 +122,14 @@ class _Session:
         )
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
-        tensor = import_tensorflow().convert_to_tensor
+        tensor = import_tensorflow(keras=False).convert_to_tensor
         # Arrays in the memory of the tensors and variables.
         values = [np.asarray(memoryview(tensor(each))) for each in (*weights, *inputs)]
         put, self._put = self._put, None
         if put is None:
             out, _ = self._run(*values)
             return np.asarray(out)
-        tf = import_tensorflow()
+        tf = import_tensorflow(keras=False)
         options = tf.compat.v1.RunOptions(output_partition_graphs=True)
         told = tf.compat.v1.RunMetadata()
         out, _ = self._run(*values, options=options, run_metadata=told)
@@ -142,7 +147,7 @@ def _place(feed: str) -> tuple[int, int]:
 
 def _with_names(graph: Any) -> Any:
     """What a session has made of a graph, with inputs and outputs that have names again."""
-    tf = import_tensorflow()
+    tf = import_tensorflow(keras=False)
     made = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
     names: dict[str, str] = {}
     for node in graph.node:

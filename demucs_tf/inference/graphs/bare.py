@@ -1,0 +1,139 @@
+"""Models without layers: where a graph is kept, its weights and its configuration are enough.
+
+To make some hundred Keras layers takes as long as to import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from demucs_tf.checkpoints.assemble import constructor_arguments, port_of
+from demucs_tf.checkpoints.formats.diffq_state import Quantized
+from demucs_tf.checkpoints.formats.torch_package import Package
+from demucs_tf.checkpoints.formats.untrusted import check_segment
+from demucs_tf.checkpoints.weights import Place, arranged, variables_with_places
+from demucs_tf.errors import CheckpointError
+from demucs_tf.inference.graphs.kept import Kept, kept
+from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
+from demucs_tf.utils.quiet import import_tensorflow
+
+
+class BareModel:
+    """What applying needs to know of a model, see `demucs_tf.inference.single.Model`.
+
+    Args:
+        config: all arguments of the reference.
+        dtype: "float32" or "float64".
+        weights: tensors in the order of the model's variables.
+
+    Shape: (B, A, T) -> (B, S, A, T), as the model itself, whose layers a call makes.
+    """
+
+    def __init__(self, config: Config, dtype: str, weights: Sequence[Any]) -> None:
+        self.config = config
+        self.port = config.port
+        self.weights = weights
+        self.sources = list(config.sources)
+        self.audio_channels = config.audio_channels
+        self.samplerate = config.samplerate
+        self.compute_dtype = dtype
+        self._model: Any = None
+        self._lock = Lock()
+
+    @property
+    def segment(self) -> float | Fraction:
+        """Seconds: as long a piece as `apply_model` cuts; a bag may set it."""
+        return self.config.segment
+
+    @segment.setter
+    def segment(self, seconds: float | Fraction) -> None:
+        self.config = replace(self.config, segment=seconds)
+
+    def valid_length(self, length: int) -> int:
+        """The length that input has to be padded to; see the configuration's."""
+        return self.config.valid_length(length)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Separate a mixture."""
+        return self.built()(*inputs)
+
+    def built(self) -> Any:
+        """The Keras model, which is made when it is first asked for."""
+        import_tensorflow()
+        from demucs_tf.layers.base import blank_weights
+        from demucs_tf.models import ports
+
+        with self._lock:
+            if self._model is None:
+                port = ports.PORTS[self.config.reference]
+                with blank_weights():
+                    model = port(**self.config.arguments(), dtype=self.compute_dtype)
+                for variable, weight in zip(model.variables, self.weights, strict=True):
+                    variable.assign(weight)
+                self._model = model
+            self._model.segment = self.segment
+            return self._model
+
+
+class BareTransformer(BareModel):
+    """The same of an HTDemucsTF."""
+
+    config: HTDemucsConfig
+
+    @property
+    def training_length(self) -> int:
+        """Samples that the model was trained on."""
+        return self.config.training_length
+
+    def draw_shift(self, generator: Any = random) -> int:
+        """Draw a shift of the positions; see the configuration's."""
+        return self.config.draw_shift(generator)
+
+
+def model_of(package: Package, path: Path, dtype: str | None) -> Any:
+    """The model of a package, without layers where graphs of such models are kept.
+
+    Raises:
+        CheckpointError: see `port_of`.
+    """
+    folder = kept()
+    bare = None if folder is None else _bare(package, dtype or package.dtype, folder)
+    return bare or port_of(package, path, dtype)
+
+
+def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
+    """None: nothing is kept, it would not be used, or something is wrong, which `port_of` tells."""
+    tf = import_tensorflow(keras=False)
+    kind = CONFIGS[package.klass]
+    known = package.kwargs.keys() <= set(kind.names())
+    if not known or isinstance(package.state, Quantized) or tf.config.list_logical_devices("GPU"):
+        return None
+    with suppress(CheckpointError, ValueError, TypeError):
+        config = kind(**constructor_arguments(kind, package, kind.port))
+        check_segment(config.segment)
+        places = folder.find_places(kind.port, config)
+        if places is None:
+            return None
+        weights = [
+            tf.convert_to_tensor(np.array(array, dtype, order="C"))
+            for array in arranged(places, package.state, dtype, kind.port)
+        ]
+        bare = BareTransformer if kind is HTDemucsConfig else BareModel
+        return bare(config, dtype, weights)
+    return None
+
+
+def keep_places(model: Any, folder: Kept) -> None:
+    """Keep where the weights of a model go, so that the next one needs no layers."""
+    known = {id(variable): place for variable, place in variables_with_places(model)}
+    places: list[Place] = [known[id(variable)] for variable in model.variables]
+    folder.put_places(type(model).__name__, model.config, places)
