@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from demucs_tf import __version__
 from demucs_tf.audio.format import Rounding
+from demucs_tf.cluster.settings import ClusterSettings
 from demucs_tf.errors import UsageError
 from demucs_tf.inference.settings import Settings, option
 from demucs_tf.utils.text import printable
@@ -72,7 +73,7 @@ class ModelOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeparateOptions(Settings, ModelOptions):
+class SeparateOptions(ClusterSettings, Settings, ModelOptions):
     """`demucs-tf separate`."""
 
     clip_mode: Literal["rescale", "clamp", "none"] = option(

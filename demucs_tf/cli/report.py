@@ -13,6 +13,7 @@ from typing import Any
 from demucs_tf import __version__
 from demucs_tf.cli.options import SeparateOptions
 from demucs_tf.cli.terminal import explained, report_error, say
+from demucs_tf.cluster.settings import ClusterSettings
 from demucs_tf.errors import AudioError, DemucsTFError
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.interrupts import check
@@ -20,7 +21,10 @@ from demucs_tf.utils.text import reason_of
 
 # What of the command line has no influence on what a stem becomes.
 STATES = ("done", "skipped", "failed")
-_NOT_SETTINGS = ("tracks", "report", "verbose", "debug", "list_models", "resume")
+_NOT_SETTINGS = (
+    *("tracks", "report", "verbose", "debug", "list_models", "resume"),
+    *(each.name for each in fields(ClusterSettings)),
+)
 
 
 class Report:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from demucs_tf.cli.options import SeparateOptions
 from demucs_tf.cli.terminal import logs_on_stderr, print_paths, say
+from demucs_tf.cluster.settings import ClusterSettings, cluster_settings
+from demucs_tf.cluster.store import address_of
 from demucs_tf.errors import AudioError, DemucsTFError, UsageError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.tracks.find import Track
@@ -43,6 +45,10 @@ def run(options: SeparateOptions) -> int:
         return _list_models(options)
     _check(options)
     options = replace(options, name=options.sig or options.name)
+    if options.ray is not None:
+        from demucs_tf.cli import cluster
+
+        return cluster.run(options, _format(options))
     folder = options.out / outputs.model_folder(options.name)
     report = Report(options)
     # With a stand-in for the stems, which are known only when the model is there.
@@ -83,8 +89,10 @@ def _check(options: SeparateOptions) -> None:
     """UsageError if the options do not fit together."""
     from demucs_tf.tracks import outputs
 
-    if not options.tracks:
+    if not options.tracks and options.tracks_from is None:
         raise UsageError("the following arguments are required: TRACK")
+    if options.ray is None:
+        _check_without_a_cluster(options)
     if options.float32 and (options.flac or options.mp3):
         kind = "--flac" if options.flac else "--mp3"
         raise UsageError(f"--float32 and {kind} exclude each other: it has no floats.")
@@ -102,6 +110,20 @@ def _check(options: SeparateOptions) -> None:
             outputs.check_length(report)
         except OSError as error:
             raise UsageError(f"--report {report}: {reason_of(error)}.") from error
+
+
+def _check_without_a_cluster(options: SeparateOptions) -> None:
+    given = [
+        name for name, value in cluster_settings(options).items() if value != _NO_CLUSTER[name]
+    ]
+    if given:
+        raise UsageError(f"--{given[0].replace('_', '-')} goes with --ray, which is not there.")
+    for path in (options.out, *options.tracks):
+        if "://" in (address := address_of(path)):
+            raise UsageError(f"{address}: addresses go with --ray, which is not there.")
+
+
+_NO_CLUSTER = cluster_settings(ClusterSettings())
 
 
 def _format(options: SeparateOptions) -> Format:

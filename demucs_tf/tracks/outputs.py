@@ -52,7 +52,7 @@ def check_template(template: str, ext: str, *, several: bool = True) -> None:
     if several and "stem" not in names:
         raise UsageError("--filename lacks {stem}: all stems would get the same name.")
     try:
-        sample = _render(template, Track(Path("track.wav")), "stem", ext)
+        sample = rendered(template, Track(Path("track.wav")), "stem", ext)
     except (ValueError, KeyError, IndexError) as error:  # formats and conversions, as in {stem:d}
         raise UsageError(f"--filename {template!r} can't be filled in: {error}.") from error
     if Path(sample).suffix != f".{ext}":
@@ -69,7 +69,7 @@ def plan(folder: Path, template: str, track: Track, stems: Iterable[str], ext: s
     """
     paths = []
     for stem in stems:
-        name = _render(template, track, stem, ext)
+        name = rendered(template, track, stem, ext)
         if not _stays_inside(name):
             raise AudioError(
                 f"{track.path}: its name would put {name!r} outside of {folder}. Rename it, or "
@@ -92,20 +92,25 @@ def check_distinct(planned: Mapping[Track, Iterable[Path]], template: str) -> No
     for track, paths in planned.items():
         for path in paths:
             if path in owners:
-                raise UsageError(
-                    f"{owners[path].path} and {track.path} would both be written to {path}. "
-                    f"{_told_apart(template, owners[path], track)} into different folders (-o)."
-                )
+                raise UsageError(same_files(template, owners[path], track, path))
             if os.path.realpath(path) in tracks:
                 raise UsageError(f"{path} is a track to separate and would be overwritten.")
             owners[path] = track
+
+
+def same_files(template: str, one: Track, other: Track, path: Path) -> str:
+    """What to say of two tracks whose stems would have the same path."""
+    return (
+        f"{one.path} and {other.path} would both be written to {path}. "
+        f"{_told_apart(template, one, other)} into different folders (-o)."
+    )
 
 
 def _told_apart(template: str, one: Track, other: Track) -> str:
     """How two tracks get names of their own, as the beginning of a sentence."""
     with_suffix = template.replace("{track}", "{track}.{trackext}")
     for better in (with_suffix, f"{{folder}}/{template}", f"{{folder}}/{with_suffix}"):
-        if _render(better, one, "stem", "ext") != _render(better, other, "stem", "ext"):
+        if rendered(better, one, "stem", "ext") != rendered(better, other, "stem", "ext"):
             return f"Tell them apart by --filename '{better}', or separate them"
     return "Separate them"
 
@@ -179,7 +184,8 @@ def _check_free(path: Path) -> None:
             raise AudioError(f"{folder}: expected a folder, found a file. {_AWAY}")
 
 
-def _render(template: str, track: Track, stem: str, ext: str) -> str:
+def rendered(template: str, track: Track, stem: str, ext: str) -> str:
+    """The path of a stem below the output folder."""
     # Reference: demucs/separate.py:187-192. A name without a dot is its own extension there.
     name, _, trackext = track.path.name.rpartition(".")
     return template.format(

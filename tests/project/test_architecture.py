@@ -29,6 +29,7 @@ FLOORS = (
     ("demucs_tf.runtimes",),
     ("demucs_tf.inference",),
     ("demucs_tf.training", "demucs_tf.tracks"),
+    ("demucs_tf.cluster",),
     ("demucs_tf",),  # the names of the package
     ("demucs_tf.cli",),
     ("demucs_tf.__main__",),
@@ -46,6 +47,7 @@ MOST_FILES = 12
 ROOMS = {
     "cli": "demucs_tf.cli",
     "training": "demucs_tf.training",
+    "cluster": "demucs_tf.cluster",
     "tracks": "demucs_tf.tracks",
     "inference": "demucs_tf.inference",
     "runtimes": "demucs_tf.runtimes",
