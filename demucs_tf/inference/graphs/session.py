@@ -23,6 +23,8 @@ from demucs_tf.utils.quiet import import_tensorflow
 
 Array = npt.NDArray[Any]
 
+_KERNEL = "_kernel"  # the one private attribute that decides what is run
+
 # Names in every graph: the weights are WEIGHT with their number.
 WEIGHT, MIX, SHIFT, STEMS, CHECKS = "weight_", "mix", "shift", "stems", "checks"
 
@@ -159,6 +161,9 @@ def _with_names(graph: Any) -> Any:
             continue
         copy = made.node.add()
         copy.CopyFrom(node)
+        copy.device = ""  # there is one, and Python reads the name of each
+        for attribute in [name for name in node.attr if name.startswith("_") and name != _KERNEL]:
+            del copy.attr[attribute]
         if node.name in names:
             copy.Clear()
             copy.name, copy.op = names[node.name], "Placeholder"
