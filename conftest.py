@@ -23,7 +23,7 @@ if MUSIC.is_dir():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--live`, `--full`, `--export`, `--training`, `--html` and `--json`."""
+    """`--live`, `--full`, `--export`, `--training`, `--cluster`, `--html` and `--json`."""
     group = parser.getgroup("parity")
     group.addoption(
         "--live",
@@ -40,6 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--training",
         action="store_true",
         help="render with FluidSynth and its SoundFonts, and what else takes a training's tools",
+    )
+    group.addoption(
+        "--cluster",
+        action="store_true",
+        help="start Ray clusters of several nodes, and kill nodes, workers and drivers",
     )
     group.addoption("--html", metavar="FILE", help="write all results of this run as one page")
     group.addoption("--json", metavar="FILE", help="write all results of this run, for the gate")
@@ -73,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs `--live`, `--full` and the like: deselected, not skipped."""
-    needed = ("live", "full", "export", "training")
+    needed = ("live", "full", "export", "training", "cluster")
     missing = [name for name in needed if not config.getoption(f"--{name}")]
     kept, left_out = [], []
     for item in items:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def run(options: SeparateOptions, form: Format) -> int:
     )
     progress = _Progress(len(found), _shown_as(out), failed)
     try:
-        separate_rows(found, job, options, progress.finished, progress.say, progress.planned)
+        with redirect_stdout(sys.stderr):  # which Ray prints to, too
+            separate_rows(found, job, options, progress.finished, progress.say, progress.planned)
     finally:
         progress.close()
     return progress.summarise()
@@ -98,6 +100,7 @@ class _Progress:
     def __init__(self, count: int, shown: Callable[[str], str], failed: list[str]) -> None:
         self._count, self._left, self._shown = count, count, shown
         self._failed = failed
+        self._stdout = sys.stdout
         self._seconds = 0.0
         self._start = time.monotonic()
         self._states = {"done": 0, "skipped": 0, "failed": len(failed)}
@@ -130,7 +133,8 @@ class _Progress:
                     self._failed.append(entry.error)
                     report_error(AudioError(entry.error))
                 elif state == "done":
-                    print_paths(Path(self._shown(stem.address)) for stem in entry.stems)
+                    with redirect_stdout(self._stdout):
+                        print_paths(Path(self._shown(stem.address)) for stem in entry.stems)
         if self._bar is not None:
             took = max(time.monotonic() - self._start, 1e-3)
             self._bar.set_postfix_str(

@@ -263,11 +263,16 @@ def _review(manifest: Manifest, rows: Sequence[Row], job: Job) -> tuple[set[int]
 
 
 def _checked_nodes(paths: dict[str, Any], cluster: ClusterSettings) -> list[str]:
-    """The ids of all nodes that get workers, which are as this machine is."""
+    """The ids of all nodes that get workers, which are as this machine is.
+
+    One that does not answer, having just died, is looked at again later.
+    """
     nodes = [node for node in living_nodes().values() if size_of(node.resources, cluster).actors]
-    for probed in probe(nodes, paths, cluster.ray_timeout) if nodes else ():
+    answers = probe(nodes, paths, cluster.ray_timeout) if nodes else []
+    answers = [probed for probed in answers if not probed.error]
+    for probed in answers:
         check_node(probed)
-    return [node.id for node in nodes]
+    return [probed.node.id for probed in answers]
 
 
 def _first(pool: Pool, say: Say, patience: float = 60.0) -> Any:

@@ -270,7 +270,8 @@ class Pool:
 def _cause(error: Any) -> str:
     """The last line that Ray says of a death, which has the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return printable(lines[-1] if lines else type(error).__name__, 300)
+    reason = lines[-1] if lines else type(error).__name__
+    return printable(reason.partition(" Some common causes")[0], 300)
 
 
 def _nothing(places: Any, settings: ClusterSettings) -> str:
