@@ -82,8 +82,8 @@ def relative_l2(actual: Array, expected: Array) -> float:
     """
     if actual.shape != expected.shape:
         raise ValueError(f"shapes differ: {actual.shape} and {expected.shape}")
-    wide = expected.astype(np.float64)
-    return _ratio(_norm(actual.astype(np.float64) - wide), _norm(wide))
+    wide = expected.astype(np.float64, copy=False)
+    return _ratio(_norm(np.subtract(actual, wide, dtype=np.float64)), _norm(wide))
 
 
 def relative_l2_where_finite(actual: Array, expected: Array) -> float:
@@ -91,7 +91,9 @@ def relative_l2_where_finite(actual: Array, expected: Array) -> float:
     finite = np.isfinite(actual)
     if not np.array_equal(finite, np.isfinite(expected)):
         return float("inf")
-    return relative_l2(actual[finite], expected[finite])
+    if not finite.all():
+        actual, expected = actual[finite], expected[finite]
+    return relative_l2(actual, expected)
 
 
 def snr_db(actual: Array, expected: Array) -> float:
@@ -102,23 +104,26 @@ def snr_db(actual: Array, expected: Array) -> float:
 def _metrics(
     actual: Array, expected: Array, rounded: Array, finite: Array, floor: float
 ) -> dict[str, Any]:
-    a = np.where(finite, actual, 0).astype(np.float64)
-    e = np.where(finite, expected, 0).astype(np.float64)
-    error = np.abs(a - e)
-    if not error.size:
+    if not finite.all():
+        actual, expected, rounded = (np.where(finite, x, 0) for x in (actual, expected, rounded))
+    a, e = (x.astype(np.float64, copy=False) for x in (actual, expected))
+    if not a.size:
         return {"max_abs": 0.0, "rel_l2": 0.0, "max_ulp": 0.0, "noise_ratio": 0.0}
+    error, norm = a - e, _norm(e)
+    rel_l2 = _ratio(_norm(error), norm)
+    np.abs(error, out=error)
     index = np.unravel_index(int(np.argmax(error)), error.shape)
-    rel_l2 = _ratio(_norm(a - e), _norm(e))
-    spacing = np.spacing(np.where(finite, np.abs(rounded), 1)).astype(np.float64)
+    max_abs = float(error[index])
+    ulp = np.abs(np.subtract(a, rounded, dtype=np.float64, out=error), out=error)
     with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
-        ulp = np.abs(a - np.where(finite, rounded, 0)) / spacing
+        ulp /= np.spacing(np.where(finite, np.abs(rounded), 1))
     return {
-        "max_abs": float(error[index]),
+        "max_abs": max_abs,
         "max_abs_index": tuple(int(i) for i in index),
         "rel_l2": rel_l2,
         "max_ulp": float(np.max(ulp)),
         "snr_db": -_decibel(rel_l2),
-        "si_sdr_db": _si_sdr_db(a, e),
+        "si_sdr_db": _si_sdr_db(a, e, norm),
         "noise_ratio": rel_l2 / max(floor, UNIT_ROUNDOFF[str(actual.dtype)]),
     }
 
@@ -138,8 +143,9 @@ def _decibel(ratio: float) -> float:
         return float(20 * np.log10(ratio))
 
 
-def _si_sdr_db(actual: Array, expected: Array) -> float:
+def _si_sdr_db(actual: Array, expected: Array, norm: float) -> float:
     """Scale-invariant SDR: blind to a pure gain, so reported and never a criterion."""
-    energy = float(np.sum(expected**2))
-    target = expected * (float(np.sum(actual * expected)) / energy) if energy else expected
-    return -_decibel(_ratio(_norm(actual - target), _norm(target)))
+    scale = float(np.sum(actual * expected)) / norm**2 if norm**2 else 1.0
+    residual = np.multiply(expected, -scale)
+    residual += actual
+    return -_decibel(_ratio(_norm(residual), abs(scale) * norm))

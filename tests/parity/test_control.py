@@ -9,7 +9,7 @@ import pytest
 
 from parity import run
 from parity.cases import BY_NAME
-from parity.core import checking
+from parity.core import judge
 from parity.core.result import ParityError
 from tests.parity.conftest import Call
 
@@ -27,12 +27,12 @@ def test_whole_tracks_are_controlled_by_a_model() -> None:
 def test_a_comparator_that_passes_everything_is_red(
     monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
-    compare = checking.compare
+    compare = judge.compare
 
     def blind(*arguments: Any, **options: Any) -> Any:
         return replace(compare(*arguments, **options), passed=True, reason="")
 
-    monkeypatch.setattr(checking, "compare", blind)
+    monkeypatch.setattr(judge, "compare", blind)
     with pytest.raises(ParityError, match=r"negative control: what .* 1% larger, and that passed"):
         run.control()
     out, err = call("run", "--case", "demucs-dconv0", "--dtype", "float32", status=2)

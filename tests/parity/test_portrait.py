@@ -85,6 +85,12 @@ def test_last_places_are_counted() -> None:
     assert {i: n for i, n in enumerate(counts) if n} == {0: 83, 1: 10, 2: 5, 10: 1, BINS - 1: 1}
 
 
+def test_of_a_large_tensor_some_are_counted() -> None:
+    expected = np.ones((3, 2**18), np.float32)
+    counts = drawn(expected, expected, "CT").last_places
+    assert counts[0] == sum(counts) == 3 * 2**17
+
+
 def test_no_number_is_worse_than_any() -> None:
     expected = np.asarray([1.0, np.inf, np.nan, 2.0])
     actual = np.asarray([1.5, np.inf, np.nan, -np.inf])

@@ -23,6 +23,7 @@ from parity.core.subject import Observer, Subject
 Array = npt.NDArray[Any]
 Engine = Literal["eager", "graph", "xla"]
 Outputs = dict[Key, list[Array]]
+Take = Callable[[Key, list[Array]], None]  # what is told of each call as it ends
 
 
 class Recorder:
@@ -73,6 +74,18 @@ class Recorder:
         return output
 
 
+class Teller(Recorder):
+    """A recorder that tells what every layer and every step returns, and keeps nothing."""
+
+    def __init__(self, layers: Mapping[str, Any], take: Take) -> None:
+        super().__init__(layers)
+        self._take = take
+
+    def note(self, key: Key, output: Any) -> None:
+        """Tell of an output."""
+        self._take(key, _arrays(tensors_in(output)))
+
+
 class Forcer(Recorder):
     """A recorder that feeds every step with the reference's own input."""
 
@@ -95,6 +108,26 @@ class Forcer(Recorder):
         return forced
 
 
+class StepTeller(Forcer):
+    """A forcer that tells what every step gives; of layers it notes that they were called."""
+
+    def __init__(
+        self,
+        layers: Mapping[str, Any],
+        expected: Mapping[Key, Callable[[], tuple[Any, ...]]],
+        take: Take,
+    ) -> None:
+        super().__init__(layers, expected)
+        self._take = take
+
+    def note(self, key: Key, output: Any) -> None:
+        """Tell of a step, remember a layer."""
+        if ":" in key[0]:
+            self._take(key, _arrays(tensors_in(output)))
+        else:
+            self.outputs[key] = []
+
+
 def build(subject: Subject, port: Any, expected: Expected) -> None:
     """Run a port that nobody has called yet: Keras builds it by calls without numbers."""
     if not getattr(port, "built", True):
@@ -107,9 +140,16 @@ def cumulative(
     expected: Expected,
     engine: Engine = "eager",
     make_recorder: Callable[[Mapping[str, Any]], Recorder] = Recorder,
+    take: Take | None = None,
 ) -> Outputs:
-    """One real pass: every output, in the port's layout."""
+    """One real pass: every output, in the port's layout.
+
+    With `take` each is told as it comes, or as a graph has ended, and none is returned.
+    """
     import tensorflow as tf
+
+    if take is not None and engine == "eager":
+        make_recorder = partial(Teller, take=take)
 
     layers = layers_by_path(subject, port)
 
@@ -126,34 +166,37 @@ def cumulative(
     say(f"port: pass in {port.compute_dtype}")
     for name, tensors in forward(*tensors_of(subject, expected.root, port.compute_dtype)).items():
         path, _, call = name.rpartition("#")
-        outputs[path, int(call)] = [np.asarray(tensor) for tensor in tensors]
+        outputs[path, int(call)] = _arrays(tensors)
+    if take is not None:
+        for key in list(outputs):
+            take(key, outputs.pop(key))
     return outputs
 
 
-def isolated(subject: Subject, port: Any, expected: Expected) -> Outputs:
-    """Feed every layer and every step with the reference's own input, and note the output.
+def isolated(subject: Subject, port: Any, expected: Expected, take: Take) -> None:
+    """Feed every layer and every step with the reference's own input, and tell what it gives.
 
     Steps are fed during a pass of the whole model; layers are called one by one.
     """
     layers, dtype = layers_by_path(subject, port), port.compute_dtype
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
-    forcer = Forcer(layers, forced)
+    forcer = StepTeller(layers, forced, take)
     say(f"port: steps in {dtype}")
     with observed(subject, port, forcer), seeded_random():
         run(port, tensors_of(subject, expected.root, dtype))
-    outputs = {key: [np.asarray(t) for t in tensors] for key, tensors in forcer.outputs.items()}
+    called = forcer.outputs
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
-        if event.kind == "module":
-            called = outputs.pop(event.key, None) is not None
-            if called and event.path in layers:
-                outputs[event.key] = call_layer(subject, layers[event.path], event, dtype)
-    return outputs
+        was_called = event.kind == "module" and called.pop(event.key, None) is not None
+        if was_called and event.path in layers:
+            take(event.key, call_layer(subject, layers[event.path], event, dtype))
+    for key in called:  # those that the reference does not have
+        take(key, [])
 
 
 def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[Array]:
     """One layer on the reference's input of one call."""
     tensors = tensors_of(subject, event, dtype)
-    return [np.asarray(tensor) for tensor in call_tensors(layer, event, *tensors)]
+    return _arrays(call_tensors(layer, event, *tensors))
 
 
 def call_tensors(layer: Any, event: Event, *tensors: Any) -> list[Any]:
@@ -174,6 +217,10 @@ def run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
     if len(getattr(layer, "inputs", None) or ()) > 1:
         return layer(list(tensors), **numbers)
     return layer(*tensors, **numbers)
+
+
+def _arrays(tensors: list[Any]) -> list[Array]:
+    return [np.asarray(tensor) for tensor in tensors]
 
 
 def tensors_in(output: Any) -> list[Any]:

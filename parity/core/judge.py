@@ -1,0 +1,171 @@
+"""Compares what the port gives as it comes, and keeps no more of it than is looked at again."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.core import layouts, tolerances
+from parity.core.capture.portrait import Portrait, portrait_of
+from parity.core.compare import compare
+from parity.core.events import Event, Expected, Key, content
+from parity.core.result import Mode, Record, badness
+from parity.core.subject import Subject
+
+Array = npt.NDArray[Any]
+Place = tuple[Mode, Key, int]  # of an output
+
+DRAWN = 8  # portraits of a case unless all are asked for
+
+
+class Judge:
+    """Holds one output after the other against what was captured.
+
+    Args:
+        subject: what is known of both sides.
+        expected: what was captured of the reference.
+        dtype: of the port.
+        wider: factors of tolerances, by the names of taps.
+        draw: whether every tensor gets a portrait, not only those that come closest to their
+            tolerance.
+
+    Attributes:
+        records: of each mode, by call; of calls that gave as many outputs as the reference's alone.
+        surplus: calls that the reference does not have.
+        kept: outputs that failed, and those of the model itself, in the reference's layout.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        expected: Expected,
+        dtype: str,
+        wider: Mapping[str, float] | None = None,
+        draw: bool = False,
+    ) -> None:
+        self.records: dict[Mode, dict[Key, list[Record]]] = {}
+        self.surplus: set[Key] = set()
+        self.kept: dict[Place, Array] = {}
+        self._subject, self._expected, self._dtype = subject, expected, dtype
+        self._wider = wider or {}
+        self._events = {event.key: event for event in expected.events}
+        self._most = None if draw else DRAWN
+        self._drawn: list[tuple[tuple[bool, float], int, Portrait]] = []  # a heap, the best first
+        self._number = count()
+
+    def taking(self, mode: Mode) -> Callable[[Key, Sequence[Array]], None]:
+        """What takes the outputs of calls of a mode, in the port's layout."""
+        records = self.records.setdefault(mode, {})
+
+        def take(key: Key, outputs: Sequence[Array]) -> None:
+            event = self._events.get(key)
+            if event is None:
+                self.surplus.add(key)
+            elif len(outputs) == len(event.outputs):
+                records[key] = [
+                    self._record(event, index, mode, output) for index, output in enumerate(outputs)
+                ]
+
+        return take
+
+    def forget(self, mode: Mode) -> None:
+        """Take back what came of a pass that did not end."""
+        self.records[mode] = {}
+
+    def compared(self, event: Event) -> bool:
+        """Whether a call was compared in all modes."""
+        return all(event.key in records for records in self.records.values())
+
+    def layers(self) -> Iterator[Record]:
+        """All records in the reference's order, both modes of a call next to each other.
+
+        The gain of the real pass is the error of an output over the largest error among the call's
+        inputs; an input is recognised by its content as the output of an earlier call.
+        """
+        digests: dict[int, bytes] = {}
+        errors: dict[bytes, float] = {}  # by content
+
+        for event in self._expected.events:
+            for mode, records in self.records.items():
+                for record in records.get(event.key, ()):
+                    if mode == "cumulative" and record.rel_l2 is not None:
+                        inputs = [_digest(array, digests) for array in event.inputs]
+                        known = [errors[key] for key in inputs if errors.get(key)]
+                        gain = record.rel_l2 / max(known) if known else None
+                        errors[_digest(event.outputs[record.output], digests)] = record.rel_l2
+                        yield replace(record, gain=gain)
+                    else:
+                        yield record
+
+    @property
+    def portraits(self) -> tuple[Portrait, ...]:
+        """The worst first."""
+        return tuple(portrait for *_, portrait in sorted(self._drawn, key=_rank, reverse=True))
+
+    def _record(self, event: Event, index: int, mode: Mode, output: Array) -> Record:
+        declared = self._subject.layouts_of(event)[1][index]
+        actual, wanted = layouts.to_reference(output, declared), event.outputs[index]
+        factor = 1.0
+        if event.kind == "tap":
+            factor = self._wider.get(event.path.rpartition(":")[2], 1.0)
+        limit = factor * tolerances.tolerance(self._subject, event, index, mode, self._dtype)
+        floor = tolerances.floor(self._subject, event, index, mode, self._dtype)
+        floating = np.issubdtype(wanted.dtype, np.floating)
+        difference = compare(actual, wanted, limit, floor, self._dtype if floating else "")
+        record = Record(
+            path=event.path,
+            call=event.call,
+            output=index,
+            kind="output" if event.path == "" else event.kind,
+            mode=mode,
+            dtype=self._dtype,
+            shape=wanted.shape,
+            tolerance=limit,
+            source=event.source,
+            module_class=event.owner,
+            **plain(difference, wanted),
+        )
+        if record.verdict == "fail" or event is self._expected.root:
+            self.kept[mode, event.key, index] = actual
+        if record.verdict == "fail" or (record.share and record.rel_l2):
+            self._draw(record, actual, wanted, declared)
+        return record
+
+    def _draw(self, record: Record, actual: Array, wanted: Array, layout: str) -> None:
+        """Make a portrait, if it is wanted of all or of one that is worse than others."""
+        rank = badness(record)
+        full = self._most is not None and len(self._drawn) >= self._most
+        if full and rank <= self._drawn[0][0]:
+            return
+        portrait = portrait_of(
+            actual, wanted, layout, record.path, record.call, record.output, record.mode
+        )
+        if portrait is not None:
+            push = heapq.heappushpop if full else heapq.heappush
+            push(self._drawn, (rank, -next(self._number), portrait))
+
+
+def _rank(entry: tuple[tuple[bool, float], int, Portrait]) -> tuple[tuple[bool, float], int]:
+    return entry[:2]
+
+
+def _digest(array: Array, known: dict[int, bytes]) -> bytes:
+    """The content of an array that stays where it is; it is looked at once."""
+    if id(array) not in known:
+        known[id(array)] = content(array)
+    return known[id(array)]
+
+
+def plain(difference: Any, wanted: Array | None = None) -> dict[str, Any]:
+    """A difference as the fields of a record; an empty tensor of `wanted` ones decides nothing."""
+    values = dict(vars(difference))
+    passed = values.pop("passed")
+    if passed and wanted is not None and not wanted.size:
+        return {**values, "verdict": "not decided", "reason": "an empty tensor"}
+    return {"verdict": "pass" if passed else "fail", **values}

@@ -1,0 +1,71 @@
+"""Outputs are judged as they come: nothing is kept but what failed and the model's own output."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.cases import BY_NAME
+from parity.core.capture import port
+from parity.core.judge import Judge
+from parity.demucs import SUBJECT
+from parity.run import make_port, stored_expected
+
+CASE = BY_NAME["demucs-dconv0"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    model = make_port(CASE, "float32")
+    port.build(SUBJECT, model, stored_expected(CASE))
+    return model
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph"])
+def test_outputs_are_let_go(model: Any, engine: port.Engine) -> None:
+    expected = stored_expected(CASE)
+    judge = Judge(SUBJECT, expected, "float32")
+    seen: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def telling(mode: Any) -> port.Take:
+        take = judge.taking(mode)
+
+        def told(key: Any, outputs: list[Any]) -> None:
+            take(key, outputs)
+            seen.extend(weakref.ref(array) for array in outputs)
+            alive.append(sum(ref() is not None for ref in seen))
+
+        return told
+
+    port.isolated(SUBJECT, model, expected, telling("isolated"))
+    port.cumulative(SUBJECT, model, expected, engine, take=telling("cumulative"))
+    assert len(seen) == 2 * sum(len(event.outputs) for event in expected.events)
+    if engine == "eager":
+        assert max(alive) <= 4
+    assert set(judge.kept) == {(mode, ("", 0), 0) for mode in ("isolated", "cumulative")}
+    assert all(judge.compared(event) for event in expected.events)
+    assert judge.surplus == set()
+    assert len(judge.portraits) == 8
+
+
+def test_what_fails_is_kept(model: Any) -> None:
+    expected = stored_expected(CASE)
+    judge = Judge(SUBJECT, expected, "float32")
+    take = judge.taking("cumulative")
+    event = expected.events[3]
+    take(event.key, [np.zeros_like(array, "float32") for array in event.outputs])
+    take(("nowhere", 0), [])
+    take((event.path, 7), [])
+    take(expected.events[4].key, [])
+    [record] = judge.records["cumulative"][event.key]
+    assert record.verdict == "fail"
+    assert list(judge.kept) == [("cumulative", event.key, 0)]
+    assert judge.surplus == {("nowhere", 0), (event.path, 7)}
+    assert judge.compared(event)
+    assert not judge.compared(expected.events[4]), "another number of outputs"
+    judge.forget("cumulative")
+    assert not judge.compared(event)
