@@ -12,7 +12,7 @@ import numpy as np
 
 from demucs_tf.inference.arrays import Allocate, Array, Samples, as_array, in_memory
 from demucs_tf.inference.engine import forward_function
-from demucs_tf.inference.settings import Callback, Engine, Settings
+from demucs_tf.inference.settings import Callback, Engine, Precision, Settings
 from demucs_tf.inference.single import Job, Model
 from demucs_tf.inference.streams import summed, without_warnings
 from demucs_tf.models.bag import BagOfModels
@@ -35,6 +35,7 @@ def apply_model(
     engine: Engine = "auto",
     device: str | None = None,
     stems: Sequence[str] | None = None,
+    precision: Precision = "float32",
 ) -> Array:
     """Separate a mixture of any length.
 
@@ -66,6 +67,7 @@ def apply_model(
         device: "cpu", "gpu", "gpu:1" (or "cuda"); None: a GPU if there is one.
         stems: the sources that are wanted, in the order of the output; None: all. Members of a bag
             that have no weight for any of them are left out, which changes nothing else.
+        precision: "bfloat16" is faster and less exact: see `demucs_tf.inference.engine`.
 
     Returns:
         (B, S, A, T) in the model's dtype.
@@ -91,6 +93,7 @@ def apply_model(
         jobs=num_workers,
         engine=engine,
         device=device,
+        precision=precision,
     )
     mix = checked_mix(mix, model)
     wanted = Application(model, settings, stems)
@@ -168,7 +171,8 @@ class Application:
             yield block / totals[self._indices, None, None]
 
     def _job(self, model: Model, generator: Any, info: dict[str, Any], title: str = "") -> Job:
-        forward = forward_function(model, self.settings.engine, self.settings.device)
+        how = self.settings
+        forward = forward_function(model, how.engine, how.device, how.precision)
         return Job(model, self.settings, generator, forward, info, self.allocate, title)
 
     @property

@@ -16,6 +16,7 @@ from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.bare import BareModel
 from demucs_tf.inference.graphs.describe import description
 from demucs_tf.inference.graphs.kept import kept
+from demucs_tf.inference.graphs.precision import Weights, eager, in_reach
 from demucs_tf.inference.graphs.session import Graphs
 from demucs_tf.inference.graphs.trace import traced
 from demucs_tf.utils.quiet import import_tensorflow
@@ -25,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 def forward_function(
-    model: Any, engine: str = "auto", device: str | None = None
+    model: Any, engine: str = "auto", device: str | None = None, precision: str = "float32"
 ) -> Callable[..., Array]:
     """`model` as a function from arrays to an array.
 
@@ -35,6 +36,8 @@ def forward_function(
             for each new length; "eager": operation by operation; "litert" and "onnx": the runtime
             of an exported file, which is all that runs it; "auto": that, or "graph".
         device: see `device_name`.
+        precision: "bfloat16" works large products out in that, added up in float32, where the
+            processor or GPU has it; elsewhere a warning says that float32 stays.
 
     A graph is traced once for all models that are as equal arguments made them, as the members of
     many bags are. A model that was changed since, by another layer, attribute or method in it or in
@@ -43,13 +46,18 @@ def forward_function(
     The function raises CheckpointError where the layers of a model of ours do not fit each other.
     """
     runtime = runtime_of(model)
-    check_engine(engine, runtime, device)
+    check_engine(engine, runtime, device, precision)
     if runtime is not None:
         run: Callable[..., Array] = model
         return run
     tf = import_tensorflow(keras=not isinstance(model, BareModel))
     place = device_name(device)
-    function = model if engine == "eager" else _graph(model, engine == "xla", place)
+    precision = in_reach(checked_precision(precision, model), place)
+    function = (
+        eager(model, precision)
+        if engine == "eager"
+        else _graph(model, engine == "xla", place, precision)
+    )
 
     def forward(*inputs: Array) -> Array:
         try:
@@ -78,13 +86,28 @@ def runtime_of(model: Any) -> str | None:
     return runtime
 
 
-def check_engine(engine: str, runtime: str | None, device: str | None = None) -> None:
+def checked_precision(precision: str, model: Any) -> str:
+    """`precision`; ValueError for one that a model of TensorFlow's can't be run in."""
+    if precision != "float32" and not hasattr(model, "config"):
+        raise ValueError(f"precision {precision} is for models of demucs_tf: leave it out.")
+    if precision != "float32" and model.compute_dtype != "float32":
+        raise ValueError(
+            f"precision {precision} is for models in float32, and this one is in "
+            f"{model.compute_dtype}: leave one of the two out."
+        )
+    return precision
+
+
+def check_engine(
+    engine: str, runtime: str | None, device: str | None = None, precision: str = "float32"
+) -> None:
     """Refuse an engine that can't run a model.
 
     Args:
         engine: what is wanted.
         runtime: what runs the model: see `runtime_of`.
         device: where it is wanted.
+        precision: of products, that is wanted.
 
     Raises:
         ValueError: it can't run there.
@@ -96,7 +119,17 @@ def check_engine(engine: str, runtime: str | None, device: str | None = None) ->
                 f"engine {engine} runs exported files, and this model is none: export it with "
                 f"`demucs-tf export MODEL --format {kind} -o {file}`, and give {file}."
             )
+        if engine == "xla" and precision != "float32":
+            raise ValueError(
+                f"engine xla has no precision {precision}: take engine graph, or leave one of the "
+                "two out."
+            )
         return
+    if precision != "float32":
+        raise ValueError(
+            f"precision {precision}: engine {runtime} runs this file as it was exported. Leave the "
+            "precision out, or give the checkpoint."
+        )
     if engine not in ("auto", runtime):
         raise ValueError(
             f"engine {engine} can't run this file, which was exported for {runtime}: leave the "
@@ -121,24 +154,25 @@ def _reason(error: Exception) -> str:
 _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
-def _graph(model: Any, jit: bool, place: str | None) -> Callable[..., Any]:
+def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable[..., Any]:
     here = not jit and hasattr(model, "config") and _on_cpu(place)
-    if isinstance(model, BareModel) and not here:
+    if isinstance(model, BareModel) and not (here and precision == "float32"):
         model = model.built()
     known: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
     parts: list[Any] = []
     bare = isinstance(model, BareModel)
     made_of = (model.config, model.compute_dtype) if bare else description(model, parts)
     folder = kept()
-    key = (jit, here, folder, made_of)
+    key = (jit, here, folder, precision, made_of)
     graph = known.get(key) or _graphs.get(key)
     if graph is None:
-        graph = _Graph(Graphs(model, folder) if here else traced(model, jit), parts)
+        make = Graphs(model, folder, precision) if here else traced(model, jit, None, precision)
+        graph = _Graph(make, parts)
     known[key] = _graphs[key] = graph
     if bare:
         return partial(graph.function, model.weights)
-    variables = getattr(model, "variables", [])
-    return lambda *inputs: graph.function([variable.value for variable in variables], *inputs)
+    weights = Weights(model, precision)
+    return lambda *inputs: graph.function(weights(), *inputs)
 
 
 @dataclass(eq=False)

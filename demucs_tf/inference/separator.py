@@ -27,7 +27,7 @@ from demucs_tf.inference.arrays import (
     as_array,
     in_memory,
 )
-from demucs_tf.inference.engine import check_engine, device_name, runtime_of
+from demucs_tf.inference.engine import check_engine, checked_precision, device_name, runtime_of
 from demucs_tf.inference.graphs.bare import model_of
 from demucs_tf.inference.graphs.kept import kept
 from demucs_tf.inference.settings import Settings, named, takes_settings
@@ -59,8 +59,8 @@ class Separator:
         repo: passed on to `demucs_tf.load_model`.
         device: "cpu", "gpu", "gpu:1" (or "cuda", as the reference says); None: a GPU if there is
             one.
-        shifts, overlap, split, segment, progress, callback, callback_arg, batch_size, engine: as in
-            `apply_model`; the callback's dict has `audio_length` (samples) in addition.
+        shifts, overlap, split, segment, progress, callback, callback_arg, batch_size, engine,
+            precision: as in `apply_model`; the callback's dict also has `audio_length` (samples).
         jobs: `num_workers` of `apply_model`.
         seed: as in `apply_model`. Every track starts anew from it, so what a track becomes does
             not depend on the tracks before it.
@@ -310,9 +310,10 @@ class Separator:
     def _check(self, settings: Settings) -> None:
         """ValueError for what does not fit the model or this machine."""
         for model in self._models:
-            check_engine(settings.engine, runtime_of(model), settings.device)
+            check_engine(settings.engine, runtime_of(model), settings.device, settings.precision)
             if runtime_of(model) is None:
                 device_name(settings.device)
+                checked_precision(settings.precision, model)
             check_segment(model, settings)
         longest = self.max_allowed_segment
         if settings.segment is not None and settings.segment > longest:
@@ -395,9 +396,10 @@ def _load(
     if exported_path(source) is not None:
         model = load_model(source, repo, dtype, allow_legacy)
         return model
-    check_engine(settings.engine, None)  # before anything is downloaded
+    check_engine(settings.engine, None, None, settings.precision)  # before anything is downloaded
     if settings.device is None:  # TensorFlow is imported while the file is read
-        if kept() is not None and settings.engine in ("auto", "graph"):
+        layers = settings.engine not in ("auto", "graph") or settings.precision != "float32"
+        if kept() is not None and not layers:
             found = locate(source, repo, allow_legacy=allow_legacy)
             model = load_located(found, dtype, model_of)
             return model

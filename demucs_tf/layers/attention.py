@@ -17,7 +17,7 @@ from demucs_tf.layers.base import (
     uniform_within,
     weights_are_blank,
 )
-from demucs_tf.layers.linear import Linear, product
+from demucs_tf.layers.linear import Linear, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # Queries that attend at a time.
@@ -44,6 +44,8 @@ class MultiheadAttention(Layer):
 
     Reference: torch.nn.MultiheadAttention(batch_first=True)
     """
+
+    factors = ("in_proj_weight",)
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -78,6 +80,7 @@ class MultiheadAttention(Layer):
 
     def _merge(self, heads: Any) -> Any:
         merged = tf.reshape(heads, [*lengths(heads)[:2], self.embed_dim])
+        merged = as_type(merged, self.compute_dtype)
         return self.out_proj.call(merged)  # not a call of its own in the reference either
 
     def _split(self, x: Any) -> Any:
@@ -87,11 +90,13 @@ class MultiheadAttention(Layer):
         return tf.transpose(x, [0, 2, 1, 3])
 
     def _attend(self, q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
-        q, k, v = self._split(q), self._split(k), self._split(v)
+        precision = tf.convert_to_tensor(self.in_proj_weight).dtype
+        q, k, v = (self._split(as_type(each, precision)) for each in (q, k, v))
         scale = tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
 
         def attend(q: Any) -> Any:
             # Scaled block by block: LiteRT's converter would multiply the weights of all with it.
+            # Softmax of bfloat16 is worked out in float32 by oneDNN, and on GPUs.
             weights = tf.nn.softmax(tf.matmul(q * scale, k, transpose_b=True))
             return tf.matmul(weights if drop is None else drop(weights), v)
 

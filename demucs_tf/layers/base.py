@@ -189,6 +189,9 @@ class Layer(Observable, keras.layers.Layer):
     or "float64" and holds for variables and arithmetic alike.
     """
 
+    # Variables that inputs are multiplied by, which products in bfloat16 take in bfloat16.
+    factors: tuple[str, ...] = ()
+
     def variable(self, name: str, shape: tuple[int, ...], init: float | Initializer) -> Any:
         """Add a trainable variable, filled with a number or by a function: all come through here.
 

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
-from demucs_tf.layers.linear import add_bias, product
+from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
@@ -29,6 +29,8 @@ class Conv1d(Layer):
 
     Reference: torch.nn.Conv1d
     """
+
+    factors = ("weight",)
 
     def __init__(
         self,
@@ -61,16 +63,18 @@ class Conv1d(Layer):
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             return product(x, weight[0], bias, activation)  # faster than a convolution
+        dtype = x.dtype
+        x, bias = as_type(x, weight.dtype), as_type(bias, weight.dtype)
         if activation and _pays(weight, self.stride) and not is_portable():
             x = pad_axis(x, self.padding, self.padding, axis=1)
-            return _by_blocks(x, weight, bias, self.stride, activation)
+            return as_type(_by_blocks(x, weight, bias, self.stride, activation), dtype)
         if self.stride == 1 and taps * width <= channels and not is_portable():
             y = self._by_taps(x, weight)
         else:
             if self.padding:
                 x = pad_axis(x, self.padding, self.padding, axis=1)
             y = _in_parts(lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, taps)
-        y = add_bias(y, bias)
+        y = as_type(add_bias(y, bias), dtype)
         return y if activation is None else activation(y)
 
     def _by_taps(self, x: Any, weight: Any) -> Any:
@@ -118,7 +122,8 @@ def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: in
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, ceil_div(taps * channels, _LONGEST_SUM))
-    if parts == 1 or is_portable():  # other runtimes add up blockwise
+    # Other runtimes add up blockwise, and products in bfloat16 are less exact than any sum of them.
+    if parts == 1 or x.dtype == tf.bfloat16 or is_portable():
         return convolve(x, weight)
     ends = [channels * index // parts for index in range(parts + 1)]
     widths = [stop - start for start, stop in pairwise(ends)]
@@ -160,6 +165,7 @@ class _Transposed(Layer):
     `_BESIDE` are the lengths of the kernel along the axes that are left alone.
     """
 
+    factors = ("weight",)
     _BESIDE: tuple[int, ...] = ()
 
     def __init__(
@@ -184,10 +190,12 @@ class _Transposed(Layer):
         taps = ceil_div(self.kernel_size, self.stride)
         weight = self._weight_of_phases(taps)
         bias = tf.tile(tf.convert_to_tensor(self.bias), [self.stride])
+        dtype = x.dtype
+        x = as_type(x, weight.dtype)
         if not is_portable():
             moved = [pad_axis(x, taps - 1 - tap, tap, axis=1) for tap in range(taps)]
             weight = tf.reshape(weight, [-1, weight.shape[2]])
-            return product(tf.concat(moved, -1), weight, bias, activation)
+            return as_type(product(tf.concat(moved, -1), weight, bias, activation), dtype)
         x = pad_axis(x, taps - 1, taps - 1, axis=1)
         if len(x.shape) == 3:
             y = tf.nn.conv1d(x, weight, 1, "VALID")
@@ -236,6 +244,8 @@ class Conv2d(Layer):
     Reference: torch.nn.Conv2d
     """
 
+    factors = ("weight",)
+
     def __init__(
         self,
         in_channels: int,
@@ -263,9 +273,11 @@ class Conv2d(Layer):
         bias = self.bias[outputs]
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, weight[0, 0], bias, activation)
+        dtype = x.dtype
+        x, bias = as_type(x, weight.dtype), as_type(bias, weight.dtype)
         if activation and self._along_frequency() and _pays(weight[:, 0], self.stride[0]):
             x = pad_axis(x, self.padding[0], self.padding[0], axis=1)
-            return _by_blocks(x, weight[:, 0], bias, self.stride[0], activation)
+            return as_type(_by_blocks(x, weight[:, 0], bias, self.stride[0], activation), dtype)
         padding: Any = "VALID"
         if self.stride == (1, 1) and self.kernel_size == tuple(2 * p + 1 for p in self.padding):
             padding = "SAME"
@@ -279,7 +291,7 @@ class Conv2d(Layer):
             weight,
             self.kernel_size[0] * self.kernel_size[1],
         )
-        y = add_bias(y, bias)
+        y = as_type(add_bias(y, bias), dtype)
         return y if activation is None else activation(y)
 
     def _along_frequency(self) -> bool:

@@ -26,6 +26,8 @@ class Linear(Layer):
     Reference: torch.nn.Linear
     """
 
+    factors = ("weight",)
+
     def __init__(self, in_features: int, out_features: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.weight = self.variable("weight", (in_features, out_features), uniform(in_features))
@@ -60,17 +62,37 @@ def product(
     It multiplies two matrices, because TensorFlow's broadcasting product of (2, 1, 32, 32) and
     (32, 64) writes beyond its memory (2.21 with oneDNN, on x86). A bias and an activation directly
     behind the product are worked out with it, before its result leaves the cache.
+
+    It multiplies in the precision of `weight`, and gives the type of `x`: see `as_type`.
     """
-    weight = tf.convert_to_tensor(weight)
+    weight, dtype = tf.convert_to_tensor(weight), x.dtype
+    x = as_type(x, weight.dtype)
     rows = _times(tf.reshape(x, [-1, weight.shape[0]]), weight)
     shape = [*lengths(x)[:-1], weight.shape[1]]
     if is_portable():  # ONNX's converter loses one of two shapes with nothing in between
         rows = tf.reshape(rows, shape)
     if bias is not None:
-        rows = add_bias(rows, bias)
+        rows = add_bias(rows, as_type(bias, weight.dtype))
     if activation is not None:
         rows = activation(rows)
-    return rows if is_portable() else tf.reshape(rows, shape)
+    return rows if is_portable() else as_type(tf.reshape(rows, shape), dtype)
+
+
+# A weight in bfloat16 (`inference/graphs/precision.py`) has its products worked out in bfloat16,
+# added up in float32, and rounded once. Whoever multiplies goes down to the weight's type and back
+# up to its input's; all that lies between products is in that.
+
+
+def as_type(x: Any, dtype: Any) -> Any:
+    """Convert to another precision; what came up from bfloat16 goes down to what it was."""
+    x = tf.convert_to_tensor(x)
+    if x.dtype == dtype:
+        return x
+    if dtype == tf.bfloat16 and tf.is_symbolic_tensor(x) and x.op.type == "Cast":
+        before = x.op.inputs[0]
+        if before.dtype == dtype:  # the graph then has neither conversion
+            return before
+    return tf.cast(x, dtype)
 
 
 # The gradient of what is added to, or multiplied with, every position is a sum over all positions.
@@ -82,7 +104,8 @@ def product(
 def add_bias(x: Any, bias: Any) -> Any:
     """Add a vector to every position: (..., C), (C) -> (..., C)."""
     # What TensorFlow fuses with a product or a convolution is this operation.
-    plus = tf.add if len(x.shape) == 3 else tf.nn.bias_add
+    fused = len(x.shape) != 3 or (is_joined() and not is_portable())
+    plus = tf.nn.bias_add if fused else tf.add
     if is_joined() or is_portable():
         return plus(x, bias)
 

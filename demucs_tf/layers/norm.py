@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Identity, Layer, is_portable
-from demucs_tf.layers.linear import add_bias, scaled, scaled_and_shifted
+from demucs_tf.layers.linear import add_bias, as_type, scaled, scaled_and_shifted
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a
@@ -140,6 +140,7 @@ def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
     Returns:
         x' (B, T, C + 2) and W' (C + 2, C'): norm(x W + b) is x' W' + norm.bias.
     """
+    weight = as_type(weight, x.dtype)
     mean = tf.reshape(total(_columns(x)) / _length(x), [-1, x.shape[2]])  # (B, C)
     covariance = _gram(x - mean[:, None]) / _length(x)
     columns = tf.matmul(mean, weight) + bias  # mean of each column, (B, C')

@@ -28,6 +28,11 @@ class LSTM(Layer):
         super().__init__(**kwargs)
         self.hidden_size = hidden_size
         self.num_layers = num_layers
+        # The recurrence itself takes one step after the other, where little is gained.
+        directions = ("", "_reverse")
+        self.factors = tuple(
+            f"weight_ih_l{n}{each}" for n in range(num_layers) for each in directions
+        )
         for n in range(num_layers):
             columns = input_size if n == 0 else 2 * hidden_size
             for suffix in (f"l{n}", f"l{n}_reverse"):

@@ -49,6 +49,7 @@ def test_missing_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--mp3", "--flac"), "not allowed with"),
         (("--mp3-preset", "1"), "invalid choice: 1"),
         (("--engine", "steam"), "invalid choice: 'steam'"),
+        (("--precision", "float16"), "invalid choice: 'float16'"),
         (("-s", "x", "-n", "x"), "not allowed with"),
         (("--jobs", "-1"), "num_workers must be 0 or more, got -1"),
         (("--filename", "{track}.{ext}"), "lacks {stem}"),

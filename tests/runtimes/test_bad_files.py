@@ -103,6 +103,8 @@ def test_engines_that_do_not_fit(file: Path) -> None:
         Separator(file, engine="graph")
     with pytest.raises(ValueError, match="exported files run on the cpu"):
         Separator(file, device="gpu")
+    with pytest.raises(ValueError, match=f"precision bfloat16: engine {own} runs this file as"):
+        Separator(file, precision="bfloat16")
     assert Separator(file, device="cpu", engine=own).samplerate == RATE
 
 

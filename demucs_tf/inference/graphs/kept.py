@@ -71,10 +71,10 @@ class Kept:
 
     folder: Path
 
-    def key(self, model: Any, length: int | None) -> str:
+    def key(self, model: Any, length: int | None, precision: str = "float32") -> str:
         """Name everything that a graph for `length` samples (None: any) depends on."""
         kind = getattr(model, "port", type(model).__name__)
-        return _name([kind, model.config.to_dict(), model.compute_dtype, length])
+        return _name([kind, model.config.to_dict(), model.compute_dtype, precision, length])
 
     def find(self, key: str) -> Any:
         """The graph of that name, a GraphDef; None: not there, or not whole."""

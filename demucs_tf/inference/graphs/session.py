@@ -37,11 +37,13 @@ class Graphs:
     Args:
         model: of ours.
         kept: where graphs are looked for and put; None: nowhere.
+        precision: of large products.
     """
 
-    def __init__(self, model: Any, kept: Kept | None) -> None:
+    def __init__(self, model: Any, kept: Kept | None, precision: str = "float32") -> None:
         self._model = model
         self._kept = kept
+        self._precision = precision
         trained = getattr(model.config, "use_train_segment", False)
         self._length: int | None = model.training_length if trained else None
         self._sessions: dict[int | None, _Session] = {}
@@ -57,25 +59,28 @@ class Graphs:
 
     def _session(self, length: int | None) -> _Session:
         if self._kept is None:
-            return _Session(_graph_of(self._model, length))
+            return _Session(self._graph(length))
         if not isinstance(self._model, BareModel):
             keep_places(self._model, self._kept)
-        key = self._kept.key(self._model, length)
+        key = self._kept.key(self._model, length, self._precision)
         found = self._kept.find(key)
         if found is not None:
             try:
                 return _Session(found, optimised=True)
             except Exception:  # whole, and yet not for this TensorFlow
                 self._kept.drop(key)
-        return _Session(_graph_of(self._model, length), partial(self._kept.put, key))
+        return _Session(self._graph(length), partial(self._kept.put, key))
+
+    def _graph(self, length: int | None) -> Any:
+        return graph_of(self._model, length, self._precision)
 
 
-def _graph_of(model: Any, length: int | None) -> Any:
+def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     """Trace a model: a GraphDef with the names above."""
     if isinstance(model, BareModel):
         model = model.built()
     tf = import_tensorflow()
-    function = traced(model, length=length).get_concrete_function()
+    function = traced(model, length=length, precision=precision).get_concrete_function()
     names = [f"{WEIGHT}{number}" for number in range(len(model.variables))] + [MIX, SHIFT]
     graph = tf.Graph()
     with graph.as_default():
@@ -125,8 +130,7 @@ class _Session:
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
         tensor = import_tensorflow(keras=False).convert_to_tensor
-        # Arrays in the memory of the tensors and variables.
-        values = [np.asarray(memoryview(tensor(each))) for each in (*weights, *inputs)]
+        values = [_in_place(tensor(each)) for each in (*weights, *inputs)]
         put, self._put = self._put, None
         if put is None:
             out, _ = self._run(*values)
@@ -138,6 +142,13 @@ class _Session:
         if len(told.partition_graphs) == 1:
             put(_with_names(told.partition_graphs[0]))
         return np.asarray(out)
+
+
+def _in_place(tensor: Any) -> Array:
+    """An array in the memory of a tensor or variable."""
+    if tensor.dtype.name == "bfloat16":  # which Python's buffers do not have
+        return np.asarray(tensor)
+    return np.asarray(memoryview(tensor))
 
 
 def _place(feed: str) -> tuple[int, int]:
