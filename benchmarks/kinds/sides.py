@@ -38,6 +38,8 @@ def forward(way: str, model: str, place: Any, options: dict[str, Any]) -> Forwar
     device = options.get("device", "cpu")
     if way in ENGINES:
         return of_port(model, way, device)
+    if way == "bfloat16":
+        return of_port(model, "graph", device, way)
     if way.startswith("torch"):
         return of_torch(model, device, options["compile"] if way == "torch.compile" else 0)
     return _EXPORTED[way](model, place)
@@ -70,12 +72,15 @@ def forget() -> None:
     the_reference.cache_clear()
 
 
-def of_port(model: str, engine: str, device: str = "cpu") -> Forward:
+def of_port(model: str, engine: str, device: str = "cpu", precision: str = "float32") -> Forward:
     """The port by one of its engines."""
-    from demucs_tf.inference.engine import forward_function
+    from demucs_tf.inference.engine import device_name, forward_function
+    from demucs_tf.inference.graphs.precision import in_reach
 
+    if in_reach(precision, device_name(device)) != precision:
+        raise LeftOut(f"there is no {precision} here")
     port = the_port(model)
-    run = forward_function(port, engine, device)
+    run = forward_function(port, engine, device, precision)
     shifted = hasattr(port, "draw_shift")
 
     def call(mix: Array) -> Array:

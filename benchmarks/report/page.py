@@ -27,6 +27,7 @@ framework does it faster. SNR is that of the verification, against the reference
 SECTIONS = (
     ("limit", "The machine's limit", "Two matrices of 4096 x 4096, float32."),
     ("segment", "A segment", "One pass of a whole model over its segment."),
+    ("bfloat16", "In bfloat16", "`--precision bfloat16` against float32, both here."),
     ("compiled", "Compiled", "XLA here, `torch.compile` there."),
     (
         "exported",

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 # Groups in the order of the page.
-GROUPS = ("segment", "compiled", "exported", "gpu", "track", "command", "layer")
+GROUPS = ("segment", "bfloat16", "compiled", "exported", "gpu", "track", "command", "layer")
 STAGES = ("import", "load", "trace", "first pass", "second pass")
 AXES = {
     "minutes": "minutes of audio",

@@ -69,8 +69,6 @@ class HDecLayer(Layer):
         self.stride = stride
         transposed = ConvTranspose2d if freq else ConvTranspose1d
         self.conv_tr: Any = transposed(chin, chout, kernel_size, stride, dtype=dtype)
-        if last:
-            self.conv_tr.factors = ()  # its rounding errors would be heard as they are
         self.norm2 = norm_or_identity(norm, norm_groups, chout, dtype)
         if empty:
             return

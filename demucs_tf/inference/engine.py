@@ -53,6 +53,8 @@ def forward_function(
     tf = import_tensorflow(keras=not isinstance(model, BareModel))
     place = device_name(device)
     precision = in_reach(checked_precision(precision, model), place)
+    if isinstance(model, BareModel) and precision != "float32":
+        model = model.built()  # its layers know what they multiply by
     function = (
         eager(model, precision)
         if engine == "eager"
@@ -156,7 +158,7 @@ _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable[..., Any]:
     here = not jit and hasattr(model, "config") and _on_cpu(place)
-    if isinstance(model, BareModel) and not (here and precision == "float32"):
+    if isinstance(model, BareModel) and not here:
         model = model.built()
     known: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
     parts: list[Any] = []

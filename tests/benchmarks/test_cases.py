@@ -31,7 +31,7 @@ def test_rows_fit(case: Any) -> None:
     assert hasattr(import_module(f"benchmarks.kinds.{case.kind}"), "job")
     assert case.against in case.ways
     assert case.ways[0] != case.against
-    assert 0 < case.tolerance <= 1e-4
+    assert 0 < case.tolerance <= (1e-2 if "bfloat16" in case.ways else 1e-4)
     assert case.rounds >= 2
 
 

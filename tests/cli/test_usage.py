@@ -10,6 +10,7 @@ import pytest
 
 from demucs_tf.cli.main import main
 from demucs_tf.errors import UsageError
+from demucs_tf.inference.graphs import precision
 from demucs_tf.tracks import outputs
 from tests.support.command import files, refused, run
 
@@ -176,6 +177,20 @@ def test_names_can_not_write_to_the_terminal(
     assert "\x1b" not in err.replace("\x1b[A", "")  # which moves the bar
     for text in ("Separating", "Done already:"):
         assert rf"{text} a\x1b[31m\nb.wav" in err
+
+
+def test_a_precision_that_the_processor_lacks(
+    folder: Path,
+    checkpoint: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "_CPUINFO", folder / "none")
+    precision._warn_once.cache_clear()
+    run("song.wav", "-n", checkpoint, "--precision", "bfloat16")
+    [record] = caplog.records  # which goes to stderr where nobody listens
+    assert "products stay in float32" in record.message
+    assert len(files("separated")) == 4
 
 
 EVIL = "a\x1b[31m\nb\u202e\x9b"
