@@ -16,9 +16,9 @@ from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.bare import BareModel
 from demucs_tf.inference.graphs.describe import description
 from demucs_tf.inference.graphs.kept import kept
-from demucs_tf.inference.graphs.precision import Weights, eager, in_reach
+from demucs_tf.inference.graphs.precision import Weights, in_reach
 from demucs_tf.inference.graphs.session import Graphs
-from demucs_tf.inference.graphs.trace import traced
+from demucs_tf.inference.graphs.trace import eager, traced
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.text import printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -121,14 +121,3 @@ class Weights:
         with self._lock:
             for place in self._lowered - self._converted.keys():
                 self._converted[place] = tf.cast(self._variables[place].value, tf.bfloat16)
-
-
-def eager(model: Any, precision: str) -> Callable[..., Any]:
-    """`model` as a function that runs operation by operation."""
-    if precision == "float32":
-        run: Callable[..., Any] = model
-        return run
-    from demucs_tf.inference.graphs.trace import with_values
-
-    weights = Weights(model, precision)
-    return lambda *inputs: with_values(model, weights(), *inputs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from demucs_tf.inference.graphs.precision import lowered
+from demucs_tf.inference.graphs.precision import Weights, lowered
 from demucs_tf.utils.quiet import import_tensorflow
 
 
@@ -46,3 +47,12 @@ def with_values(model: Any, values: list[Any], *inputs: Any) -> Any:
         for pair in zip(getattr(model, "variables", []), values, strict=True):
             scope.add_update(pair)  # which takes any precision
         return model(*inputs)
+
+
+def eager(model: Any, precision: str) -> Callable[..., Any]:
+    """`model` as a function that runs operation by operation."""
+    if precision == "float32":
+        run: Callable[..., Any] = model
+        return run
+    weights = Weights(model, precision)
+    return lambda *inputs: with_values(model, weights(), *inputs)
