@@ -24,6 +24,11 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=diff)
     parser = commands.add_parser("coverage", help="which steps and classes which cases hear")
     add_case(parser)
+    parser.add_argument(
+        "--branches",
+        action="store_true",
+        help="run them under coverage.py: which branches of the port none takes, and why",
+    )
     parser.set_defaults(run=coverage)
 
 
@@ -90,6 +95,8 @@ def diff(options: argparse.Namespace) -> int:
 
 def coverage(options: argparse.Namespace) -> int:
     """Count the cases and calls that hear each step of the subject and each class."""
+    if options.branches:
+        return _branches(options.cases)
     from parity.demucs import SUBJECT
     from parity.run import SUITE
 
@@ -110,3 +117,23 @@ def coverage(options: argparse.Namespace) -> int:
         print(f"not heard: {kind}")
     print(f"{len(taps) - len(unheard)} of {len(taps)} steps heard, {len(calls)} classes and steps")
     return 1 if unheard and not options.cases else 0
+
+
+def _branches(cases: list[str]) -> int:
+    """The branches of the port that no case takes: by reason, and those without one."""
+    from parity.mutants import branches
+    from parity.mutants.unheard import REASONS
+
+    files = branches.measure(cases)
+    known, bare, idle = branches.explained(branches.unheard(files), REASONS)
+    for why in dict.fromkeys(reason.why for _, reason in known):
+        print(why)
+        print("\n".join(f"  {branch}" for branch, reason in known if reason.why == why))
+    taken = sum(len(found["executed_branches"]) for found in files.values())
+    print("\n".join(f"NO REASON  {branch}" for branch in bare), end="\n" if bare else "")
+    stale = [] if cases else idle  # some cases alone hear less
+    print(
+        "\n".join(f"NO BRANCH  {each.where}: {each.way}" for each in stale), end="\n" * bool(stale)
+    )
+    print(f"{taken} branches taken, {len(known)} not for a reason, {len(bare)} without one")
+    return 1 if bare or stale else 0
