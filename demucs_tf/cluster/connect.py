@@ -117,6 +117,7 @@ def _check_address(address: str, timeout: float) -> None:
         raise ConnectError(_silent(address, timeout, str(error))) from error
 
 
+_IMPORT = 5.0  # seconds, to start Python and import Ray
 # Ray waits minutes for an address that does not answer, and then ends the process.
 _TRY = (
     "import ray, sys\n"
@@ -133,8 +134,8 @@ def _try(address: str, timeout: float) -> None:
     command = [sys.executable, "-c", _TRY, address]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout + 5, check=False
-        )  # 5 s to import Ray
+            command, capture_output=True, text=True, timeout=timeout + _IMPORT, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise ConnectError(_silent(address, timeout, "it is no Ray cluster, or busy")) from error
     if done.returncode:

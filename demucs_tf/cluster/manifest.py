@@ -13,7 +13,7 @@ from demucs_tf.cluster.store import StoreError, joined, names_in, read_bytes, re
 FOLDER = "manifest.parquet"
 DONE, FOUND, FAILED = "done", "found", "failed"
 # Rows in a file, once there are so many: a file of single rows costs more than they do.
-PART = 1000
+PART = 500
 _NAME = re.compile(r"rows-(\d{12})-(\d{12})\.parquet")
 
 
@@ -144,9 +144,7 @@ class Manifest:
         if len(self._loose) > 1:
             name = _name(self._first, len(self._rows))
             self._write(name, self._rows)
-            for old in self._loose:
-                if old != name:
-                    remove(joined(self.folder, old))
+            remove(*(joined(self.folder, old) for old in self._loose if old != name))
             self._loose = [name]
         self._files += self._loose
         self._loose, self._rows, self._first = [], [], self._next

@@ -224,13 +224,19 @@ def read_bytes(address: str) -> bytes:
         raise StoreError(f"{address}: it can't be read: {_said(error)}.") from error
 
 
-def remove(address: str) -> None:
-    """Remove a file, if it is there."""
-    path = local_path(address)
-    if path is not None:
-        path.unlink(missing_ok=True)
-    else:
-        _remove([address])
+def remove(*addresses: str) -> None:
+    """Remove files of one store, in few calls where it can; those that are there."""
+    far = []
+    for address in addresses:
+        path = local_path(address)
+        if path is not None:
+            path.unlink(missing_ok=True)
+        else:
+            far.append(address)
+    if far:
+        store, _ = filesystem(far[0])
+        with suppress(FileNotFoundError):
+            store.rm([filesystem(each)[1] for each in far])
 
 
 def names_in(address: str) -> list[str]:

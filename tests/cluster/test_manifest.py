@@ -77,7 +77,7 @@ def test_a_kill_between_joining_and_removing_leaves_no_row_twice(
     for number in range(3):
         manifest.add(numbered(number))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "remove", lambda address: None)
+        patch.setattr(module, "remove", lambda *addresses: None)
         manifest.compact()
     assert tracks(Manifest(folder)) == ["0", "1", "2"]
     assert len(Manifest(folder).files) == 1

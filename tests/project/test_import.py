@@ -11,7 +11,7 @@ import pytest
 
 import demucs_tf
 
-HEAVY = ("tensorflow", "keras", "torch", "demucs", "numpy", "soundfile")
+HEAVY = ("tensorflow", "keras", "torch", "demucs", "numpy", "soundfile", "ray", "pyarrow", "fsspec")
 
 
 def in_a_fresh_python(code: str) -> str:

@@ -1,0 +1,1 @@
+"""What separating a library on Ray costs: measured, and from that simulated for larger clusters."""
