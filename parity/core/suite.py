@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from parity.core.capture.memory import give_back
 from parity.core.capture.port import Engine, Outputs, build
 from parity.core.checking import Modes, check_expected, check_outputs
 from parity.core.configuration import Arguments
@@ -151,6 +152,8 @@ class Suite:
         finally:
             torch.set_num_threads(threads)
         expected.environment["seed"] = case.seed
+        if case.full:
+            give_back()
         return expected
 
     @cached_property

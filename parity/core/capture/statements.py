@@ -33,11 +33,10 @@ def source_of(module: torch.nn.Module) -> str:
 @cache
 def statement_at(filename: str, line: int) -> tuple[str, int]:
     """The innermost statement at a line of a file, as `ast.unparse` writes it."""
-    tree = ast.parse("".join(linecache.getlines(filename)))
     inside = [
         node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+        for node in _statements(filename)
+        if node.lineno <= line <= (node.end_lineno or node.lineno)
     ]
     node = max(inside, key=lambda node: (node.lineno, -(node.end_lineno or node.lineno)))
     if isinstance(node, (ast.If, ast.For, ast.While, ast.With)):
@@ -46,6 +45,13 @@ def statement_at(filename: str, line: int) -> tuple[str, int]:
         if isinstance(node, (ast.If, ast.For, ast.While)):
             node.orelse = []
     return ast.unparse(node), node.lineno
+
+
+@cache
+def _statements(filename: str) -> tuple[ast.stmt, ...]:
+    """All statements of a file, which is read once."""
+    tree = ast.parse("".join(linecache.getlines(filename)))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.stmt))
 
 
 def where(filename: str, line: int) -> str:
