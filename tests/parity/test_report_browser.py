@@ -152,6 +152,14 @@ def test_the_worst_error_bubbles_up_the_tree(page: Page) -> None:
     assert found["0"] == ["3", False, "24.7 %"]
 
 
+def test_bars_lie_below_their_numbers(page: Page) -> None:
+    """They underline, and do not fill: white on red nobody can read."""
+    sizes = ALL.format("details[open] .used") + ".map((e) => getComputedStyle(e).backgroundSize)"
+    found = page.evaluate(sizes)
+    assert len(found) > 30
+    assert all(size.endswith(" 3px") for size in found)
+
+
 def test_the_tree_by_keyboard(page: Page) -> None:
     name = "document.activeElement.querySelector('.name').innerText"
     count = ALL.format("details[open] .node") + ".length"
