@@ -37,6 +37,7 @@ BACKWARD = "The way back: `python -m parity run --backward` holds it against gol
 TRAINING = "Drawn or done in training alone; tests/layers and tests/training."
 MADE = "How a model is made, kept or told of; no arithmetic of a pass."
 OPEN = "Left to those who write models or watch them; nothing of ours runs it."
+BARE = "Models whose graphs are on disk, which have no layers: tests/inference/test_bare_models.py."
 BFLOAT = "Products in bfloat16, which are not the reference's numbers: no case asks for them."
 BAGS = "Bags are run through `apply_model`, which asks their members."
 
@@ -122,6 +123,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/base.py Observer.*", "* -> (never called)", OPEN),
     Reason("models/config.py Config._check", "* -> (never called)", OPEN),
     Reason("models/hybrid.py HybridModel._bottleneck", "* -> (never called)", OPEN),
+    # Without layers
+    Reason("models/config.py Config.valid_length", "* -> (never called)", BARE),
+    Reason("models/config.py HTDemucsConfig.draw_shift", "* -> (never called)", BARE),
     # Another precision
     Reason("layers/linear.py as_type", "*", BFLOAT),
     # One row each
