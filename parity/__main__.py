@@ -1,5 +1,5 @@
 """`python -m parity`: capture, verify, diff, coverage, run, train-steps, exports, music, mutate,
-gate, relations, report, where.
+calibrate, gate, relations, report, where.
 
 Exit status: 0 all passed, 1 something diverged or regressed, 2 wrong usage or a file that cannot be
 read or written, 130 Ctrl-C.
@@ -17,7 +17,6 @@ from demucs_tf.utils.quiet import quiet
 from parity.commands import (
     capture,
     exports,
-    gate,
     goldens,
     music,
     mutate,
@@ -27,11 +26,13 @@ from parity.commands import (
     steps,
     where,
 )
+from parity.commands.guards import calibrate, gate
 from parity.commands.outputs import check_outputs
 from parity.core.result import ParityError
 
 COMMANDS = (
-    capture, goldens, run, steps, exports, music, mutate, gate, relations, report, where,
+    capture, goldens, run, steps, exports, music, mutate, calibrate, gate, relations, report,
+    where,
 )  # fmt: skip
 # Those that work with TensorFlow.
 NUMBERS = tuple(each.run for each in (capture, run, steps, exports, music, mutate, relations))

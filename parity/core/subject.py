@@ -114,6 +114,8 @@ class Subject:
 
     Tolerances, where the general ones of `tolerances.py` cannot hold:
         ceilings: what a tap may reach in isolation, by its name and the dtype.
+        inexact: in float64 and isolation, the factor of a tap in which the reference is less exact
+            than its float32 lets one expect, by its name.
         added_in_float32: classes whose output is float32 in whatever dtype they run.
     """
 
@@ -135,6 +137,7 @@ class Subject:
     modules: tuple[tuple[str, str, Layouts], ...] = ()
     maps: Mapping[int, str] = field(default_factory=dict)
     ceilings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    inexact: Mapping[str, float] = field(default_factory=dict)
     added_in_float32: frozenset[str] = frozenset()
 
     @cached_property

@@ -1,0 +1,1 @@
+"""Commands on how much may be believed of all others: the tolerances, and the gate."""
