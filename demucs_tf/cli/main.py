@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _of_the_process() -> int:
     """Run the command that this process is there for: nobody else has changed a model in it."""
     from demucs_tf.inference.graphs.kept import keep_graphs
+    from demucs_tf.utils.allocator import give_back_memory
 
+    give_back_memory()
     with keep_graphs():
         return _run(sys.argv[1:])
 
