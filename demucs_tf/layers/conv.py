@@ -13,9 +13,10 @@ from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
-# adds blockwise, and over 1,500 products its float32 error is a quarter of ours. Longer sums are
-# cut into several convolutions over fewer channels, which takes no longer.
-_LONGEST_SUM = 512
+# adds blockwise, and over 1,500 products its float32 error is a quarter of ours, and with trained
+# weights a third over 512. Longer sums are cut into several convolutions over fewer channels, which
+# takes no longer.
+_LONGEST_SUM = 448
 
 
 Activation = Callable[[Any], Any] | None

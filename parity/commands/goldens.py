@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from parity.commands.capture import add_case
+from parity.core.files.numbers import whole_name
 from parity.core.result import ParityError, kind_of
+
+MEASURED = {"baseline.json", "calibration.json"}  # what runs saw, beside what they are held to
 
 
 def add(commands: Any) -> None:
@@ -53,7 +56,7 @@ def verify(options: argparse.Namespace) -> int:
     if not options.cases:
         known = {f"{case.name}{suffix}" for case in cases for suffix in (".json", ".npz")}
         files = {path.name for path in folder.glob("*") if path.suffix in (".json", ".npz")}
-        surplus = sorted(files - known - {"baseline.json"})
+        surplus = sorted(name for name in files - MEASURED if whole_name(name) not in known)
         problems += [f"{folder / name} belongs to no case: remove it" for name in surplus]
     print("\n".join(problems), end="\n" if problems else "")
     print(f"{len(cases)} goldens, {len(problems)} problems")

@@ -24,7 +24,7 @@ LIMIT_BYTES = 20 * 2**20
 def test_every_golden_belongs_to_a_case() -> None:
     wanted = {f"{case.name}{suffix}" for case in stored_cases() for suffix in (".json", ".npz")}
     found = {path.name for path in golden_folder().glob("*.*") if path.suffix != ".md"}
-    assert found == wanted | {"baseline.json"}
+    assert found == wanted | {"baseline.json", "calibration.json"}
 
 
 def test_goldens_stay_small() -> None:
@@ -69,12 +69,30 @@ def test_truncated_arrays_are_refused(copy: Path, keep: float) -> None:
         _read(copy)
 
 
+def test_a_long_row_lies_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, row = tmp_path / "it.json", numbers.Row()
+    wanted = np.random.RandomState(0).randn(25)
+    row.store(wanted)
+    monkeypatch.setattr(numbers, "_MOST", 10)
+    numbers.write(path, {"events": []}, row, "events")
+    names = ["it.2.npz", "it.3.npz", "it.json", "it.npz"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == names
+    assert {numbers.whole_name(name) for name in names} == {"it.npz", "it.json"}
+    assert np.array_equal(numbers.read_row(path), wanted)
+    (tmp_path / "it.3.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"it\.3\.npz is missing, truncated or altered"):
+        numbers.read_row(path)
+    monkeypatch.setattr(numbers, "_MOST", 100)
+    numbers.write(path, {"events": []}, row, "events")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["it.json", "it.npz"]
+
+
 def test_an_altered_number_is_refused(copy: Path) -> None:
     path = copy / f"{CASE.name}.npz"
     with np.load(path) as archive:
-        numbers = archive["numbers"]
-    numbers[3] = np.nextafter(numbers[3], 9)
-    np.savez_compressed(path, numbers=numbers)
+        row = archive["numbers"]
+    row[3] = np.nextafter(row[3], 9)
+    np.savez_compressed(path, numbers=row)
     with pytest.raises(ParityError, match="numbers in its NPZ were altered"):
         _read(copy)
 

@@ -149,7 +149,7 @@ class Golden:
 
     def _numbers(self) -> Array:
         try:
-            return read_row(self.path.with_suffix(".npz"))
+            return read_row(self.path)
         except ValueError as error:
             raise self._error(str(error)) from error
 

@@ -1,7 +1,7 @@
 """Arrays in one row of numbers, each once, beside a manifest that says where each lies.
 
-NAME.npz has the row, without pickles; NAME.json the manifest, sealed with a hash of the row and of
-itself.
+NAME.npz has the row, without pickles, and NAME.2.npz and so on what is too much for one file;
+NAME.json the manifest, sealed with a hash of the row and of itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import hashlib
 import io
 import json
 import math
+import re
 import zipfile
+from collections.abc import Iterator
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from parity.core.files import json_file
 from parity.core.files.atomic import write_whole
 
 Array = npt.NDArray[Any]
+
+_MOST = 500_000  # numbers in a file, 4 MB: a repository takes no large ones
 
 
 class Row:
@@ -73,10 +78,26 @@ def write(path: Path, manifest: dict[str, Any], row: Row, by_line: str) -> None:
     numbers = row.numbers()
     manifest["numbers_sha256"] = hash_of(numbers)
     manifest["manifest_sha256"] = manifest_hash(manifest)
-    archive = io.BytesIO()
-    np.savez_compressed(archive, numbers=numbers)
-    write_whole(path.with_suffix(".npz"), archive.getvalue())
+    parts = [numbers[start : start + _MOST] for start in range(0, max(1, len(numbers)), _MOST)]
+    for name, part in zip(_names(path), parts, strict=False):
+        archive = io.BytesIO()
+        np.savez_compressed(archive, numbers=part)
+        write_whole(name, archive.getvalue())
+    for name in _names(path, len(parts)):
+        if not name.exists():
+            break
+        name.unlink()  # of a longer row
     write_whole(path, _lines(manifest, by_line))
+
+
+def _names(path: Path, first: int = 0) -> Iterator[Path]:
+    """The files that a row may have, beside its manifest."""
+    return (path.with_suffix(f".{n + 1}.npz" if n else ".npz") for n in count(first))
+
+
+def whole_name(name: str) -> str:
+    """The file's name without the number of a part."""
+    return re.sub(r"\.\d+\.npz$", ".npz", name)
 
 
 def read_manifest(path: Path, version: int) -> dict[str, Any]:
@@ -90,11 +111,16 @@ def read_manifest(path: Path, version: int) -> dict[str, Any]:
 
 
 def read_row(path: Path) -> Array:
-    """The row in an NPZ file.
+    """The row of a manifest.
 
     Raises:
         ValueError: it is missing, truncated, or no row of float64.
     """
+    more = takewhile(Path.exists, _names(path, 1))
+    return np.concatenate([_part(each) for each in (next(_names(path)), *more)])
+
+
+def _part(path: Path) -> Array:
     try:
         if path.exists() and not path.is_file():
             raise ValueError("expected a file, found a folder, a pipe or a device")
