@@ -109,7 +109,7 @@ def _metrics(
     a, e = (x.astype(np.float64, copy=False) for x in (actual, expected))
     if not a.size:
         return {"max_abs": 0.0, "rel_l2": 0.0, "max_ulp": 0.0, "noise_ratio": 0.0}
-    error, norm = a - e, _norm(e)
+    error, norm = np.asarray(a - e), _norm(e)  # of two numbers, NumPy makes no array
     rel_l2 = _ratio(_norm(error), norm)
     np.abs(error, out=error)
     index = np.unravel_index(int(np.argmax(error)), error.shape)

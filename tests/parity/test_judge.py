@@ -10,6 +10,7 @@ import pytest
 
 from parity.cases import BY_NAME
 from parity.core.capture import port
+from parity.core.compare import compare
 from parity.core.judge import Judge
 from parity.demucs import SUBJECT
 from parity.run import make_port, stored_expected
@@ -69,3 +70,13 @@ def test_what_fails_is_kept(model: Any) -> None:
     assert not judge.compared(expected.events[4]), "another number of outputs"
     judge.forget("cumulative")
     assert not judge.compared(event)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 2)])
+def test_tensors_of_any_rank_are_compared(shape: tuple[int, ...]) -> None:
+    expected = np.full(shape, 2.0)
+    found = compare(np.full(shape, 2.5, "float32"), expected, 1.0, dtype="float32")
+    assert found.passed
+    assert (found.max_abs, found.rel_l2) == (0.5, 0.25)
+    assert found.max_ulp == 0.5 / np.spacing(np.float32(2))
+    assert compare(np.full(shape, 2.0), expected, 0.0).max_abs == 0
