@@ -44,6 +44,7 @@ def overhead(preset: str, tracks: int, seconds: float, rounds: int) -> list[Turn
             plain = _run(folder, model, "plain", "songs")
             ray = _run(folder, model, "many", "songs", "--ray", f"--ray-threads={os.cpu_count()}")
             turns.append(Turn(plain, ray, _in_work(folder)))
+            print(turns[-1], flush=True)
             _compare(folder)
         return turns
 
@@ -65,6 +66,8 @@ def _run(folder: Path, model: str, out: str, *arguments: str) -> float:
     command = [sys.executable, "-m", "demucs_tf", "separate", *arguments]
     environment = {**os.environ, "DEMUCS_TF_CACHE": str(folder / "cache")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    # Ray's workers give way to all others, which on a busy machine is not what is measured.
+    environment["RAY_worker_niceness"] = str(os.nice(0))
     start = time.monotonic()
     subprocess.run(
         [*command, "-n", model, "-o", out, "--seed", "0"],

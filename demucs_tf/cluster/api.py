@@ -26,7 +26,7 @@ from demucs_tf.cluster.job import Job, Row
 from demucs_tf.cluster.manifest import FAILED, FOLDER, Entry, Manifest
 from demucs_tf.cluster.pool import ClusterError, Pool
 from demucs_tf.cluster.queue import work_off
-from demucs_tf.cluster.settings import ClusterSettings
+from demucs_tf.cluster.settings import LOCAL, ClusterSettings
 from demucs_tf.cluster.sizes import size_of
 from demucs_tf.cluster.worker import IN_PROGRESS, Worker
 from demucs_tf.inference.settings import Settings
@@ -150,10 +150,13 @@ def separate_rows(
         planned(len(left))
         if not left:
             return manifest
-        connect(cluster.ray or "local", cluster.ray_timeout, noisy=job.noisy)
+        address = cluster.ray or LOCAL
+        alone = connect(address, cluster.ray_timeout, noisy=job.noisy) and address == LOCAL
         paths: dict[str, Any] = sample_of(store.local_path(row.address) for row in left[:10000])
         paths |= {str(each): None for each in (marker, local, repo) if each is not None}
-        pool = Pool(job, cluster, say, paths, _checked_nodes(paths, cluster), worker)
+        # Of a Ray that this process has just started, there is nothing to ask.
+        checked = [*living_nodes()] if alone else _checked_nodes(paths, cluster)
+        pool = Pool(job, cluster, say, paths, checked, worker)
         try:
             about = _first(pool, say)
             if weights - {about.model_sha256}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from demucs_tf.cluster.settings import LOCAL
@@ -88,8 +90,14 @@ def connect(address: str, timeout: float, *, noisy: bool = False) -> bool:
         _try(address, timeout)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody was asked
     level = "INFO" if noisy else "ERROR"
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(address=address, log_to_driver=noisy, logging_level=level)
+        # Nobody looks at the dashboard of a Ray that ends with the command.
+        own = {"include_dashboard": False} if address == LOCAL else {}
+        ray.init(address=address, log_to_driver=noisy, logging_level=level, **own)
+        if current_thread() is main_thread():
+            for number, handler in before.items():  # Ray has its own, which end the process
+                signal.signal(number, handler)
     except Exception as error:
         raise ConnectError(_refused(address, str(error))) from error
     return True

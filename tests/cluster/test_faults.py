@@ -138,3 +138,28 @@ def test_deaths_of_a_node_a_worker_a_track_and_the_driver(
     assert twice <= interrupted
     done = written - {"poison"}
     assert {track: after[track] for track in done} == {track: before[track] for track in done}
+
+
+@pytest.mark.usefixtures("sigint_heard")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it_cleanly(
+    number: signal.Signals, status: int, songs: Path, repo: Path
+) -> None:
+    """The command, with a Ray of its own; what was done before is in the manifest."""
+    command = [sys.executable, "-m", "demucs_tf", "separate", "songs", "-n", "tiny"]
+    command += ["--repo", str(repo), "--shifts", "30", "-o", "many", "--ray"]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert "Traceback" not in err
+    assert number != signal.SIGINT or err.splitlines()[-1] == "interrupted"
+    entries = list(Manifest(f"many/tiny/{FOLDER}").entries())
+    assert 1 <= len(entries) < TRACKS
+    written = sorted(os.path.relpath(stem.address, "many") for e in entries for stem in e.stems)
+    assert written == [name for name in files("many") if name.endswith(".wav")]
+    assert not [name for name in files("many") if ".in-progress" in name]

@@ -59,7 +59,7 @@ def _whole(address: str) -> str:
 
 def test_a_path_keeps_its_address() -> None:
     """The command makes paths of its arguments."""
-    for address in ("s3://bucket/a b.wav", "file:///tmp/x.wav", "memory://a/b", "a:b/c", "a/b.wav"):
+    for address in ("s3://b/a b.wav", "file:///music/x.wav", "memory://a/b", "a:b/c", "a/b.wav"):
         assert address_of(Path(address)) == address
 
 
