@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report.frame import Found
+from benchmarks.report.lines import lines
 from benchmarks.report.plots import Chart
 
 HEAD = """# Benchmarks
@@ -104,6 +105,8 @@ def _sections(found: Found, charts: Sequence[Chart]) -> Iterator[str]:
             continue
         yield f"## {heading}\n\n{note}\n"
         yield from _markdown(rows)
+        for sentence in lines(rows):
+            yield f"\n{sentence}"
         for (case, way), reason in found.left_out.items():
             if case.partition("/")[0] == group:
                 yield f"\n{case.partition('/')[2]}: {way} was left out: {reason}."

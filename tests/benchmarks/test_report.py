@@ -10,6 +10,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.report import write
 from benchmarks.report.frame import read
+from benchmarks.report.lines import lines
 from tests.benchmarks.fakes import info, seconds, write_record
 
 GFLOP = 1e9
@@ -50,6 +51,34 @@ def test_the_last_record_of_a_case_counts(tmp_path: Path) -> None:
     found = read(paths)
     assert sorted(found.table["case"].unique()) == ["limit/product", "segment/htdemucs"]
     assert set(found.table["way"]) == {"graph", "torch"}
+
+
+def _over_lengths(*points: tuple[float, float]) -> list[dict[str, Any]]:
+    return [
+        info(
+            f"length/{minutes:g} minutes",
+            [{"demucs-tf": {"seconds": time, "peak": 5e8}}],
+            curve="minutes",
+            points={"demucs-tf": minutes},
+        )
+        for minutes, time in points
+    ]
+
+
+def test_a_line_over_the_length(tmp_path: Path) -> None:
+    straight = _over_lengths((1, 12), (2, 14), (30, 70))
+    found = list(lines(read([write_record(tmp_path / "a.json", *straight)]).table))
+    assert found[0] == (
+        "demucs-tf, time: 10 s and 2 s for each minute, R² 1.0000, over 1 to 30 minutes."
+    )
+    assert found[1].startswith("demucs-tf, peak: 500 MB and ")
+    bent = _over_lengths((1, 1), (15, 225), (30, 900))
+    (sentence,) = [
+        x for x in lines(read([write_record(tmp_path / "b.json", *bent)]).table) if "time" in x
+    ]
+    assert "R² 0.92" in sentence
+    two = read([write_record(tmp_path / "c.json", *straight[:2])]).table
+    assert list(lines(two)) == []
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
