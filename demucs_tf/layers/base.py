@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
+
+from demucs_tf.utils.context import during
 
 # Shape and dtype -> what a variable starts with.
 Initializer = Callable[..., Any]
@@ -23,14 +25,9 @@ BTD = Any
 _blank: ContextVar[bool] = ContextVar("demucs_tf_blank_weights", default=False)
 
 
-@contextmanager
-def blank_weights() -> Iterator[None]:
+def blank_weights() -> AbstractContextManager[None]:
     """Build models with zeros in place of initial weights: for those who load weights anyway."""
-    token = _blank.set(True)
-    try:
-        yield
-    finally:
-        _blank.reset(token)
+    return during(_blank, True)
 
 
 def weights_are_blank() -> bool:
@@ -39,8 +36,6 @@ def weights_are_blank() -> bool:
 
 
 _portable: ContextVar[bool] = ContextVar("demucs_tf_portable", default=False)
-
-
 _arrays: ContextVar[bool] = ContextVar("demucs_tf_arrays", default=True)
 
 
@@ -54,12 +49,8 @@ def portable(arrays: bool = True) -> Iterator[None]:
     Args:
         arrays: whether a loop may write into a `tf.TensorArray` whose rows have an unknown shape.
     """
-    tokens = _portable.set(True), _arrays.set(arrays)
-    try:
+    with during(_portable, True), during(_arrays, arrays):
         yield
-    finally:
-        _portable.reset(tokens[0])
-        _arrays.reset(tokens[1])
 
 
 def is_portable() -> bool:
@@ -94,18 +85,13 @@ class OverBudget(Exception):
 _budget: ContextVar[Budget | None] = ContextVar("demucs_tf_budget", default=None)
 
 
-@contextmanager
-def limited(budget: Budget) -> Iterator[None]:
+def limited(budget: Budget) -> AbstractContextManager[None]:
     """Make models of no more than `budget` in all; what is too much is refused before it is made.
 
     Raises:
         OverBudget: there was more.
     """
-    token = _budget.set(budget)
-    try:
-        yield
-    finally:
-        _budget.reset(token)
+    return during(_budget, budget)
 
 
 # Every layer call and each functional step of a forward pass can be seen from outside. Without an
@@ -127,31 +113,21 @@ class Observer(Protocol):
 _observer: ContextVar[Observer | None] = ContextVar("demucs_tf_observer", default=None)
 
 
-@contextmanager
-def observe(observer: Observer | None) -> Iterator[None]:
+def observe(observer: Observer | None) -> AbstractContextManager[None]:
     """Send every layer call and step inside the block to `observer` (None: to nobody)."""
-    token = _observer.set(observer)
-    try:
-        yield
-    finally:
-        _observer.reset(token)
+    return during(_observer, observer)
 
 
 _joined: ContextVar[bool] = ContextVar("demucs_tf_joined", default=False)
 
 
-@contextmanager
-def joined() -> Iterator[None]:
+def joined() -> AbstractContextManager[None]:
     """Work out layers in one with their neighbours inside the block, where that is faster.
 
     The graphs that tracks are separated with do, and ONNX files. What comes out differs by
     rounding; a model that is called, watched, trained or exported elsewhere goes layer by layer.
     """
-    token = _joined.set(True)
-    try:
-        yield
-    finally:
-        _joined.reset(token)
+    return during(_joined, True)
 
 
 def is_joined() -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
+
+from demucs_tf.utils.context import during
 
 
 @contextmanager
@@ -54,14 +56,9 @@ def undisturbed() -> Iterator[None]:
 _silent: ContextVar[bool] = ContextVar("demucs_tf_silent", default=False)
 
 
-@contextmanager
-def silent_imports(*, unless: bool = False) -> Iterator[None]:
+def silent_imports(*, unless: bool = False) -> AbstractContextManager[None]:
     """Let TensorFlow leave nothing on stderr if it is imported inside the block."""
-    token = _silent.set(not unless)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
+    return during(_silent, not unless)
 
 
 def import_tensorflow(*, keras: bool = True) -> Any:

@@ -12,8 +12,8 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass
 from functools import cache
@@ -25,6 +25,7 @@ from demucs_tf.checkpoints.weights import Place
 from demucs_tf.models.config import Config
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.cache import cache_folder
+from demucs_tf.utils.context import during
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.version import VERSION
 
@@ -40,8 +41,7 @@ _log = logging.getLogger("demucs_tf")
 _folder: ContextVar[Path | None] = ContextVar("demucs_tf_graphs", default=None)
 
 
-@contextmanager
-def keep_graphs(folder: Path | None = None) -> Iterator[None]:
+def keep_graphs(folder: Path | None = None) -> AbstractContextManager[None]:
     """Look for graphs in a folder inside the block, and put new ones there.
 
     None is `graphs` in the cache folder of this package.
@@ -49,11 +49,7 @@ def keep_graphs(folder: Path | None = None) -> Iterator[None]:
     For a process that runs models as they were loaded: a method or function of this package that
     was replaced in it would not be heard, or be kept.
     """
-    token = _folder.set(folder or cache_folder() / "graphs")
-    try:
-        yield
-    finally:
-        _folder.reset(token)
+    return during(_folder, folder or cache_folder() / "graphs")
 
 
 def kept() -> Kept | None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TypeVar
+
+from demucs_tf.utils.context import during
 
 Item = TypeVar("Item")
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("parity_progress", default=None)
 
 
-@contextmanager
-def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+def heard_by(listener: Callable[[str], None]) -> AbstractContextManager[None]:
     """Send what is said inside the block to `listener`."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+    return during(_listener, listener)
 
 
 def say(text: str) -> None:
