@@ -104,7 +104,7 @@ def simulate(songs: int, nodes: int, delays: Delays, seed: int) -> Run:
 
 
 # Measured on one machine (docs/scale.md): a second of music by htdemucs, a row by the driver.
-MEASURED = Delays(core_seconds=1.0, driver=0.005)
+MEASURED = Delays(core_seconds=0.5, driver=0.005)
 SONGS = (1_000, 10_000, 100_000, 1_000_000)
 NODES = (1, 10, 100, 1_000)
 
