@@ -29,15 +29,18 @@ RATE = 44100
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's workers would give way to all else that runs beside the tests.
+        patch.setenv("RAY_worker_niceness", str(os.nice(0)))
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+        )
+        yield
+        ray.shutdown()
 
 
 def stems(folder: str) -> dict[str, bytes]:
