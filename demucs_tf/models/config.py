@@ -100,6 +100,11 @@ class Config:
         return cls(**values)
 
 
+def _ceil_div(a: Any, b: int) -> Any:
+    """Divide and round up; see `demucs_tf.layers.shape.ceil_div`, which needs TensorFlow."""
+    return (a + b - 1) // b
+
+
 def _as_json(value: Any) -> Any:
     if isinstance(value, Fraction):
         return str(value)
@@ -169,11 +174,11 @@ class DemucsConfig(Config):
         if self.resample:
             length = length * 2
         for _ in range(self.depth):
-            length = larger(1, -((self.kernel_size - length) // self.stride) + 1)
+            length = larger(1, _ceil_div(length - self.kernel_size, self.stride) + 1)
         for _ in range(self.depth):
             length = (length - 1) * self.stride + self.kernel_size
         if self.resample:
-            length = -(-length // 2)
+            length = _ceil_div(length, 2)
         return length
 
 
