@@ -57,7 +57,7 @@ full: $(VENV)/.developer
 	$(BIN)/pytest tests parity -m full --live --full
 
 export: $(VENV)/.developer
-	$(BIN)/pytest tests/export tests/runtimes tests/cli/test_exported.py --export
+	$(BIN)/pytest tests/export tests/runtimes tests/cli/test_exported.py tests/models/test_building.py --export
 	$(BIN)/pytest parity/tests/test_engines.py tests/parity/test_exports.py --export
 	$(BIN)/pytest tests/parity/test_report_browser.py --export
 

@@ -53,9 +53,9 @@ def _run(command: str, options: dict[str, float]) -> str:
         from benchmarks.scale.simulate import table
 
         return table(**options)  # type: ignore[arg-type]
-    from benchmarks.scale import measure
+    from benchmarks.scale import driver, songs
 
-    function = getattr(measure, command)
+    function = getattr(songs if command in ("memory", "song") else driver, command)
     return str(function(**options))
 
 

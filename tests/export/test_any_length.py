@@ -111,6 +111,7 @@ def test_no_weight_is_there_both_narrow_and_wide(file: Made) -> None:
     assert not widened & set(wide)
 
 
+@pytest.mark.export
 def test_the_second_graph_has_builtin_operators_and_no_float64(file: Made) -> None:
     types, codes = flatbuffer.schema().TensorType, flatbuffer.schema().BuiltinOperator
     for kind in KINDS:

@@ -79,6 +79,7 @@ def test_a_target_that_is_there(tmp_path: Path) -> None:
         export_model(model("demucs"), target, "tflite", force=True)
 
 
+@pytest.mark.export
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     members = BagOfModels([model("demucs"), model("demucs", 1)])
     export_model(members, tmp_path / "out", "tflite")
@@ -111,6 +112,7 @@ def test_a_full_disk_leaves_nothing(
     assert not force or target.read_text() == "mine"
 
 
+@pytest.mark.export
 def test_a_full_disk_in_the_midst_of_a_bag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run.Manifest, "to_json", full_disk)
     members = BagOfModels([model("demucs"), model("demucs", 1)])

@@ -68,6 +68,7 @@ def test_one_chunk_is_what_apply_model_makes() -> None:
     assert snr(applied, one_chunk(members, track, part)) >= 100
 
 
+@pytest.mark.export
 def test_a_folder(tmp_path: Path) -> None:
     members = bag(GENERAL)
     written = export_model(members, tmp_path / "bag", "tflite", name="mine", licence="MIT")
@@ -91,6 +92,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert snr(one_chunk(members, track, part), averaged) >= 100
 
 
+@pytest.mark.export
 def test_a_member_twice_is_one_file(tmp_path: Path) -> None:
     one = model("demucs")
     export_model(BagOfModels([one, model("demucs", 1), one]), tmp_path / "bag", "tflite")
@@ -104,6 +106,7 @@ def test_a_bag_of_one_is_that_model(tmp_path: Path) -> None:
     assert read_metadata(path).model == "DemucsTF"
 
 
+@pytest.mark.export
 def test_segments_that_differ(tmp_path: Path) -> None:
     members = BagOfModels([model("demucs"), model("demucs", segment=0.5)])
     with pytest.raises(ExportError, match=r"segments of 2000, 4000 samples.*give a length"):

@@ -99,6 +99,7 @@ def test_a_track_shorter_than_a_chunk_and_a_silent_one(tmp_path: Path) -> None:
         assert np.isfinite(found).all()
 
 
+@pytest.mark.export
 def test_a_bag_with_a_general_table(tmp_path: Path) -> None:
     models = [tiny("demucs", seed) for seed in (0, 1, 2)]
     export_model(BagOfModels(models, TABLE), tmp_path / "bag", "tflite")

@@ -48,6 +48,7 @@ def test_it_runs_elsewhere(kind: str, format: str, tmp_path: Path) -> None:
     assert snr(expected(made, mix), result(tmp_path / NAMES[format], format, mix)) >= 100
 
 
+@pytest.mark.export
 def test_after_a_call_as_before(tmp_path: Path) -> None:
     made = model("hdemucs")
     mix = mixture(int(made.segment * made.samplerate))

@@ -78,6 +78,7 @@ def served(path: Path, request: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ["separate", "separate_segment"])
+@pytest.mark.export
 def test_what_serving_is_asked(exported: Exported, name: str) -> None:
     path = exported("htdemucs", "saved-model")
     found = signature(path, name)
@@ -108,6 +109,7 @@ def test_a_tensor_of_grpc(exported: Exported) -> None:
     assert snr(expected(model("demucs"), mix), stems) >= 100
 
 
+@pytest.mark.export
 def test_another_length(tmp_path: Path) -> None:
     (path,) = export_model(model("htdemucs"), tmp_path / "m", "saved-model", length=0.1)
     found = read_metadata(path)

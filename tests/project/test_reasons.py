@@ -46,6 +46,7 @@ def run(folder: Path, code: str) -> tuple[int, dict[str, tuple[str, str]]]:
     (folder / "pytest.ini").write_text("[pytest]\n")
     outcomes = Outcomes()
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=importlib"]
+    options += ["-p", "no:unraisableexception"]  # it collects all garbage of this process, often
     options += ["--rootdir", str(folder), "-c", str(folder / "pytest.ini"), str(path)]
     return int(pytest.main(options, [Reasons(), outcomes])), outcomes.found
 
