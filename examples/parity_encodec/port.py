@@ -23,6 +23,13 @@ class Layer(keras.layers.Layer):
         pass
 
 
+class ELU(Layer):
+    """Keras's own takes 1 from an exponential, and loses up to two bits next to 0."""
+
+    def call(self, x: Any) -> Any:
+        return ops.where(x > 0, x, ops.expm1(ops.minimum(x, 0)))
+
+
 def weight_norm(direction: Any, gain: Any) -> Any:
     """One length for each index of the last axis, torch's first."""
     return direction * (gain / ops.sqrt(ops.sum(ops.square(direction), (0, 1), keepdims=True)))
@@ -184,9 +191,9 @@ class EncodecResnetBlock(Layer):
         inside = channels // config.compress
         size = config.residual_kernel_size
         self.block = [
-            keras.layers.ELU(),
+            ELU(),
             EncodecConv1d(config, (channels, inside), size, dilation=dilation),
-            keras.layers.ELU(),
+            ELU(),
             EncodecConv1d(config, (inside, channels), 1),
         ]
         self.shortcut = keras.layers.Identity()
@@ -226,10 +233,10 @@ def encoder(config: Any) -> Stack:
     layers: list[Any] = [EncodecConv1d(config, (config.audio_channels, width), config.kernel_size)]
     for ratio in reversed(config.upsampling_ratios):
         down = EncodecConv1d(config, (width, 2 * width), 2 * ratio, ratio)
-        layers += [*residuals(config, width), keras.layers.ELU(), down]
+        layers += [*residuals(config, width), ELU(), down]
         width *= 2
     last = EncodecConv1d(config, (width, config.hidden_size), config.last_kernel_size)
-    return Stack([*layers, EncodecLSTM(config, width), keras.layers.ELU(), last])
+    return Stack([*layers, EncodecLSTM(config, width), ELU(), last])
 
 
 def decoder(config: Any) -> Stack:
@@ -240,9 +247,9 @@ def decoder(config: Any) -> Stack:
     for ratio in config.upsampling_ratios:
         up = EncodecConvTranspose1d(config, (width, width // 2), 2 * ratio, ratio)
         width //= 2
-        layers += [keras.layers.ELU(), up, *residuals(config, width)]
+        layers += [ELU(), up, *residuals(config, width)]
     last = EncodecConv1d(config, (width, config.audio_channels), config.last_kernel_size)
-    return Stack([*layers, keras.layers.ELU(), last])
+    return Stack([*layers, ELU(), last])
 
 
 class Encodec(Layer):
