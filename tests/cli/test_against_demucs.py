@@ -65,7 +65,7 @@ RUNS: dict[str, tuple[str, list[str], bool]] = {
 MUSIC = {path.stem: path for path in signals.music_files()}
 CLIPS = ["piece", *MUSIC]
 # The rest with `--full`: every clip separated in one way, and one clip in these ways.
-QUICK = ["shifts", "segment", "one-hot-bag", "weighted-bag"]
+QUICK = ["shifts", "segment", "weighted-bag"]
 
 
 def _pairs(runs: list[str], quick: list[str]) -> list[Any]:
@@ -197,7 +197,13 @@ demucs_tf.load_model("one_hot", repo={repo!r})
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("before", ["", OTHERS], ids=["fresh", "after-others"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("", id="fresh"),
+        pytest.param(OTHERS, id="after-others", marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("clip", CLIPS[:1], indirect=True)
 def test_a_seeded_script_gets_what_it_gets_from_demucs(
     before: str, small: Path, clip: Path, tmp_path: Path

@@ -51,6 +51,7 @@ def _file(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return lambda kind, weights="float32", fixed=False: exported(kind, weights, fixed)
 
 
+@pytest.mark.export
 @pytest.mark.parametrize(("kind", "weights"), FILES)
 def test_any_length_in_any_order(file: Made, kind: str, weights: str) -> None:
     from ai_edge_litert.interpreter import Interpreter

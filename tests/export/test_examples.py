@@ -71,7 +71,8 @@ def of_the_model(model: Any, path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "format", ["onnx", "tflite", pytest.param("saved-model", marks=pytest.mark.export)]
+    "format",
+    ["tflite", *(pytest.param(each, marks=pytest.mark.export) for each in ("onnx", "saved-model"))],
 )
 def test_stems_with_the_runtime_alone(
     format: str, environment: Callable[[str], Path], tmp_path: Path

@@ -38,7 +38,10 @@ def file(path: Path) -> Any:
     return flatbuffer.parsed(path.read_bytes())
 
 
-@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+@pytest.mark.parametrize(
+    "weights",
+    ["float32", *(pytest.param(each, marks=pytest.mark.export) for each in ("float16", "int8"))],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_operators_and_axes_are_those_of_a_mobile_gpu(
     exported: Exported, kind: str, weights: str
