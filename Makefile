@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --progre
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test lint types unit parity live live-tests live-parity full export clean help
+.PHONY: demo test lint types unit parity live full export clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -27,9 +27,7 @@ help:
 demo: $(VENV)/.user
 	$(BIN)/python examples/demo.py -o demo
 
-# The last two have one process each, and run side by side.
-test: lint types unit live-tests
-	$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) parity live-parity
+test: lint types unit parity live
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .
@@ -44,12 +42,8 @@ unit: $(VENV)/.developer
 parity: $(VENV)/.developer
 	$(BIN)/pytest parity
 
-live: live-tests live-parity
-
-live-tests: $(VENV)/.developer
+live: $(VENV)/.developer
 	$(BIN)/pytest tests -m live --live -n 2
-
-live-parity: $(VENV)/.developer
 	$(BIN)/pytest parity -m live --live
 	$(BIN)/pytest parity/tests/test_live.py --live --full -k "full_size and float32 and demucs-full and not ht"
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
-
-from demucs_tf.utils.context import during
 
 Item = TypeVar("Item")
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("parity_progress", default=None)
 
 
-def heard_by(listener: Callable[[str], None]) -> AbstractContextManager[None]:
+@contextmanager
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
     """Send what is said inside the block to `listener`."""
-    return during(_listener, listener)
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def say(text: str) -> None:
