@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from demucs_tf.layers.base import Observable, named_layers, portable, weights_are_blank
+from demucs_tf.layers.base import Observable, is_portable, named_layers, portable, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from demucs_tf.models.config import Config
 
@@ -102,8 +102,8 @@ class Model(Observable, keras.Model):
                 layer.weight.assign(weight / scale)
                 layer.bias.assign(layer.bias / scale)
 
-    def check(self, mix: Any) -> None:
-        """Refuse what is no mixture for this model, as far as its shape is known.
+    def check(self, mix: Any) -> Any:
+        """The mixture, refused if it is none for this model, as far as its shape is known.
 
         A graph in which B or T is unknown looks for samples when it runs. Empty tensors must not
         get further: TensorFlow's convolutions give them another shape with oneDNN than without,
@@ -129,9 +129,13 @@ class Model(Observable, keras.Model):
         if not dtype.is_floating:
             raise ValueError(f"mix must be floating point in [-1, 1], got {dtype.name}.")
         if not shape.is_fully_defined():
-            tf.debugging.Assert(
+            some = tf.debugging.Assert(
                 tf.size(mix) > 0, ["mix has no samples: its shape is", tf.shape(mix)]
             )
+            if not is_portable():  # else a layer may fail first, in TensorFlow's words
+                with tf.control_dependencies([some]):
+                    return tf.identity(mix)
+        return mix
 
     def export(
         self,

@@ -157,7 +157,7 @@ class DemucsTF(Model):
 
     def call(self, mix: Any) -> Any:
         """(B, A, T) -> (B, S, A, T)."""
-        self.check(mix)
+        mix = self.check(mix)
         mix = tf.ensure_shape(mix, [None, self.audio_channels, None])
         length = size(mix, -1)
         x = mix

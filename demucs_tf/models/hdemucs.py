@@ -77,7 +77,7 @@ class HDemucsTF(HybridModel):
 
     def call(self, mix: Any, training: bool = False) -> Any:
         """(B, A, T) -> (B, S, A, T)."""
-        self.check(mix)
+        mix = self.check(mix)
         return self._separate(tf.ensure_shape(mix, [None, self.audio_channels, None]), training)
 
     def _bottleneck(self, x: Any, xt: Any, **_: Any) -> tuple[Any, Any]:

@@ -161,7 +161,7 @@ class HTDemucsTF(HybridModel):
         `shift` is what `draw_shift` gave, an int or an integer tensor (B). None: draw one, inside
         a graph once and for all passes, but for each step in training.
         """
-        self.check(mix)
+        mix = self.check(mix)
         mix = tf.ensure_shape(mix, [None, self.audio_channels, None])
         # QUIRK demucs/htdemucs.py:532: training takes the length that it is given. There that is
         # the segment from then on; here `segment` stays.
