@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -109,15 +108,6 @@ def _read(source: Any, address: str) -> bytes:
     except Exception as error:
         raise StoreError(f"{address}: it can't be read to its end: {_said(error)}.") from error
     return block
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def put(files: Mapping[str, Path]) -> None:

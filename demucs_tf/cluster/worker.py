@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from demucs_tf.checkpoints.sources.checksums import sha256
 from demucs_tf.cluster import manifest, store
 from demucs_tf.cluster.job import Job, Row
 from demucs_tf.cluster.manifest import Entry, Stem
@@ -159,7 +160,7 @@ class Worker:
             made = [_stem(*each) if there else Stem(each[0], each[1]) for each in found]
             return replace(entry, status=manifest.FOUND, stems=made)
         track = store.fetch(row.address, work)
-        entry = replace(entry, input_sha256=store.checksum(track), input_bytes=track.stat().st_size)
+        entry = replace(entry, input_sha256=sha256(track), input_bytes=track.stat().st_size)
         made = []
 
         def place(files: dict[Path, Path]) -> None:
@@ -200,7 +201,7 @@ class Worker:
 
 
 def _stem(name: str, address: str, file: Path) -> Stem:
-    return Stem(name, address, store.checksum(file), file.stat().st_size)
+    return Stem(name, address, sha256(file), file.stat().st_size)
 
 
 def _is_of_the_place(error: BaseException | None) -> bool:
@@ -247,7 +248,7 @@ def _hash_of_files(path: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
-            digest.update(store.checksum(file).encode())
+            digest.update(sha256(file).encode())
     return digest.hexdigest()
 
 
