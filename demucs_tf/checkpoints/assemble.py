@@ -50,12 +50,9 @@ def read_model(path: Path, dtype: str | None = None, make: Make | None = None) -
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
     """
-    read = PACKAGES.get(path.suffix)
-    return (
-        READERS[path.suffix](path, dtype)
-        if read is None
-        else _load_package(read, path, dtype, make)
-    )
+    if path.suffix in PACKAGES:
+        return _load_package(PACKAGES[path.suffix], path, dtype, make)
+    return READERS[path.suffix](path, dtype)
 
 
 def _load_package(
