@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def plain(value: Any) -> Any:
 def text_of(value: Any, **options: Any) -> str:
     """A value as JSON that every reader takes."""
     return json.dumps(plain(value), allow_nan=False, **options)
+
+
+def by_line(head: Mapping[str, Any], name: str, entries: Mapping[str, Any]) -> str:
+    """JSON with a line for each of `entries`, sorted, behind the `head`: a change can be read."""
+
+    def lines(values: Iterable[tuple[str, Any]]) -> str:
+        return ",\n".join(f"{text_of(k)}: {text_of(v, sort_keys=True)}" for k, v in values)
+
+    return (
+        f"{{{lines(head.items())},\n{text_of(name)}: {{\n{lines(sorted(entries.items()))}\n}}}}\n"
+    )
 
 
 def number(value: Any) -> float | None:

@@ -118,17 +118,8 @@ def table(calibration: Mapping[str, Any]) -> str:
 
 def write(path: Path, calibration: Mapping[str, Any]) -> None:
     """Write it, whole or not at all, a line for each run."""
-    head = {**calibration, "schema": SCHEMA}
-    runs = head.pop("runs")
-    lines = [
-        f"{json_file.text_of(key)}: {json_file.text_of(head[key], sort_keys=True)}"
-        for key in sorted(head)
-    ]
-    body = ",\n".join(
-        f"{json_file.text_of(name)}: {json_file.text_of(runs[name], sort_keys=True)}"
-        for name in sorted(runs)
-    )
-    write_whole(path, "{" + ",\n".join([*lines, '"runs": {\n' + body + "\n}"]) + "}\n")
+    head = {"factors": calibration["factors"], "schema": SCHEMA}
+    write_whole(path, json_file.by_line(head, "runs", calibration["runs"]))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -90,11 +90,9 @@ def _records(result: Result) -> dict[str, list[Record]]:
 
 def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
     """Write a baseline, a line for each case, whole or not at all."""
-    text, plain = json_file.text_of, dict(baseline)
-    entries = sorted(plain.pop("results").items())
-    head = "".join(f"{text(key)}: {text(value)},\n" for key, value in plain.items())
-    body = ",\n".join(f"{text(name)}: {text(entry, sort_keys=True)}" for name, entry in entries)
-    write_whole(path, f'{{{head}"results": {{\n{body}\n}}}}\n')
+    head = dict(baseline)
+    results = head.pop("results")
+    write_whole(path, json_file.by_line(head, "results", results))
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
