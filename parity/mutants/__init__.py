@@ -1,8 +1,9 @@
 """Machine-made mutants of the port: of which modules, judged by what, and which are no faults.
 
-A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE any-length
-graph" or "xla", one trace for every length, with layers joined as for tracks; "CASE files", what is
-exported for other runtimes; or "tests FILE", the tests of layers, in a checkout.
+A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE backward",
+its gradients in float64; "CASE any-length graph" or "xla", one trace for every length, with layers
+joined as for tracks; "CASE files", what is exported for other runtimes; or "tests FILE", the tests
+of layers, models and bags, in a checkout.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from parity import backward
 from parity.cases import BY_NAME, CASES
 from parity.core.files import json_file
 from parity.core.files.atomic import write_whole
 from parity.core.guards.hunt import Heard, listen
 from parity.core.guards.mutants import Mutant
 from parity.exports import any_length
+from parity.mutants.equivalent import EQUIVALENT
 
 # What reckons. Configurations and presets are compared as data, and `where` knows the rest.
 MODULES = tuple(
@@ -36,7 +39,7 @@ MODULES = tuple(
     )
 )  # fmt: skip
 FILES = ("demucs-attention", "demucs-lstm-framed-edge", "hdemucs-wiener1", "htdemucs-wide")
-TESTS = Path(__file__).parents[2] / "tests" / "layers"
+TESTS = Path(__file__).parents[2] / "tests"
 
 
 def checks() -> list[str]:
@@ -50,8 +53,14 @@ def checks() -> list[str]:
             for name in any_length.CASES
         ),
         *(f"{name} files" for name in FILES),
-        *(f"tests {path.name}" for path in sorted(TESTS.glob("test_*.py"))),
+        *(f"{name} backward" for name in backward.STORED),
+        *(f"tests {path.relative_to(TESTS).as_posix()}" for path in _files_of_tests()),
     ]
+
+
+def _files_of_tests() -> list[Path]:
+    patterns = ("layers/test_*.py", "models/test_*.py", "inference/test_apply_bag.py")
+    return sorted(path for pattern in patterns for path in TESTS.glob(pattern))
 
 
 def judge(check: str) -> str:
@@ -70,7 +79,8 @@ def judge(check: str) -> str:
         return f"{failed[0].column}: {failed[0].reason}" if failed else ""
     from parity.run import run_case
 
-    result = run_case(BY_NAME[name], kind)
+    case = BY_NAME[name]
+    result = backward.run_case(case, "float64") if kind == "backward" else run_case(case, kind)
     if result.verdict == "pass":
         return ""
     first = result.first_failure
@@ -98,15 +108,20 @@ def heard(folder: Path, jobs: int = 0) -> Iterator[tuple[int, int, Heard]]:
     names = checks()
     path = folder / f"heard-{_digest(names)}.json"
     if path.is_file():
-        for number, (check, seconds, places) in enumerate(json_file.read(path), 1):
-            yield number, len(names), Heard(check, seconds, frozenset(map(tuple, places)))
+        for number, (check, seconds, lines) in enumerate(json_file.read(path), 1):
+            yield number, len(names), Heard(check, seconds, _sets(lines))
         return
     found = []
     for number, each in enumerate(listen(judge, names, MODULES, jobs), 1):
-        found.append((each.check, each.seconds, sorted(each.places)))
+        lines = {file: sorted(numbers) for file, numbers in each.lines.items()}
+        found.append((each.check, each.seconds, lines))
         yield number, len(names), each
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(found))
+
+
+def _sets(lines: Mapping[str, Sequence[int]]) -> dict[str, frozenset[int]]:
+    return {file: frozenset(numbers) for file, numbers in lines.items()}
 
 
 def _digest(names: Sequence[str]) -> str:
@@ -116,10 +131,6 @@ def _digest(names: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-# Mutants that are the port: (function, change) and why nobody could tell.
-EQUIVALENT: dict[tuple[str, str], str] = {}
-
-
 def why_equivalent(mutant: Mutant) -> str:
     """Why a mutant is no fault; "" if it is one."""
-    return EQUIVALENT.get((mutant.function, mutant.change), "")
+    return next((row.why for row in EQUIVALENT if row.fits(mutant)), "")

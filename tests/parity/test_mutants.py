@@ -14,6 +14,7 @@ from parity import mutants as machine
 from parity.core.guards import hunt, mutants
 from parity.core.guards.hunt import Heard
 from parity.core.guards.mutants import Mutant
+from parity.mutants.equivalent import Equivalent
 from tests.parity.conftest import Call
 
 SOURCE = '''
@@ -125,7 +126,7 @@ def test_what_becomes_of_mutants(port: ModuleType, monkeypatch: pytest.MonkeyPat
         ("crashed", "call"),
         ("killed", "call"),  # whatever the table remembers
         ("endless", "wait"),
-        ("survived", "1 checks"),
+        ("survived", "1 of 1 checks"),
     ]
     assert judge("call") == judge("wait") == ""  # all is as it was
     assert hunt.by_class(ends)["operator"] == {"killed": 2, "crashed": 1, "survived": 1}
@@ -143,22 +144,57 @@ def test_all_changes_of_the_port_compile() -> None:
 
 
 def test_the_table_of_equivalents_names_mutants_that_there_are() -> None:
-    every = {(m.function, m.change) for name in machine.MODULES for m in mutants.of_module(name)}
-    assert machine.EQUIVALENT.keys() <= every
-    assert all(machine.EQUIVALENT.values())
+    every = [mutant for name in machine.MODULES for mutant in mutants.of_module(name)]
+    idle = [row for row in machine.EQUIVALENT if not any(map(row.fits, every))]
+    assert not idle
+    assert all(row.why.endswith(".") for row in machine.EQUIVALENT)
+
+
+def test_a_row_of_the_table_is_text_but_for_its_stars(port: ModuleType) -> None:
+    drawn = mutants.of_module("toy_port")
+    row = Equivalent(" table: return [*]", "n + 1 -> *", "A toy.")
+    assert [mutant.change for mutant in drawn if row.fits(mutant)] == ["n + 1 -> n - 1"]
+    assert not any(map(Equivalent(" table: return [*", "n . 1 -> *", "").fits, drawn))
+
+
+def test_a_check_hears_lines(port: ModuleType) -> None:
+    """A branch that it does not take is not heard, and a mutant there not hunted with it."""
+    file = str(port.__file__)
+    call = hunt.heard(judge, "call", frozenset([file]))
+    raising = next(n for n, line in enumerate(SOURCE.splitlines(), 1) if "raise" in line)
+    assert call.hears(file, raising - 1, raising - 1)
+    assert not call.hears(file, raising, raising)
+    assert not call.hears("another", 1, 99)
+
+
+def test_checks_are_tried_by_turns_of_kind() -> None:
+    names = [("a case", 1.0), ("b case", 2.0), ("c case", 9.0), ("a file", 4.0), ("b file", 5.0)]
+    tried = hunt.in_turns([Heard(name, seconds, {}) for name, seconds in names])
+    assert [each.check for each in tried] == ["a case", "b case", "a file", "b file", "c case"]
+
+
+def test_who_lives_too_long_survives(port: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hunt, "LONGEST", 0.0)
+    file = str(port.__file__)
+    heard = hunt.heard(judge, "call", frozenset([file]))
+    (mutant,) = [
+        m for m in mutants.of_module("toy_port") if m.change.startswith("self.size > 1 ->")
+    ]
+    end = hunt.hunt(judge, mutant, [heard, heard, heard])
+    assert (end.fate, end.check) == ("survived", "1 of 3 checks")
 
 
 def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, port: ModuleType
 ) -> None:
     """In this process: what `python -m parity mutate --machine` does with other mutants."""
-    checks = [Heard("call", 0.01, frozenset()), Heard("wait", 0.01, frozenset())]
+    checks = [Heard("call", 0.01, {}), Heard("wait", 0.01, {})]
     drawn = mutants.of_module("toy_port")[:3]
     fates = iter(("killed", "survived"))
     monkeypatch.setattr(machine, "heard", lambda *_: [(1, 2, checks[0]), (2, 2, checks[1])])
     monkeypatch.setattr(mutants, "draw", lambda *_: drawn)
     monkeypatch.setattr(
-        machine, "EQUIVALENT", {(drawn[0].function, drawn[0].change): "nobody can tell"}
+        machine, "EQUIVALENT", (Equivalent(" Layer.call: *", drawn[0].change, "nobody can tell"),)
     )
 
     def caught(judge: object, hunted: list[Mutant], *_: object) -> Iterator[hunt.Caught]:

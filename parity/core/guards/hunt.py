@@ -19,20 +19,35 @@ from parity.core.guards.mutants import Mutant, code_of, live_function
 
 Judge = Callable[[str], str]  # the name of a check -> where it fails, "" where it passes
 Fate = Literal["killed", "crashed", "endless", "survived"]
-Place = tuple[str, int]  # a file, and the first line of a function in it
 
 SECONDS = 120  # that one check may take; a mutant that loops for ever is endless
 SLOWER = 10  # times as long as without the mutant, at least
 LEAST = 10.0
+LONGEST = 300.0  # of all checks together, as they take without the mutant: what is left survives
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a check runs of the port, and how long it takes."""
+    """What a check runs of the port, and how long it takes.
+
+    Attributes:
+        check: its name: the first word says of what, the rest which kind of check it is.
+        seconds: how long it takes while it is listened to.
+        lines: of each file of the port, those that it runs.
+    """
 
     check: str
     seconds: float
-    places: frozenset[Place]
+    lines: Mapping[str, frozenset[int]]
+
+    @property
+    def kind(self) -> str:
+        """What kind of check it is."""
+        return self.check.partition(" ")[2]
+
+    def hears(self, file: str, first: int, last: int) -> bool:
+        """Whether it runs a line from `first` to `last` of a file."""
+        return not self.lines.get(file, frozenset()).isdisjoint(range(first, last + 1))
 
 
 @dataclass(frozen=True)
@@ -53,23 +68,26 @@ class Caught:
 
 
 def heard(judge: Judge, check: str, files: frozenset[str]) -> Heard:
-    """Run a check, and note the functions of `files` that it calls."""
-    places: set[Place] = set()
+    """Run a check, and note the lines of `files` that it runs."""
+    lines: dict[str, set[int]] = {file: set() for file in files}
 
-    def note(frame: Any, event: str, argument: object) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_filename in files:
-            places.add((code.co_filename, code.co_firstlineno))
+    def called(frame: Any, event: str, argument: object) -> Any:
+        return ran if frame.f_code.co_filename in files else None
 
-    judge(check)  # so that what is made once is made
+    def ran(frame: Any, event: str, argument: object) -> Any:
+        if event == "line":
+            lines[frame.f_code.co_filename].add(frame.f_lineno)
+        return ran
+
     _forget()
-    start = time.perf_counter()
-    sys.setprofile(note)
+    start, before = time.perf_counter(), sys.gettrace()
+    sys.settrace(called)
     try:
         judge(check)
     finally:
-        sys.setprofile(None)
-    return Heard(check, time.perf_counter() - start, frozenset(places))
+        sys.settrace(before)
+    found = {file: frozenset(numbers) for file, numbers in lines.items() if numbers}
+    return Heard(check, time.perf_counter() - start, found)
 
 
 @contextmanager
@@ -87,14 +105,27 @@ def planted(mutant: Mutant) -> Iterator[None]:
         _forget()
 
 
+def in_turns(checks: Sequence[Heard]) -> list[Heard]:
+    """Checks as they are tried: the quick ones first, and every kind for the same time."""
+    spent: dict[str, float] = {}
+    tried: list[tuple[float, Heard]] = []
+    for each in sorted(checks, key=lambda check: check.seconds):
+        spent[each.kind] = spent.get(each.kind, 0.0) + each.seconds
+        tried.append((spent[each.kind], each))
+    return [each for _, each in sorted(tried, key=lambda pair: pair[0])]
+
+
 def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
-    """Run a mutant in the checks that call its function, the quickest first, until one fails."""
+    """Run a mutant in the checks that run its statement, by turns of kind, until one fails."""
     function = live_function(mutant.module, mutant.function)
     assert function is not None
-    code = function.__code__
-    place = (code.co_filename, code.co_firstlineno)
-    hearing = sorted((h for h in checks if place in h.places), key=lambda h: h.seconds)
-    for each in hearing:
+    file = function.__code__.co_filename
+    hearing = in_turns([each for each in checks if each.hears(file, *mutant.lines)])
+    spent = 0.0
+    for number, each in enumerate(hearing):
+        spent += each.seconds
+        if spent > LONGEST and number:
+            return Caught(mutant, "survived", f"{number} of {len(hearing)} checks", "")
         limit = max(LEAST, min(SECONDS, SLOWER * each.seconds))
         try:
             with planted(mutant), _limited(limit):
@@ -105,7 +136,7 @@ def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
             return Caught(mutant, "crashed", each.check, type(error).__name__)
         if where:
             return Caught(mutant, "killed", each.check, where)
-    return Caught(mutant, "survived", f"{len(hearing)} checks", "")
+    return Caught(mutant, "survived", f"{len(hearing)} of {len(hearing)} checks", "")
 
 
 class _TooLong(BaseException):

@@ -42,6 +42,8 @@ class Mutant:
         kind: the class of fault.
         before, after: the source of what is changed, shortened.
         number: of the change among those of its module.
+        statement: the source of the statement that it is in, or of its head.
+        lines: the first and the last line of that.
     """
 
     module: str
@@ -51,6 +53,8 @@ class Mutant:
     before: str
     after: str
     number: int = field(repr=False)
+    statement: str = field(repr=False)
+    lines: tuple[int, int] = field(repr=False)
 
     @property
     def change(self) -> str:
@@ -68,6 +72,8 @@ class _Site:
     kind: Class
     before: str
     after: str
+    statement: str
+    lines: tuple[int, int]
     apply: Callable[[], None]
 
 
@@ -81,7 +87,17 @@ def of_module(module: str) -> list[Mutant]:
     """All mutants of a module's functions that can be reached to be changed."""
     sites = _sites(ast.parse(_source(module)))
     return [
-        Mutant(module, site.function, site.line, site.kind, site.before, site.after, number)
+        Mutant(
+            module,
+            site.function,
+            site.line,
+            site.kind,
+            site.before,
+            site.after,
+            number,
+            site.statement,
+            site.lines,
+        )
         for number, site in enumerate(sites)
         if live_function(module, site.function) is not None
     ]
@@ -127,11 +143,24 @@ def _sites(tree: ast.Module) -> Iterator[_Site]:
 
 
 def _of_function(function: ast.FunctionDef, name: str) -> Iterator[_Site]:
-    for parent, key, index, node in list(_walk(function)):
+    for parent, key, index, node, statement in list(_walk(function, function)):
         for kind, new in _changes(parent, node):
             after = "left out" if isinstance(new, ast.Pass) else _shown(new)
             put = partial(_put, parent, key, index, new)
-            yield _Site(name, getattr(node, "lineno", 0), kind, _shown(node), after, put)
+            line, head = getattr(node, "lineno", statement.lineno), _head(statement)
+            yield _Site(name, line, kind, _shown(node), after, head, _lines(statement), put)
+
+
+def _lines(statement: ast.stmt) -> tuple[int, int]:
+    """The first and the last line of a statement; of one with a body, of its head."""
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if body else statement.end_lineno or 0
+    return statement.lineno, max(statement.lineno, last)
+
+
+def _head(statement: ast.stmt) -> str:
+    text = ast.unparse(statement).splitlines()
+    return text[0] if getattr(statement, "body", None) else " ".join(map(str.strip, text))
 
 
 def _put(parent: ast.AST, key: str, index: int | None, new: ast.AST) -> None:
@@ -142,8 +171,10 @@ def _put(parent: ast.AST, key: str, index: int | None, new: ast.AST) -> None:
         getattr(parent, key)[index] = new
 
 
-def _walk(root: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
-    """(parent, field, index in it, node) of what is reckoned with in a function's body."""
+def _walk(
+    root: ast.AST, statement: ast.stmt
+) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, ast.stmt]]:
+    """(parent, field, index in it, node, its statement) of what is reckoned with in a function."""
     for key, value in ast.iter_fields(root):
         if key in ("decorator_list", "annotation", "returns", "args") and not isinstance(
             root, ast.Call
@@ -152,8 +183,9 @@ def _walk(root: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
         for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if not isinstance(node, ast.AST) or _says_something(node):
                 continue
-            yield root, key, index, node
-            yield from _walk(node)
+            inner = node if isinstance(node, ast.stmt) else statement
+            yield root, key, index, node, inner
+            yield from _walk(node, inner)
 
 
 def _says_something(node: ast.AST) -> bool:
