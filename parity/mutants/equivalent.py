@@ -30,4 +30,67 @@ def _fits(pattern: str, text: str) -> bool:
     return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text))
 
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+WAYS = "Which of two ways is taken to the same sums: a matter of time."
+BLOCKS = "How long the sums of a block are: any length adds up the same numbers."
+NEVER = "The one number that tells them apart does not come: no batch has no items."
+GUARD = "It keeps a table that is shared from being written to, and nothing writes to it."
+TURNS = "The loop ends by its other bound as well."
+
+EQUIVALENT: tuple[Equivalent, ...] = (
+    # Two ways to one result
+    Equivalent("layers.conv _pays: *", "taps * channels <= width -> taps * channels < width", WAYS),
+    Equivalent("layers.conv _pays: *", "taps * channels -> taps / channels", WAYS),
+    Equivalent("layers.conv _pays: *", "taps % stride -> taps // stride", WAYS),
+    Equivalent(
+        "layers.conv Conv1d.part: if self.stride == 1 and *",
+        "taps * width <= channels -> taps * width < channels",
+        WAYS,
+    ),
+    Equivalent(
+        "layers.conv Conv1d.part: if self.stride == 1 and *",
+        "taps * width -> taps / width",
+        WAYS,
+    ),
+    Equivalent("layers.linear add_bias: fused = *", "*", WAYS),
+    Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
+    Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
+    Equivalent("layers.norm _group_mean: if groups > 1:", "groups > 1 -> groups >= 1", WAYS),
+    Equivalent("layers.norm _gram: if *", "length <= 2 * _ROW -> length < 2 * _ROW", WAYS),
+    Equivalent("layers.norm _gram: if *", "2 * _ROW -> 2 / _ROW", WAYS),
+    Equivalent("layers.norm _gram: if *", "2 -> 3", WAYS),
+    Equivalent(
+        "layers.spectral _factors: q = min(*",
+        "q * q* -> q*",
+        "Any two factors of a length do: these take the fewest products.",
+    ),
+    Equivalent(
+        "layers.spectral _factors: q = min(*",
+        "min(divisors, key=* -> min(divisors)",
+        "Any two factors of a length do: these take the fewest products.",
+    ),
+    # Sums in blocks
+    Equivalent(
+        "layers.linear _over_axis_1: while *",
+        "length > 2 * _ROWS -> length >= 2 * _ROWS",
+        BLOCKS,
+    ),
+    Equivalent("layers.linear _over_axis_1: while *", "2 -> 3", BLOCKS),
+    Equivalent("layers.norm total: while *", "length > 2 * _ROW -> length >= 2 * _ROW", BLOCKS),
+    Equivalent("layers.norm total: while *", "2 -> 3", BLOCKS),
+    Equivalent("layers.attention MultiheadAttention._attend: block = *", "5 -> 6", BLOCKS),
+    Equivalent(
+        "layers.attention MultiheadAttention._attend: block = *", "max(* -> _BLOCK*", BLOCKS
+    ),
+    Equivalent("layers.resample sinc_bands: step = max(*", "*", BLOCKS),
+    # What does not come
+    Equivalent("layers.norm _rows: *", "batch < 0 -> batch <= 0", NEVER),
+    Equivalent("layers.norm _rows: *", "0 -> 1", NEVER),
+    Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),
+    Equivalent("layers.norm _group_mean: rows = tf.reshape(grouped, *", "0 -> 1", NEVER),
+    Equivalent("layers.norm _group_mean: rows = tf.reshape(rows, *", "0 -> 1", NEVER),
+    # Guards
+    Equivalent("*: *.flags.writeable = False", "False -> True", GUARD),
+    Equivalent("layers.recurrent _recur: *tf.while_loop(*", "t < steps -> t <= steps", TURNS),
+    Equivalent("layers.recurrent _recur_portably: *while_loop(*", "t < turns -> t <= turns", TURNS),
+    Equivalent("layers.recurrent _recur_portably: *while_loop(*", "tf.while_loop(* -> *", TURNS),
+)

@@ -47,6 +47,11 @@ def wait(n):
     while n > 0:
         n -= 1
     return n
+
+
+def pairs(a, b):
+    assert a + b, max(a, 0)
+    return zip(min(a, b), b, strict=True)
 '''
 
 
@@ -86,6 +91,7 @@ CHANGES = {
     ("wait", "constant", "0 -> 1"),
     ("wait", "sequence", "n -= 1 -> left out"),
     ("wait", "constant", "1 -> 2"),
+    ("pairs", "parameter", "zip(min(a, b), b, strict=True) -> zip(b, min(a, b), strict=True)"),
 }
 
 

@@ -1,7 +1,8 @@
 """Draws mutants from a port's source: one small change in one function each.
 
 What is changed is what a porter may get wrong: an operator, a number, an argument, a step that is
-left out. Constructors, messages and annotations are left alone.
+left out. Constructors, messages, annotations and assertions are left alone, `strict=True` of `zip`
+among them; nor are arguments swapped whose order means nothing, as in `min`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Literal
 Class = Literal["operator", "constant", "parameter", "hyperparameter", "sequence"]
 
 LEFT_ALONE = frozenset({"__init__", "get_config", "build", "build_config", "compute_output_shape"})
+COMMUTATIVE = frozenset({"min", "max", "minimum", "maximum", "multiply"})
 WIDTH = 60  # of a change as it is shown
 
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
@@ -192,6 +194,8 @@ def _says_something(node: ast.AST) -> bool:
     """Errors, assertions, docstrings and texts."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
     return isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr))
 
 
@@ -212,14 +216,20 @@ def _changes(parent: ast.AST, node: ast.AST) -> Iterator[tuple[Class, ast.AST]]:
     elif isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
         kind: Class = "hyperparameter" if isinstance(parent, ast.keyword) else "constant"
         yield kind, ast.Constant(_other(node.value))
-    elif isinstance(node, ast.Call) and len(node.args) >= 2 and all(map(_is_value, node.args[:2])):
+    elif isinstance(node, ast.Call) and _can_be_swapped(node):
         yield "parameter", ast.Call(node.func, [*node.args[1::-1], *node.args[2:]], node.keywords)
     elif _is_step(node):
         yield "sequence", ast.Pass()
     if isinstance(node, ast.Call):
         for index, keyword in enumerate(node.keywords):
-            if keyword.arg:
+            if keyword.arg and not _says_something(keyword):
                 yield "parameter", ast.Call(node.func, node.args, _without(node.keywords, index))
+
+
+def _can_be_swapped(call: ast.Call) -> bool:
+    """Whether it has two arguments to begin with, whose order matters."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    return len(call.args) >= 2 and name not in COMMUTATIVE and all(map(_is_value, call.args[:2]))
 
 
 def _is_value(node: ast.AST) -> bool:
