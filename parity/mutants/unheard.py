@@ -69,6 +69,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/shape.py told", "* and is_portable(): -> *", FILES),
     Reason("layers/base.py portable", "* -> (never called)", FILES),
     Reason("layers/base.py has_arrays", "* -> (never called)", FILES),
+    Reason("models/base.py Model.check", "if not is_portable(): *-> return mix", FILES),
     Reason("models/base.py Model.export", "* -> (never called)", FILES),
     # Any length
     Reason("blocks/blstm.py BLSTM.call", "elif is* -> *", LENGTHS),
