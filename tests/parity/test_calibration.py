@@ -118,9 +118,24 @@ def test_the_committed_one_holds_and_is_what_the_docs_show() -> None:
     there = calibration.read(COMMITTED)
     assert there["runs"].keys() <= calibration.SETTINGS.keys()
     assert calibration.problems(there) == []
+    assert calibration.page(DOCS.read_text(), there) == DOCS.read_text()
     assert calibration.table(there) in DOCS.read_text()
-    missing = sorted(calibration.SETTINGS.keys() - there["runs"].keys())
-    assert all(f"- {name}\n" in DOCS.read_text() for name in missing)
+
+
+def test_a_page_gets_the_table(tmp_path: Path, call: Call) -> None:
+    path, page = tmp_path / "c.json", tmp_path / "page.md"
+    calibration.write(path, {**calibrated(), "runs": {"xla, 2 threads, oneDNN": run_of(0.5)}})
+    page.write_text("# A\n\n<!-- calibrate -->old<!-- /calibrate -->\n\nend\n")
+    call("calibrate", "--show", "--file", path, "--page", page)
+    text = page.read_text()
+    assert text.startswith("# A\n\n<!-- calibrate -->\n\n| rule")
+    assert text.endswith("\n\n<!-- /calibrate -->\n\nend\n")
+    assert "- eager, 1 thread, oneDNN\n" in text
+    assert "- xla, 2 threads, oneDNN\n" not in text
+    page.write_text("none\n")
+    _, err = call("calibrate", "--show", "--file", path, "--page", page, status=2)
+    assert err.startswith("error: Expected <!-- calibrate -->")
+    assert page.read_text() == "none\n"
 
 
 def test_one_number_carries_the_tolerances() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from parity.commands.outputs import written
+from parity.core.files.atomic import write_whole
 from parity.core.result import ParityError
 
 
@@ -29,6 +31,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--file", type=Path, metavar="FILE", help="default: with the goldens")
     parser.add_argument("--case", metavar="NAME", default="", help="one case, as `run` has it")
     parser.add_argument("--show", action="store_true", help="run nothing, print what is there")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="put the table into a Markdown page, at its marks"
+    )
     parser.set_defaults(run=run)
 
 
@@ -48,6 +53,10 @@ def run(options: argparse.Namespace) -> int:
         raise ParityError(f"{path} has no run yet: run `python -m parity calibrate`.")
     print(calibration.table(there))
     found = calibration.problems(there)
+    if options.page:
+        with written(options.page):
+            text = options.page.read_text(encoding="utf-8")
+            write_whole(options.page, calibration.page(text, there))
     missing = len(calibration.SETTINGS) - len(there["runs"])
     print("\n".join(found) or f"{len(there['runs'])} settings, no false alarm, nothing vacuous")
     if missing:

@@ -34,6 +34,7 @@ SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
 }
 # A tolerance may be this many times the worst that was ever seen; beyond, it says nothing.
 VACUOUS = 20.0
+BEGIN, END = "<!-- calibrate -->", "<!-- /calibrate -->"
 
 
 def rule_of(subject: Subject, record: Record) -> str:
@@ -114,6 +115,19 @@ def table(calibration: Mapping[str, Any]) -> str:
             f"| {entry['setting']} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def page(text: str, calibration: Mapping[str, Any]) -> str:
+    """A Markdown page with the table, and what is missing, between its two `calibrate` marks."""
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise ParityError(f"Expected {BEGIN} and, behind it, {END}: the table goes between them.")
+    inside = table(calibration)
+    missing = sorted(SETTINGS.keys() - calibration["runs"].keys())
+    if missing:
+        inside += "\nNot measured yet:\n\n" + "".join(f"- {name}\n" for name in missing)
+    return f"{before}{BEGIN}\n\n{inside}\n{END}{after}"
 
 
 def write(path: Path, calibration: Mapping[str, Any]) -> None:
