@@ -91,7 +91,7 @@ def _machine(options: argparse.Namespace) -> int:
     checks = []
     for number, count, each in machine.heard(measured.folder(), options.jobs):
         progress(f"what each check hears: {number} of {count}, {each.check}")
-        checks.append(each)
+        checks += machine.checks(each)
     progress.clear()
     drawn = mutants.draw(machine.MODULES, options.machine, options.seed)
     equal = [mutant for mutant in drawn if machine.why_equivalent(mutant)]

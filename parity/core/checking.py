@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from parity.core import tolerances
 from parity.core.capture import port
+from parity.core.capture.breaking import PortBroken, told
 from parity.core.capture.sound import Sound, sound_of
 from parity.core.compare import compare
 from parity.core.configuration import Argument, compared
@@ -26,7 +26,6 @@ from parity.core.subject import Subject
 Array = npt.NDArray[Any]
 Modes = Literal["isolated", "cumulative", "both"]
 Attribute = Literal["never", "failure", "always"]
-MOST_TEXT = 300  # characters of an error that are told
 
 
 def check(
@@ -92,13 +91,13 @@ def check_expected(
         if "cumulative" in modes:
             running = "cumulative"
             port.cumulative(subject, port_model, expected, engine, take=takers[running])
+    except PortBroken as error:
+        fails = str(error)  # the rest is reported as not compared
     except Exception as error:
         if not any(argument.differs for argument in configuration):
             raise
-        # Another architecture: the rest is reported as not compared.
-        judge.forget(running)
-        told = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())[:MOST_TEXT]
-        fails = f"the port fails: {told}"
+        judge.forget(running)  # another architecture
+        fails = f"the port fails: {told(error)}"
     result = _judged(judge, subject, expected, port_model, dtype, case, engine)
     if fails:
         missing = (fails, *result.coverage.missing)

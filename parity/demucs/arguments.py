@@ -7,6 +7,7 @@ from typing import Any
 from demucs_tf.models.config import CONFIGS
 from parity.cases.case import Case
 from parity.core.configuration import Arguments, of_call
+from parity.demucs.defaults import DEFAULTS
 
 # Attributes that are changed on finished models: a bag sets its members' `segment`.
 REASSIGNED = ("segment", "samplerate")
@@ -27,15 +28,10 @@ def of_reference(module: Any) -> Arguments | None:
 
 
 def of_case(case: Case) -> Arguments:
-    """The arguments of the reference's module of a case, without the reference.
-
-    What a case does not give is the reference's default; ours are the same, which is compared
-    wherever the reference runs.
-    """
-    defaults = CONFIGS[case.reference].defaults()
-    names = CONFIGS[case.reference].names()
-    values = {name: defaults[name] for name in names if name in defaults}
-    return Arguments({**values, **case.config}, {})
+    """The arguments of the reference's module of a case, without the reference."""
+    defaults = DEFAULTS[case.reference]
+    values = {name: defaults[name] for name in CONFIGS[case.reference].names() if name in defaults}
+    return Arguments({**values, **case.config}, defaults)
 
 
 def of_port(port: Any) -> Arguments | None:

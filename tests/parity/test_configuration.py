@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 import parity
+from demucs_tf.models.config import DemucsConfig
 from parity.cases import BY_NAME, signals
 from parity.cases.case import Case
 from parity.core.configuration import Arguments, compared, of_call
 from parity.core.result import ParityError, Result, read_json, write_json
 from parity.demucs import SUBJECT
 from parity.demucs.arguments import of_port, of_reference
+from parity.demucs.defaults import DEFAULTS
 from parity.report import html, text
 from parity.report.configuration import table
 from parity.run import SUITE, make_port, make_reference
@@ -72,6 +74,16 @@ def test_a_golden_knows_its_arguments() -> None:
     assert len(result.configuration) == 25
     assert (result.verdict, result.differences) == ("pass", [])
     assert "  25 arguments equal; " in text.summary(result)
+
+
+def test_a_wrong_default_is_found_without_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The case is too small to hear where norms start: no number tells."""
+    wrong = {**DemucsConfig.defaults(), "norm_starts": 3}
+    monkeypatch.setattr(DemucsConfig, "defaults", classmethod(lambda cls: wrong))
+    result = _stored()
+    assert result.verdict == "fail"
+    assert [a.reason for a in result.differences] == ["default of norm_starts: reference 4, port 3"]
+    assert not result.failures
 
 
 def test_numbers_follow_what_differs() -> None:
@@ -150,6 +162,7 @@ def test_all_defaults_of_the_port_are_the_references(name: str) -> None:
     assert port is not None
     assert not [argument for argument in compared(reference, port) if argument.differs]
     assert len(reference.defaults) == len(reference.values) - 1
+    assert reference.defaults == DEFAULTS[case.reference]
 
 
 @pytest.mark.live

@@ -173,6 +173,17 @@ def test_a_check_hears_lines(port: ModuleType) -> None:
     assert not call.hears("another", 1, 99)
 
 
+def test_what_runs_the_same_lines_is_listened_to_once() -> None:
+    lines = {"a": frozenset([1])}
+    twins = machine.checks(Heard("demucs-lstm float64", 1.0, lines))
+    assert [each.check for each in twins] == ["demucs-lstm float64", "demucs-lstm float32"]
+    assert twins[0].lines == twins[1].lines == lines
+    assert machine.checks(Heard("tests a.py", 1.0, lines)) == [Heard("tests a.py", 1.0, lines)]
+    names = machine.listened()
+    assert len(set(names)) == len(names) > 140
+    assert "tests inference/test_apply_bag.py" in names
+
+
 def test_checks_are_tried_by_turns_of_kind() -> None:
     names = [("a case", 1.0), ("b case", 2.0), ("c case", 9.0), ("a file", 4.0), ("b file", 5.0)]
     tried = hunt.in_turns([Heard(name, seconds, {}) for name, seconds in names])

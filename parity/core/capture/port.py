@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts
+from parity.core.capture.breaking import breaking
 from parity.core.capture.progress import counted, say
 from parity.core.capture.wrapping import wrapped
 from parity.core.events import TENSOR, Event, Expected, Key
@@ -27,10 +28,16 @@ Take = Callable[[Key, list[Array]], None]  # what is told of each call as it end
 
 
 class Recorder:
-    """An observer that notes what every layer and every step returns, and changes nothing."""
+    """An observer that notes what every layer and every step returns, and changes nothing.
+
+    Attributes:
+        outputs: what was returned, by call.
+        broken: the innermost call that raised an error, once one did.
+    """
 
     def __init__(self, layers: Mapping[str, Any]) -> None:
         self.outputs: dict[Key, list[Any]] = {}
+        self.broken: Key | None = None
         self._paths = {id(layer): path for path, layer in layers.items()}
         self._calls: Counter[str] = Counter()
 
@@ -40,8 +47,10 @@ class Recorder:
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Note what a layer returns."""
-        output = function(*inputs)
-        key = self.key(self.path(layer))
+        path = self.path(layer)
+        with self._watched((path, self._calls[path])):
+            output = function(*inputs)
+        key = self.key(path)
         output = self.returned(key, output)
         self.note(key, output)
         return output
@@ -51,9 +60,20 @@ class Recorder:
     ) -> Any:
         """Note what a step returns."""
         key = self.key(f"{self.path(layer)}:{name}")
-        output = self.returned(key, function(*self.replace(key, layer, name, inputs)))
+        inputs = self.replace(key, layer, name, inputs)
+        with self._watched(key):
+            output = function(*inputs)
+        output = self.returned(key, output)
         self.note(key, output)
         return output
+
+    @contextmanager
+    def _watched(self, key: Key) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self.broken = self.broken or key
+            raise
 
     def key(self, path: str) -> Key:
         """Path and index of the next call at `path`."""
@@ -131,7 +151,8 @@ class StepTeller(Forcer):
 def build(subject: Subject, port: Any, expected: Expected) -> None:
     """Run a port that nobody has called yet: Keras builds it by calls without numbers."""
     if not getattr(port, "built", True):
-        run(port, tensors_of(subject, expected.root, port.compute_dtype))
+        with breaking(lambda: expected.root.key):
+            run(port, tensors_of(subject, expected.root, port.compute_dtype))
 
 
 def cumulative(
@@ -155,7 +176,11 @@ def cumulative(
 
     def forward(*tensors: Any) -> dict[str, list[Any]]:
         recorder = make_recorder(layers)
-        with observed(subject, port, recorder), seeded_random():
+        with (
+            breaking(lambda: recorder.broken or expected.root.key),
+            observed(subject, port, recorder),
+            seeded_random(),
+        ):
             run(port, tensors)
         # A tf.function's results need strings for keys.
         return {f"{path}#{call}": tensors for (path, call), tensors in recorder.outputs.items()}
@@ -164,7 +189,9 @@ def cumulative(
         forward = tf.function(forward, jit_compile=engine == "xla", autograph=False)
     outputs: Outputs = {}
     say(f"port: pass in {port.compute_dtype}")
-    for name, tensors in forward(*tensors_of(subject, expected.root, port.compute_dtype)).items():
+    with breaking(lambda: expected.root.key):
+        found = forward(*tensors_of(subject, expected.root, port.compute_dtype))
+    for name, tensors in found.items():
         path, _, call = name.rpartition("#")
         outputs[path, int(call)] = _arrays(tensors)
     if take is not None:
@@ -182,7 +209,11 @@ def isolated(subject: Subject, port: Any, expected: Expected, take: Take) -> Non
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
     forcer = StepTeller(layers, forced, take)
     say(f"port: steps in {dtype}")
-    with observed(subject, port, forcer), seeded_random():
+    with (
+        breaking(lambda: forcer.broken or expected.root.key),
+        observed(subject, port, forcer),
+        seeded_random(),
+    ):
         run(port, tensors_of(subject, expected.root, dtype))
     called = forcer.outputs
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
@@ -196,7 +227,8 @@ def isolated(subject: Subject, port: Any, expected: Expected, take: Take) -> Non
 def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[Array]:
     """One layer on the reference's input of one call."""
     tensors = tensors_of(subject, event, dtype)
-    return _arrays(call_tensors(layer, event, *tensors))
+    with breaking(lambda: event.key):
+        return _arrays(call_tensors(layer, event, *tensors))
 
 
 def call_tensors(layer: Any, event: Event, *tensors: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
+from parity.core.capture.breaking import PortBroken
 from parity.core.diagnosis import replay as packs
 from parity.core.diagnosis.attribution import attribute
 from parity.core.events import Expected
@@ -26,5 +27,8 @@ def diagnosed(
     if replay and any(record.kind != "parameter" for record in result.failures):
         pack = packs.pack(subject, expected, port, result)
         packed = str(packs.write(replay, pack, result.case, subject.imported_as))
-    parts = attribute(subject, expected, port)
+    try:
+        parts = attribute(subject, expected, port)
+    except PortBroken:  # the result says where
+        parts = ()
     return changed(result, attribution=parts, replay=packed)
