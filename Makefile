@@ -37,13 +37,13 @@ types: $(VENV)/.developer
 	$(BIN)/mypy
 
 unit: $(VENV)/.developer
-	$(BIN)/pytest tests -m "not live" -n 2
+	$(BIN)/pytest tests -m "not live" -n 2 --dist worksteal
 
 parity: $(VENV)/.developer
 	$(BIN)/pytest parity
 
 live: $(VENV)/.developer
-	$(BIN)/pytest tests -m live --live -n 2
+	$(BIN)/pytest tests -m live --live -n 2 --dist worksteal
 	$(BIN)/pytest parity -m live --live
 	$(BIN)/pytest parity/tests/test_live.py --live --full -k "full_size and float32 and demucs-full and not ht"
 

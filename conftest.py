@@ -13,6 +13,10 @@ from _pytest.mark.expression import Expression
 from tests.support.reasons import Reasons
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Processes that share the processors: with as many threads each as there are processors, torch's
+# wait for one another by turning in circles, which took more than half of their time.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 # No test asks the real hub; those of the hub have one of their own and unset this.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

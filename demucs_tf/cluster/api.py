@@ -72,7 +72,7 @@ def separate_tracks(
         say: called with lines about what goes wrong on the way and is tried again.
         settings: those of `demucs_tf.Separator`, and of `ClusterSettings`: `ray`, the address
             ("local" if left out), `ray_threads`, `ray_actors`, `ray_gpus`, `ray_timeout`,
-            `tracks_from`, `column`.
+            `ray_track_timeout`, `tracks_from`, `column`.
 
     Returns:
         a `ray.data.Dataset` of the manifest, one row a track; see `demucs_tf.cluster.manifest`.

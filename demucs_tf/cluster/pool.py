@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -36,6 +36,7 @@ class Slot:
     node: Node
     ready: bool = False
     task: Task | None = None
+    since: float = 0.0  # when it was given the task
 
 
 @dataclass(eq=False)
@@ -145,11 +146,13 @@ class Pool:
 
     def give(self, slot: Slot, task: Task) -> None:
         """Let an idle worker do a task."""
-        slot.task = task
+        slot.task, slot.since = task, time.monotonic()
         self._pending[slot.actor.separate.remote(task.row, task.attempt)] = slot
 
     def wait(self, seconds: float) -> list[Outcome]:
         """What became of tasks; waits for the first, and takes what is there besides.
+
+        Workers that have been at a task for longer than they may are ended.
 
         Raises:
             ClusterError: workers have other models than others.
@@ -165,7 +168,19 @@ class Pool:
             more, _ = ray.wait(rest, num_returns=len(rest), timeout=0)
             ready += more
         found = [self._collect(reference) for reference in ready]
-        return [outcome for outcome in found if outcome is not None]
+        return [*(outcome for outcome in found if outcome is not None), *self._overdue()]
+
+    def _overdue(self) -> Iterator[Outcome]:
+        limit = self._settings.ray_track_timeout
+        if limit is None:
+            return
+        for reference, slot in list(self._pending.items()):
+            task = slot.task
+            if task is not None and time.monotonic() - slot.since > limit:
+                del self._pending[reference]
+                self._end(slot)
+                died = f"not done within the {limit:g} s of --ray-track-timeout"
+                yield Outcome(task, slot.node.host, died=died)
 
     def _collect(self, reference: Any) -> Outcome | None:
         import ray
@@ -199,22 +214,29 @@ class Pool:
 
     def _lost(self, slot: Slot, task: Task | None, error: Any) -> Outcome | None:
         """A worker is gone: with its node, or by what it was doing."""
-        import ray
         from ray.exceptions import ActorDiedError
+
+        self._end(slot)
+        place = self._places.get(slot.node.id)
+        alone = isinstance(error, ActorDiedError) and slot.node.id in living_nodes()
+        alone = alone and "node has died" not in str(error) and not error.preempted
+        if task is not None:
+            return Outcome(task, slot.node.host, died=_cause(error), with_node=not alone)
+        if place is not None and not slot.ready:
+            self._not_started(place, error)
+        return None
+
+    def _end(self, slot: Slot) -> None:
+        """Let another worker take the place of this one."""
+        import ray
 
         with suppress(Exception):  # it may live on where nobody reaches it
             ray.kill(slot.actor)
         place = self._places.get(slot.node.id)
         if place is not None and slot in place.slots:
             place.slots.remove(slot)
-        alone = isinstance(error, ActorDiedError) and slot.node.id in living_nodes()
-        alone = alone and "node has died" not in str(error) and not error.preempted
+        slot.task = None
         self._looked = -LOOK
-        if task is not None:
-            return Outcome(task, slot.node.host, died=_cause(error), with_node=not alone)
-        if place is not None and not slot.ready:
-            self._not_started(place, error)
-        return None
 
     def _not_started(self, place: _Place, error: Any) -> None:
         """A worker could not be made."""

@@ -56,6 +56,14 @@ class ClusterSettings:
         metavar="SECONDS",
         group="cluster",
     )
+    ray_track_timeout: float | None = option(
+        None,
+        "how long a worker may be at one track, its graph included, before another one tries it "
+        "(default: no limit)",
+        type=float,
+        metavar="SECONDS",
+        group="cluster",
+    )
     tracks_from: str | None = option(
         None,
         "with --ray: a text, .csv or .parquet file with tracks, paths or addresses",
@@ -80,8 +88,10 @@ class ClusterSettings:
         share = self.ray_gpus
         if share is not None and share > 1 and share != int(share):
             raise ValueError(f"ray_gpus must be up to 1, or a whole number, got {share}.")
-        if not self.ray_timeout > 0:
-            raise ValueError(f"ray_timeout must be above 0 seconds, got {self.ray_timeout}.")
+        for name in ("ray_timeout", "ray_track_timeout"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0 seconds, got {value}.")
 
 
 def cluster_settings(options: ClusterSettings) -> dict[str, Any]:

@@ -25,15 +25,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_tiny(tmp_path_factory.mktemp("exported"), "demucs", "tflite")
 
 
-@pytest.fixture
-def bag(model: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bag's folder, of one and the same model."""
     from demucs_tf import BagOfModels
 
     one = tiny("demucs")
-    folder = tmp_path / "both"
+    folder = tmp_path_factory.mktemp("bags") / "both"
     export_model(BagOfModels([one, one], [[1, 0], [0, 1]]), folder, "tflite")
     return folder
+
+
+@pytest.fixture
+def bag(made_bag: Path, folder: Path) -> Path:
+    """A copy of it in the current folder."""
+    return Path(shutil.copytree(made_bag, folder / made_bag.name))
 
 
 def test_stems_are_those_of_the_separator(folder: Path, model: Path) -> None:

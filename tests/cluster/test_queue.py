@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import ray
 
 from demucs_tf.cluster import manifest as module
-from demucs_tf.cluster.job import Row
+from demucs_tf.cluster.connect import Node
+from demucs_tf.cluster.job import Job, Row
 from demucs_tf.cluster.manifest import DONE, FAILED, Entry, Manifest
+from demucs_tf.cluster.pool import Pool, Slot
 from demucs_tf.cluster.queue import LOSSES, TRIES, Outcome, Task, work_off
+from demucs_tf.cluster.settings import ClusterSettings
 from demucs_tf.cluster.worker import Result
 
 Act = Callable[[Task], "Outcome"]
@@ -152,3 +158,38 @@ def test_neither_memory_nor_files_grow_with_the_rows(
     assert max(held[1:]) - min(held[1:]) < 100
     assert most <= 450 / 30 + 30
     assert len(list(manifest.entries())) == 450
+
+
+# The workers themselves, without Ray's processes.
+
+NODE = Node("0", "here", {"CPU": 4})
+
+
+@pytest.mark.parametrize(("limit", "ended"), [(None, []), (1e9, []), (0.01, ["hung"])])
+def test_a_worker_that_hangs_is_ended(
+    limit: float | None, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What works at a track for longer than it may; one that starts has all the time."""
+    killed: list[Any] = []
+    monkeypatch.setattr(ray, "kill", killed.append)
+    monkeypatch.setattr(ray, "wait", lambda references, **_: ([], references))
+    settings = ClusterSettings(ray_track_timeout=limit)
+    pool = Pool(Job(name="tiny", out="out"), settings, print, {})
+    task = Task(Row("song.wav"))
+    pool._pending = {
+        "hung": Slot("hung", NODE, ready=True, task=task, since=time.monotonic() - 1),
+        "starting": Slot("starting", NODE),
+    }
+    outcomes = pool.wait(0)
+    assert killed == ended
+    assert [outcome.task for outcome in outcomes] == [task] * len(ended)
+    assert "starting" in pool._pending
+    assert pool.busy == 1 - len(ended)
+    for outcome in outcomes:
+        assert (outcome.result, outcome.with_node, outcome.host) == (None, False, "here")
+        assert outcome.died == "not done within the 0.01 s of --ray-track-timeout"
+
+
+def test_a_limit_of_no_time_is_none() -> None:
+    with pytest.raises(ValueError, match="ray_track_timeout must be above 0 seconds, got 0"):
+        ClusterSettings(ray_track_timeout=0)

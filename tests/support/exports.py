@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,20 @@ def tiny(kind: str, seed: int = 0) -> Any:
 
 
 def export_tiny(folder: Path, kind: str, format: str, seed: int = 0, **options: Any) -> Path:
-    """Export `tiny(kind, seed)` into a folder."""
+    """Export `tiny(kind, seed)` into a folder: a copy of what this process has made once."""
+    made = _made(kind, format, seed, **options)
+    path = folder / made.name
+    if made.is_dir():
+        shutil.copytree(made, path)
+    else:
+        shutil.copy(made, path)
+    return path
+
+
+@cache
+def _made(kind: str, format: str, seed: int, **options: Any) -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / f"{kind}-{seed}{SUFFIXES[format]}"
     export_model(tiny(kind, seed), path, format, name=f"tiny {kind}", **options)
     return path
