@@ -280,7 +280,8 @@ class Pool:
             busy = [reference for reference, slot in self._pending.items() if slot.task]
             if busy:
                 ray.wait(busy, num_returns=len(busy), timeout=_ENDING)
-            ended = [slot.actor.close.remote() for slot in slots if slot.ready]
+            # Those that start as well: one that makes its folder later than this leaves it there.
+            ended = [slot.actor.close.remote() for slot in slots]
             if ended:
                 ray.wait(ended, num_returns=len(ended), timeout=_ENDING)
         for slot in slots:

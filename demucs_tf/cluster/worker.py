@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from demucs_tf.checkpoints.sources.checksums import sha256
@@ -77,6 +77,7 @@ class Worker:
         self._node = node
         self._threads = threads
         self._stop = Event()
+        self._lock = Lock()
         self._held = ExitStack()
 
     def about(self) -> About:
@@ -92,7 +93,9 @@ class Worker:
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several may share one
         out = store.local_path(job.out)
         folder = Path(tempfile.gettempdir(), "demucs-tf") if out is None else out / IN_PROGRESS
-        self._work = self._held.enter_context(work_folder(folder))
+        with self._lock:
+            self._check()
+            self._work = self._held.enter_context(work_folder(folder))
         self._separator, digest = load(job, self._threads, self._check)
         self._entry = Entry(
             track="",
@@ -109,8 +112,10 @@ class Worker:
         self._stop.set()
 
     def close(self) -> None:
-        """Remove everything that is not whole."""
-        self._held.close()
+        """Remove everything that is not whole, and begin nothing more."""
+        with self._lock:
+            self._stop.set()
+            self._held.close()
 
     def separate(self, row: Row, attempt: int) -> Result:
         """Separate one track; whatever goes wrong with it is in the result."""

@@ -114,6 +114,14 @@ def test_stop_leaves_nothing(album: Path, job: Job, worker: Worker) -> None:
     assert files(album.parent) == sorted(f"album/{name}" for name in files(album))
 
 
+def test_one_that_is_closed_while_it_starts_leaves_nothing(album: Path, job: Job) -> None:
+    worker = Worker(job, "here")
+    worker.close()
+    with pytest.raises(module.Stopped):
+        worker.about()
+    assert files(album.parent) == sorted(f"album/{name}" for name in files(album))
+
+
 def test_what_is_there_is_found_but_not_without_resume(
     album: Path, repo: Path, job: Job, worker: Worker
 ) -> None:
