@@ -1,8 +1,9 @@
-"""`python -m benchmarks`: run, report, gate, gpu."""
+"""`python -m benchmarks`: run, report, gate, gpu, card."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     gpu = commands.add_parser("gpu", help="the port against PyTorch on the same card")
     _for_runs(gpu)
     gpu.set_defaults(run=_gpu, full=True, gpu=True)
+
+    card = commands.add_parser("card", help="the same where TensorFlow sees no card, by XLA alone")
+    steps = card.add_subparsers(required=True, metavar="STEP")
+    made = steps.add_parser("write", help="graphs as XLA takes them; needs TensorFlow and no card")
+    made.add_argument("folder", type=Path)
+    made.add_argument("-m", dest="models", nargs="+", default=["htdemucs"], help="of the suite")
+    made.add_argument("-b", dest="batches", nargs="+", type=int, default=[1, 8])
+    made.set_defaults(run=_card_write)
+    there = steps.add_parser("run", help="verify and time; needs jax, PyTorch and demucs")
+    there.add_argument("folder", type=Path)
+    there.add_argument("-o", dest="output", type=Path, default=Path("card.json"))
+    there.set_defaults(run=_card_run)
 
     report = commands.add_parser("report", help="write docs/benchmarks.md and its pictures")
     report.add_argument("records", nargs="+", type=Path, help="what `run` wrote")
@@ -76,6 +89,30 @@ def _gpu(options: argparse.Namespace) -> int:
         print(f"error: {reason} Nothing was measured.", file=sys.stderr)
         return 1
     return _run(options)
+
+
+def _card_write(options: argparse.Namespace) -> int:
+    from benchmarks.card.module import write
+
+    for path in write(options.folder, options.models, options.batches):
+        print(path)
+    return 0
+
+
+def _card_run(options: argparse.Namespace) -> int:
+    from benchmarks.card.run import run
+    from benchmarks.timing import WrongResult
+    from demucs_tf.errors import DemucsTFError
+    from demucs_tf.utils.atomic import write_whole
+
+    try:
+        record = run(options.folder, print)
+    except (DemucsTFError, WrongResult) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with write_whole(options.output) as new:
+        new.write_text(json.dumps(record), encoding="utf-8")
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -36,6 +36,7 @@ SECTIONS = (
         "The same segment by the runtimes that run what `demucs-tf export` writes.",
     ),
     ("gpu", "On a GPU", "The same graph on the same card, float32 without TF32."),
+    ("card", "On a GPU, by XLA alone", "TensorFlow's graph compiled by jaxlib's XLA, float32."),
     ("track", "Whole tracks", "`apply_model` of either side, without shifts."),
     (
         "command",
