@@ -46,13 +46,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     models: list[object] = []
-    trace = session.traced
+    trace = session.graph_of
 
-    def watched(model: object, **how: Any) -> object:
+    def watched(model: object, *how: Any) -> object:
         models.append(model)
-        return trace(model, **how)
+        return trace(model, *how)
 
-    monkeypatch.setattr(session, "traced", watched)
+    monkeypatch.setattr(session, "graph_of", watched)
     return models
 
 

@@ -19,7 +19,7 @@ from demucs_tf.inference.apply import apply_model
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.graphs import precision
 from demucs_tf.inference.graphs.kept import keep_graphs
-from demucs_tf.inference.graphs.session import graph_of
+from demucs_tf.inference.graphs.trace import graph_of
 from demucs_tf.inference.separator import Separator
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.htdemucs import HTDemucsTF
@@ -85,9 +85,7 @@ def test_errors_are_those_of_bfloat16(name: str, able: None) -> None:
 
 @cache
 def nodes(name: str) -> dict[str, Any]:
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.import_graph_def(graph_of(model(name), None, "bfloat16"), name="")
+    graph = graph_of(model(name), None, "bfloat16")
     return {operation.name: operation for operation in graph.get_operations()}
 
 

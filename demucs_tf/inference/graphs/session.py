@@ -18,15 +18,12 @@ import numpy.typing as npt
 
 from demucs_tf.inference.graphs.bare import BareModel, keep_places
 from demucs_tf.inference.graphs.kept import Kept
-from demucs_tf.inference.graphs.trace import traced
+from demucs_tf.inference.graphs.trace import MIX, STEMS, WEIGHT, graph_of
 from demucs_tf.utils.quiet import import_tensorflow
 
 Array = npt.NDArray[Any]
 
 _KERNEL = "_kernel"  # the one private attribute that decides what is run
-
-# Names in every graph: the weights are WEIGHT with their number.
-WEIGHT, MIX, SHIFT, STEMS, CHECKS = "weight_", "mix", "shift", "stems", "checks"
 
 
 class Graphs:
@@ -66,42 +63,29 @@ class Graphs:
         found = self._kept.find(key)
         if found is not None:
             try:
-                return _Session(found, optimised=True)
+                return _Session(_loaded(found), optimised=True)
             except Exception:  # whole, and yet not for this TensorFlow
                 self._kept.drop(key)
         return _Session(self._graph(length), partial(self._kept.put, key))
 
     def _graph(self, length: int | None) -> Any:
-        return graph_of(self._model, length, self._precision)
+        model = self._model.built() if isinstance(self._model, BareModel) else self._model
+        return graph_of(model, length, self._precision)
 
 
-def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
-    """Trace a model: a GraphDef with the names above."""
-    if isinstance(model, BareModel):
-        model = model.built()
-    tf = import_tensorflow()
-    function = traced(model, length=length, precision=precision).get_concrete_function()
-    names = [f"{WEIGHT}{number}" for number in range(len(model.variables))] + [MIX, SHIFT]
+def _loaded(graph_def: Any) -> Any:
+    tf = import_tensorflow(keras=False)
     graph = tf.Graph()
     with graph.as_default():
-        feeds = {
-            tensor.name: tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
-            for tensor, name in zip(function.inputs, names, strict=False)
-        }
-        ends = [*function.outputs, *function.graph.control_outputs]
-        out, *checks = tf.import_graph_def(
-            function.graph.as_graph_def(), feeds, [end.name for end in ends], name="model"
-        )
-        tf.identity(out, STEMS)
-        tf.group(*checks, name=CHECKS)
-    return graph.as_graph_def()
+        tf.import_graph_def(graph_def, name="")
+    return graph
 
 
 class _Session:
     """A graph that runs.
 
     Args:
-        graph: a GraphDef with the names above.
+        graph: of `graph_of`, or what became of one.
         put: called once, with what TensorFlow has made of it.
         optimised: take it as it is.
     """
@@ -118,14 +102,15 @@ class _Session:
         if optimised:
             config.graph_options.rewrite_options.disable_meta_optimizer = True
             config.graph_options.optimizer_options.opt_level = -1
-        loaded = tf.Graph()
-        with loaded.as_default():
-            tf.import_graph_def(graph, name="")
-        feeds = [node.name for node in graph.node if node.op == "Placeholder"]
+        else:
+            rewriting = config.graph_options.rewrite_options
+            rewriting.meta_optimizer_iterations = rewriting.ONE  # a second finds 4 of 6,300 nodes
+            rewriting.memory_optimization = rewriting.NO_MEM_OPT  # which swaps and recomputes
+        feeds = [node.name for node in graph.get_operations() if node.type == "Placeholder"]
         self._feeds = sorted(feeds, key=_place)
-        session = tf.compat.v1.Session(graph=loaded, config=config)
+        session = tf.compat.v1.Session(graph=graph, config=config)
         self._run = session.make_callable(
-            [f"{STEMS}:0", CHECKS], [f"{name}:0" for name in self._feeds], accept_options=True
+            f"{STEMS}:0", [f"{name}:0" for name in self._feeds], accept_options=True
         )
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
@@ -133,12 +118,11 @@ class _Session:
         values = [_in_place(tensor(each)) for each in (*weights, *inputs)]
         put, self._put = self._put, None
         if put is None:
-            out, _ = self._run(*values)
-            return np.asarray(out)
+            return np.asarray(self._run(*values))
         tf = import_tensorflow(keras=False)
         options = tf.compat.v1.RunOptions(output_partition_graphs=True)
         told = tf.compat.v1.RunMetadata()
-        out, _ = self._run(*values, options=options, run_metadata=told)
+        out = self._run(*values, options=options, run_metadata=told)
         if len(told.partition_graphs) == 1:
             put(_with_names(told.partition_graphs[0]))
         return np.asarray(out)

@@ -22,19 +22,49 @@ def traced(
         precision: of large products, which then take their weights in it.
     """
     tf = import_tensorflow()
+    weights, inputs = _signature(model, length, precision)
+    # No function of ours: TensorFlow would count the traces of all models as those of one function,
+    # and warn of too many.
+    call = partial(with_values, model)
+    signature = [weights, *inputs]
+    return tf.function(call, input_signature=signature, jit_compile=jit, autograph=False)
+
+
+# Names in every graph of `graph_of`: the weights are WEIGHT with their number.
+WEIGHT, MIX, SHIFT, STEMS = "weight_", "mix", "shift", "stems"
+
+
+def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
+    """Trace a model for a session: a `tf.Graph` with the names above.
+
+    Args: see `traced`, which gives the same operations and takes longer.
+    """
+    tf = import_tensorflow()
+    weights, inputs = _signature(model, length, precision)
+    graph = tf.Graph()
+    with graph.as_default():
+        names = [f"{WEIGHT}{number}" for number in range(len(weights))] + [MIX, SHIFT]
+        values = [
+            tf.compat.v1.placeholder(spec.dtype, spec.shape, name)
+            for spec, name in zip([*weights, *inputs], names, strict=False)
+        ]
+        out = with_values(model, values[: len(weights)], *values[len(weights) :])
+        tf.identity(out, STEMS)
+    return graph
+
+
+def _signature(model: Any, length: int | None, precision: str) -> tuple[list[Any], list[Any]]:
+    """What a graph takes: specifications of the weights, and of the other inputs."""
+    tf = import_tensorflow()
     low = lowered(model, precision)
     weights = [
         tf.TensorSpec(variable.shape, precision if place in low else variable.dtype)
         for place, variable in enumerate(getattr(model, "variables", []))
     ]
-    mix = tf.TensorSpec([None, model.audio_channels, length], model.compute_dtype)
-    signature = [weights, mix]
+    inputs = [tf.TensorSpec([None, model.audio_channels, length], model.compute_dtype)]
     if hasattr(model, "draw_shift"):
-        signature.append(tf.TensorSpec([None], tf.int32))
-    # No function of ours: TensorFlow would count the traces of all models as those of one function,
-    # and warn of too many.
-    call = partial(with_values, model)
-    return tf.function(call, input_signature=signature, jit_compile=jit)
+        inputs.append(tf.TensorSpec([None], tf.int32))
+    return weights, inputs
 
 
 def with_values(model: Any, values: list[Any], *inputs: Any) -> Any:
