@@ -58,6 +58,8 @@ def _graph(
         rounded=weights != "float32",
         watch=watch,
         arrays=False,
+        # Two graphs share their weights, and narrow weights are not multiplied with factors.
+        in_one=weights == "float32" and not lengths.any_length,
     )
     converted = flatbuffer.parsed(_converted(traced))
     flatbuffer.fill_inputs(converted, traced.inputs)

@@ -124,8 +124,9 @@ _joined: ContextVar[bool] = ContextVar("demucs_tf_joined", default=False)
 def joined() -> AbstractContextManager[None]:
     """Work out layers in one with their neighbours inside the block, where that is faster.
 
-    The graphs that tracks are separated with do, and ONNX files. What comes out differs by
-    rounding; a model that is called, watched, trained or exported elsewhere goes layer by layer.
+    The graphs that tracks are separated with do, ONNX files, and some LiteRT files. What comes
+    out differs by rounding; a model that is called, watched, trained or becomes a SavedModel goes
+    layer by layer.
     """
     return during(_joined, True)
 

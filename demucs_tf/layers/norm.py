@@ -143,17 +143,36 @@ def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
     weight = as_type(weight, x.dtype)
     mean = tf.reshape(total(_columns(x)) / _length(x), [-1, x.shape[2]])  # (B, C)
     covariance = _gram(x - mean[:, None]) / _length(x)
-    columns = tf.matmul(mean, weight) + bias  # mean of each column, (B, C')
-    middle = tf.reduce_mean(columns, -1, keepdims=True)
+    middle, between = (_by_matrix if is_portable() else _by_column)(mean, weight, bias)
     inside = covariance * (tf.matmul(weight, weight, transpose_b=True) / weight.shape[1])
-    between = tf.reduce_mean(tf.square(columns - middle), -1)
     # Rounding may leave less than nothing of the variance of a large and constant input.
     variance = tf.nn.relu(tf.reduce_sum(inside, [1, 2])) + between
     scale = tf.math.rsqrt(variance + tf.constant(norm.epsilon, x.dtype))[:, None, None]
-    ones = tf.ones_like(x[..., :1])
-    scaled = tf.concat([x * scale, ones * scale, ones * (middle[:, None] * -scale)], -1)
+    # Not ones, which a file would have for each position.
+    one = x[..., :1] * 0 + 1 if is_portable() else tf.ones_like(x[..., :1])
+    scaled = tf.concat([x * scale, one * scale, one * (middle[:, None] * -scale)], -1)
     rows = tf.concat([weight, bias[None], tf.ones_like(bias)[None]], 0)
     return scaled, rows * norm.weight
+
+
+def _by_column(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """Mean and variance of the means of `x W + b` from that of x, (B, C) -> (B, 1), (B)."""
+    columns = tf.matmul(mean, weight) + bias
+    middle = tf.reduce_mean(columns, -1, keepdims=True)
+    return middle, tf.reduce_mean(tf.square(columns - middle), -1)
+
+
+def _by_matrix(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """The same by products with small constants, in place of one with W, which a file has anyway.
+
+    As another matrix: behind the norm it is multiplied with the norm's weight.
+    """
+    rows = tf.concat([weight, bias[None]], 0)
+    average = tf.reduce_mean(rows, -1, keepdims=True)
+    matrix = tf.matmul(rows - average, rows - average, transpose_b=True) / weight.shape[1]
+    mean = tf.concat([mean, tf.ones_like(mean[:, :1])], -1)  # (B, C + 1)
+    between = tf.nn.relu(tf.reduce_sum(tf.matmul(mean, matrix) * mean, -1))
+    return tf.matmul(mean, average), between
 
 
 def _columns(x: Any) -> Any:
