@@ -6,20 +6,21 @@ Usage: python examples/litert_numpy.py MODEL.tflite SONG.wav OUT_DIR
 import json
 import sys
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from ai_edge_litert.interpreter import Interpreter
 
-NONE = {"depth": 0, "kernel_size": 1, "resample": False, "stride": 1}  # any length is fine
-if len(sys.argv) != 4:
-    sys.exit(__doc__)
-model, song, folder = sys.argv[1:]
+model, song, folder = sys.argv[1:] if len(sys.argv) == 4 else sys.exit(__doc__)
 try:
-    about = json.loads(zipfile.ZipFile(model).read("demucs_tf.json"))  # behind the model
-    interpreter = Interpreter(model, num_threads=4)
+    (entry,) = zipfile.ZipFile(model).infolist()  # an archive behind the model
+    about = json.loads(zipfile.ZipFile(model).read(entry))
     assert about["format"] == 1, f"format {about['format']}, this reads 1"
+    data = Path(model).read_bytes()[: entry.header_offset]
+    assert sha256(data).hexdigest() == about["checksum"], "it was changed"
+    interpreter = Interpreter(model, num_threads=4)
 except Exception as error:
     sys.exit(f"{model}: {error!r:.70}. Make it by demucs-tf export NAME --format tflite -o {model}")
 try:
@@ -40,7 +41,7 @@ stems, weight = np.zeros((len(about["sources"]), *mix.shape), "float32"), np.zer
 for start in range(0, total, int(0.75 * segment)):
     size, length = min(segment, total - start), about["length"]
     if size < segment and about["any_length"] and not about["training_length"]:
-        depth, kernel, resample, stride = (about["valid_length"] or NONE).values()
+        depth, kernel, resample, stride = (about["valid_length"] or {}).values() or (0, 1, 0, 1)
         length = size * (1 + resample)
         for _ in range(depth):
             length = max(1, -(-(length - kernel) // stride) + 1)
@@ -54,7 +55,6 @@ for start in range(0, total, int(0.75 * segment)):
     out = interpreter.get_signature_runner(name)(mix=chunk[None])["stems"][0]
     stems[..., start : start + size] += fade[:size] * out[..., start - first :][..., :size]
     weight[start : start + size] += fade[:size]
-
 Path(folder).mkdir(parents=True, exist_ok=True)
 for name, stem in zip(about["sources"], stems / weight * std + mean, strict=True):
     soundfile.write(Path(folder, f"{name}.wav"), stem.T, rate, "FLOAT")

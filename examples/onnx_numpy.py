@@ -5,20 +5,22 @@ Usage: python examples/onnx_numpy.py MODEL.onnx SONG.wav OUT_DIR
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import soundfile
 
-NONE = {"depth": 0, "kernel_size": 1, "resample": False, "stride": 1}  # any length is fine
-if len(sys.argv) != 4:
-    sys.exit(__doc__)
-model, song, folder = sys.argv[1:]
+model, song, folder = sys.argv[1:] if len(sys.argv) == 4 else sys.exit(__doc__)
 try:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = json.loads(session.get_modelmeta().custom_metadata_map["demucs_tf"])
     assert about["format"] == 1, f"format {about['format']}, this reads 1"
+    data = Path(model).read_bytes()
+    end = data.rindex(b"\n\x09demucs_tf")  # the last field; its number and length stand before it
+    end -= 2 + (len(data) - end > 127) + (len(data) - end > 16383)
+    assert sha256(data[:end]).hexdigest() == about["checksum"], "it was changed"
 except Exception as error:
     sys.exit(f"{model}: {error!r:.70}. Make it by demucs-tf export NAME --format onnx -o {model}")
 try:
@@ -39,7 +41,7 @@ stems, weight = np.zeros((len(about["sources"]), *mix.shape), "float32"), np.zer
 for start in range(0, total, int(0.75 * segment)):
     size, length = min(segment, total - start), about["length"]
     if size < segment and about["any_length"] and not about["training_length"]:
-        depth, kernel, resample, stride = (about["valid_length"] or NONE).values()
+        depth, kernel, resample, stride = (about["valid_length"] or {}).values() or (0, 1, 0, 1)
         length = size * (1 + resample)
         for _ in range(depth):
             length = max(1, -(-(length - kernel) // stride) + 1)
@@ -52,7 +54,6 @@ for start in range(0, total, int(0.75 * segment)):
     out = session.run(["stems"], {"mix": chunk[None]})[0][0]
     stems[..., start : start + size] += fade[:size] * out[..., start - first :][..., :size]
     weight[start : start + size] += fade[:size]
-
 Path(folder).mkdir(parents=True, exist_ok=True)
 for name, stem in zip(about["sources"], stems / weight * std + mean, strict=True):
     soundfile.write(Path(folder, f"{name}.wav"), stem.T, rate, "FLOAT")

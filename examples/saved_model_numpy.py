@@ -5,20 +5,21 @@ Usage: python examples/saved_model_numpy.py SAVED_MODEL SONG.wav OUT_DIR
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import tensorflow as tf
 
-NONE = {"depth": 0, "kernel_size": 1, "resample": False, "stride": 1}  # any length is fine
-if len(sys.argv) != 4:
-    sys.exit(__doc__)
-model, song, folder = sys.argv[1:]
+model, song, folder = sys.argv[1:] if len(sys.argv) == 4 else sys.exit(__doc__)
 try:
-    about = json.loads(Path(model, "assets", "demucs_tf.json").read_text("utf-8"))
-    separate = tf.saved_model.load(model).signatures["separate"]
+    files = {path.relative_to(model).as_posix(): path for path in Path(model).rglob("*.*")}
+    about = json.loads(files.pop("assets/demucs_tf.json").read_text("utf-8"))
     assert about["format"] == 1, f"format {about['format']}, this reads 1"
+    lines = [f"{n}\0{sha256(files[n].read_bytes()).hexdigest()}\0" for n in sorted(files)]
+    assert sha256("".join(lines).encode()).hexdigest() == about["checksum"], "it was changed"
+    separate = tf.saved_model.load(model).signatures["separate"]
 except Exception as error:
     sys.exit(
         f"{model}: {error!r:.70}. Make it by demucs-tf export NAME --format saved-model -o DIR"
@@ -41,7 +42,7 @@ stems, weight = np.zeros((len(about["sources"]), *mix.shape), "float32"), np.zer
 for start in range(0, total, int(0.75 * segment)):
     size, length = min(segment, total - start), about["length"]
     if size < segment and about["any_length"] and not about["training_length"]:
-        depth, kernel, resample, stride = (about["valid_length"] or NONE).values()
+        depth, kernel, resample, stride = (about["valid_length"] or {}).values() or (0, 1, 0, 1)
         length = size * (1 + resample)
         for _ in range(depth):
             length = max(1, -(-(length - kernel) // stride) + 1)
@@ -54,7 +55,6 @@ for start in range(0, total, int(0.75 * segment)):
     out = separate(mix=tf.constant(chunk[None]))["stems"].numpy()[0]
     stems[..., start : start + size] += fade[:size] * out[..., start - first :][..., :size]
     weight[start : start + size] += fade[:size]
-
 Path(folder).mkdir(parents=True, exist_ok=True)
 for name, stem in zip(about["sources"], stems / weight * std + mean, strict=True):
     soundfile.write(Path(folder, f"{name}.wav"), stem.T, rate, "FLOAT")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
@@ -160,6 +161,23 @@ def test_what_is_no_export_or_no_audio(
     done = example("bag_numpy.py", tmp_path, written(tmp_path), tmp_path / "out")
     assert done.returncode == 1
     assert "demucs-tf export BAG" in done.stderr
+
+
+@pytest.mark.parametrize("format", ["onnx", "tflite"])
+def test_a_file_that_was_changed(models: dict[str, Path], tmp_path: Path, format: str) -> None:
+    data = bytearray(models[format].read_bytes())
+    place = len(data) // 2
+    if format == "onnx":  # in a weight, so that the runtime finds nothing wrong
+        place = data.index(
+            max((t.raw_data for t in onnx.load(models[format]).graph.initializer), key=len)
+        )
+    data[place] ^= 1
+    path = tmp_path / f"changed.{format}"
+    path.write_bytes(data)
+    done = example(ROWS[format][0], path, written(tmp_path), tmp_path / "out")
+    assert done.returncode == 1
+    assert "it was changed" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["bag_numpy.py", *(row[0] for row in ROWS.values())])
