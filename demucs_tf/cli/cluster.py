@@ -39,6 +39,8 @@ def run(options: SeparateOptions, form: Format) -> int:
     for name, instead in _NOT_THERE.items():
         if getattr(options, name) is not None:
             raise UsageError(f"--{name} is not there with --ray: {instead}.")
+    if options.column is not None and options.tracks_from is None:
+        raise UsageError("--column is of a list of tracks: give the list with --tracks-from.")
     import_ray()
     out = store.address_of(options.out)
     job = Job(

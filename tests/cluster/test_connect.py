@@ -172,6 +172,10 @@ def test_two_runs_into_one_folder(album: Path, capsys: pytest.CaptureFixture[str
             ["album", "--ray", "--report", "r.json"],
             "--report is not there with --ray: the manifest",
         ),
+        (
+            ["album", "--ray", "--column", "path"],
+            "--column is of a list of tracks: give the list with --tracks-from.",
+        ),
         (["album", "--ray", "--ray-actors", "0"], "ray_actors must be 1 or more, got 0"),
     ],
 )
