@@ -73,7 +73,7 @@ def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
     assert lines[0][:3] == ["argument", "reference", "port"]
-    assert ["channels", "4", "4", "-", "64"] in lines
+    assert ["channels", "4", "4", "64", "64"] in lines
     numbers = next(i for i, line in enumerate(lines) if line[0] == "PASS")
     assert lines[numbers + 1][:4] == ["kind", "mode", "rel_l2", "tolerance"]
     (row,) = [line for line in lines if line[0] == "ConvTranspose1d"]
