@@ -98,7 +98,9 @@ def _segments() -> Iterator[Case]:
             yield Case(name, "segments", ways, "torch", MODEL, rounds, options, full=model in full)
     for model in FAMILIES:
         name, options = f"bfloat16/{model}", {"model": model}
-        yield Case(name, "segments", ("bfloat16", "graph"), "graph", BFLOAT16, 5, options)
+        ways = ("bfloat16", "graph")
+        more = model != "htdemucs"
+        yield Case(name, "segments", ways, "graph", BFLOAT16, 5, options, full=more)
     for model in FAMILIES:
         options = {"model": model, "device": "gpu"}
         ways = ("graph", "xla", "torch")

@@ -67,27 +67,20 @@ def _port(figures: Figures, file: str, preset: str, threads: int) -> Forward:
 
 
 def _watch_tracing(figures: Figures) -> None:
-    """Count the time in which TensorFlow makes graphs of Python, which the first pass brings.
+    """Count the time in which a graph is made of layers, which the first pass brings.
 
     A package that finds its graph elsewhere traces nothing, and this says so.
     """
-    from tensorflow.python.framework import func_graph
+    from demucs_tf.inference.graphs import session
 
     figures["trace"] = 0.0
-    make, inside = func_graph.func_graph_from_py_func, False
+    make = session.graph_of
 
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        nonlocal inside
-        if inside:
-            return make(*args, **kwargs)
-        inside = True
-        try:
-            with stage(figures, "trace"):
-                return make(*args, **kwargs)
-        finally:
-            inside = False
+    def watched(*arguments: Any) -> Any:
+        with stage(figures, "trace"):
+            return make(*arguments)
 
-    func_graph.func_graph_from_py_func = watched
+    session.graph_of = watched  # type: ignore[assignment]
 
 
 def _reference(figures: Figures, file: str, preset: str, threads: int) -> Forward:

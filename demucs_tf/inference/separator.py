@@ -392,19 +392,17 @@ def _load(
     allow_legacy: bool,
 ) -> Model | BagOfModels:
     """Reference: demucs/api.py::Separator._load_model"""
-    model: Model | BagOfModels
     if exported_path(source) is not None:
-        model = load_model(source, repo, dtype, allow_legacy)
-        return model
+        return load_model(source, repo, dtype, allow_legacy)
     check_engine(settings.engine, None, None, settings.precision)  # before anything is downloaded
-    if settings.device is None:  # TensorFlow is imported while the file is read
+
+    def read() -> Model | BagOfModels:
         layers = settings.engine not in ("auto", "graph") or settings.precision != "float32"
-        if kept() is not None and not layers:
-            found = locate(source, repo, allow_legacy=allow_legacy)
-            model = load_located(found, dtype, model_of)
-            return model
-        model = load_model(source, repo, dtype, allow_legacy)
-        return model
-    with import_tensorflow().device(device_name(settings.device)):
-        model = load_model(source, repo, dtype, allow_legacy)
-    return model
+        if kept() is None or layers:
+            return load_model(source, repo, dtype, allow_legacy)
+        return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype, model_of)
+
+    if settings.device is None:  # TensorFlow is imported while the file is read
+        return read()
+    with import_tensorflow(keras=False).device(device_name(settings.device)):
+        return read()

@@ -81,6 +81,15 @@ def test_the_second_run_needs_no_layers_and_gives_the_same_bits(
     assert second.model._model is None  # no layer was made
 
 
+def test_a_processor_that_is_named_needs_no_layers_either(tmp_path: Path) -> None:
+    path = tmp_path / "it.safetensors"
+    demucs_tf.save_model(made("DemucsTF"), path)
+    wanted = separated(in_a_new_process(path))
+    named = in_a_new_process(path, device="cpu")
+    assert isinstance(named.model, BareModel)
+    assert np.array_equal(separated(named), wanted)
+
+
 @pytest.mark.parametrize("settings", [{"engine": "eager"}, {"segment": 0.3}])
 def test_layers_are_made_where_no_graph_is_kept(settings: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "it.safetensors"
