@@ -6,11 +6,10 @@ import json
 import lzma
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from demucs_tf.checkpoints.weights import Place
+from demucs_tf.checkpoints.weights import Place, places_of
 from demucs_tf.errors import DemucsTFError
 from demucs_tf.utils.atomic import write_whole
 
@@ -47,26 +46,17 @@ def lower(port: Any, batch: int, length: int) -> bytes:
     """
     import tensorflow as tf
 
-    from demucs_tf.inference.graphs.trace import with_values
+    from demucs_tf.inference.graphs.trace import traced
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    specs = [
-        [tf.TensorSpec(variable.shape, variable.dtype) for variable in port.variables],
-        tf.TensorSpec([batch, port.audio_channels, length], port.compute_dtype),
-    ]
-    if hasattr(port, "draw_shift"):
-        specs.append(tf.TensorSpec([batch], tf.int32))
-    run = tf.function(partial(with_values, port), input_signature=specs, jit_compile=True)
-    lowered = run.experimental_get_compiler_ir(*map(_zeros, specs))
+    run = traced(port, jit=True, length=length, batch=batch)
+    inputs = tf.nest.map_structure(
+        lambda spec: tf.zeros(spec.shape, spec.dtype), run.input_signature
+    )
+    lowered = run.experimental_get_compiler_ir(*inputs)
     check(lowered(stage="stablehlo"))
     module: bytes = lowered(stage="stablehlo_serialized")
     return module
-
-
-def _zeros(spec: Any) -> Any:
-    import tensorflow as tf
-
-    return [*map(_zeros, spec)] if isinstance(spec, list) else tf.zeros(spec.shape, spec.dtype)
 
 
 _PRODUCTS = ("stablehlo.dot ", "stablehlo.dot_general", "stablehlo.convolution")
@@ -95,14 +85,11 @@ def about(port: Any, model: str, batch: int, length: int) -> About:
     """What to write beside the module."""
     import tensorflow as tf
 
-    from demucs_tf.checkpoints.weights import variables_with_places
-
-    known = {id(variable): place for variable, place in variables_with_places(port)}
     return About(
         model,
         (batch, port.audio_channels, length),
         hasattr(port, "draw_shift"),
-        tuple(known[id(variable)] for variable in port.variables),
+        tuple(places_of(port)),
         tf.__version__,
     )
 

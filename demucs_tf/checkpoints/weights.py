@@ -94,6 +94,12 @@ def rule_for(layer_class: str, name: str) -> str:
     return fitting[0]
 
 
+def places_of(model: Any) -> list[Place]:
+    """Where the weights of a model go, in the order of its variables."""
+    known = {id(variable): place for variable, place in variables_with_places(model)}
+    return [known[id(variable)] for variable in model.variables]
+
+
 def variables_with_places(model: Any) -> Iterator[tuple[Any, Place]]:
     """Yield every variable with its place, in the order in which the reference registers them."""
     from demucs_tf.layers.base import named_variables

@@ -20,7 +20,7 @@ from demucs_tf.checkpoints.assemble import constructor_arguments, port_of
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
 from demucs_tf.checkpoints.formats.untrusted import check_segment
-from demucs_tf.checkpoints.weights import Place, arranged, variables_with_places
+from demucs_tf.checkpoints.weights import arranged, places_of
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept, kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
@@ -134,6 +134,4 @@ def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
 
 def keep_places(model: Any, folder: Kept) -> None:
     """Keep where the weights of a model go, so that the next one needs no layers."""
-    known = {id(variable): place for variable, place in variables_with_places(model)}
-    places: list[Place] = [known[id(variable)] for variable in model.variables]
-    folder.put_places(type(model).__name__, model.config, places)
+    folder.put_places(type(model).__name__, model.config, places_of(model))

@@ -11,7 +11,11 @@ from demucs_tf.utils.quiet import import_tensorflow
 
 
 def traced(
-    model: Any, jit: bool = False, length: int | None = None, precision: str = "float32"
+    model: Any,
+    jit: bool = False,
+    length: int | None = None,
+    precision: str = "float32",
+    batch: int | None = None,
 ) -> Any:
     """A `tf.function` of the weights' values and the inputs, so that it fits any weights.
 
@@ -20,9 +24,10 @@ def traced(
         jit: let XLA compile it.
         length: of the mixture in samples; None: any.
         precision: of large products, which then take their weights in it.
+        batch: how many mixtures at once; None: any.
     """
     tf = import_tensorflow()
-    weights, inputs = _signature(model, length, precision)
+    weights, inputs = _signature(model, length, precision, batch)
     # No function of ours: TensorFlow would count the traces of all models as those of one function,
     # and warn of too many.
     call = partial(with_values, model)
@@ -53,7 +58,9 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     return graph
 
 
-def _signature(model: Any, length: int | None, precision: str) -> tuple[list[Any], list[Any]]:
+def _signature(
+    model: Any, length: int | None, precision: str, batch: int | None = None
+) -> tuple[list[Any], list[Any]]:
     """What a graph takes: specifications of the weights, and of the other inputs."""
     tf = import_tensorflow()
     low = lowered(model, precision)
@@ -61,9 +68,9 @@ def _signature(model: Any, length: int | None, precision: str) -> tuple[list[Any
         tf.TensorSpec(variable.shape, precision if place in low else variable.dtype)
         for place, variable in enumerate(getattr(model, "variables", []))
     ]
-    inputs = [tf.TensorSpec([None, model.audio_channels, length], model.compute_dtype)]
+    inputs = [tf.TensorSpec([batch, model.audio_channels, length], model.compute_dtype)]
     if hasattr(model, "draw_shift"):
-        inputs.append(tf.TensorSpec([None], tf.int32))
+        inputs.append(tf.TensorSpec([batch], tf.int32))
     return weights, inputs
 
 
