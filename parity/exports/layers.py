@@ -11,7 +11,8 @@ import numpy as np
 
 from demucs_tf.export.graph import Watch
 from parity.cases import Case
-from parity.core.capture.port import Outputs, Recorder, layers_by_path
+from parity.core.capture.port import Outputs, layers_by_path
+from parity.core.capture.recorders import Recorder
 from parity.core.checking import check_outputs
 from parity.core.events import Key
 from parity.core.result import Mode, ParityError, Result

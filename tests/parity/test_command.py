@@ -162,11 +162,11 @@ def test_nothing_fits(call: Call, live: tuple[str, ...]) -> None:
 
 def test_a_call_that_the_port_lacks_is_no_pass(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its record is missing, so nothing is left of the result; but it fits, and it fails."""
-    from parity.core.capture import port
+    from parity.core.capture import port, recorders
 
     whole = port.isolated
 
-    def without(subject: Any, model: Any, expected: Any, take: port.Take) -> None:
+    def without(subject: Any, model: Any, expected: Any, take: recorders.Take) -> None:
         def but(key: Any, outputs: Any) -> None:
             if key[0] != "encoder.0.1":
                 take(key, outputs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
-from parity.core.capture import port
+from parity.core.capture import port, recorders
 from parity.core.compare import compare
 from parity.core.judge import Judge
 from parity.demucs import SUBJECT
@@ -32,7 +32,7 @@ def test_outputs_are_let_go(model: Any, engine: port.Engine) -> None:
     seen: list[weakref.ref[Any]] = []
     alive: list[int] = []
 
-    def telling(mode: Any) -> port.Take:
+    def telling(mode: Any) -> recorders.Take:
         take = judge.taking(mode)
 
         def told(key: Any, outputs: list[Any]) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from parity.core import layouts
 from parity.core.backward.gradients import Backward, Name, Pulled, cotangents
-from parity.core.capture import port
+from parity.core.capture import port, recorders
 from parity.core.capture.progress import counted, say
 from parity.core.events import Event, Key
 from parity.core.result import ParityError
@@ -64,7 +64,7 @@ def whole(subject: Subject, model: Any, backward: Backward, engine: port.Engine)
 
     def outputs(*tensors: Any) -> list[Any]:
         with seeded_random():
-            return port.tensors_in(port.run(model, tensors))
+            return recorders.tensors_in(port.run(model, tensors))
 
     say(f"port: gradients of the model in {dtype}")
     tensors = port.tensors_of(subject, event, dtype)
@@ -74,7 +74,7 @@ def whole(subject: Subject, model: Any, backward: Backward, engine: port.Engine)
     return _pull(subject, variables, dtype, event, backward.whole, outputs, tensors, compiled)
 
 
-class _Puller(port.Forcer):
+class _Puller(recorders.Forcer):
     """Feeds every step with the reference's own input, and pulls it back."""
 
     def __init__(
@@ -106,7 +106,7 @@ class _Puller(port.Forcer):
 
         def once(*tensors: Any) -> list[Any]:
             output.append(function(*tensors))
-            return port.tensors_in(output[0])
+            return recorders.tensors_in(output[0])
 
         self.found[key] = self._pull(self._events[key], self._pulled[key], once, inputs)
         return output[0]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -15,137 +14,22 @@ import numpy.typing as npt
 from parity.core import layouts
 from parity.core.capture.breaking import breaking
 from parity.core.capture.progress import counted, say
+from parity.core.capture.recorders import (
+    Recorder,
+    StepTeller,
+    Take,
+    Teller,
+    arrays,
+    tensors_in,
+)
 from parity.core.capture.wrapping import wrapped
 from parity.core.events import TENSOR, Event, Expected, Key
-from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Observer, Subject
 
 Array = npt.NDArray[Any]
 Engine = Literal["eager", "graph", "xla"]
 Outputs = dict[Key, list[Array]]
-Take = Callable[[Key, list[Array]], None]  # what is told of each call as it ends
-
-
-class Recorder:
-    """An observer that notes what every layer and every step returns, and changes nothing.
-
-    Attributes:
-        outputs: what was returned, by call.
-        broken: the innermost call that raised an error, once one did.
-    """
-
-    def __init__(self, layers: Mapping[str, Any]) -> None:
-        self.outputs: dict[Key, list[Any]] = {}
-        self.broken: Key | None = None
-        self._paths = {id(layer): path for path, layer in layers.items()}
-        self._calls: Counter[str] = Counter()
-
-    def path(self, layer: Any) -> str:
-        """The reference's path of a layer."""
-        return self._paths[id(layer)]
-
-    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
-        """Note what a layer returns."""
-        path = self.path(layer)
-        with self._watched((path, self._calls[path])):
-            output = function(*inputs)
-        key = self.key(path)
-        output = self.returned(key, output)
-        self.note(key, output)
-        return output
-
-    def step(
-        self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
-    ) -> Any:
-        """Note what a step returns."""
-        key = self.key(f"{self.path(layer)}:{name}")
-        inputs = self.replace(key, layer, name, inputs)
-        with self._watched(key):
-            output = function(*inputs)
-        output = self.returned(key, output)
-        self.note(key, output)
-        return output
-
-    @contextmanager
-    def _watched(self, key: Key) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            self.broken = self.broken or key
-            raise
-
-    def key(self, path: str) -> Key:
-        """Path and index of the next call at `path`."""
-        call = self._calls[path]
-        self._calls[path] += 1
-        return path, call
-
-    def note(self, key: Key, output: Any) -> None:
-        """Keep an output, leaf by leaf."""
-        self.outputs[key] = tensors_in(output)
-
-    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a step is fed with: here, what it was given."""
-        return inputs
-
-    def returned(self, key: Key, output: Any) -> Any:
-        """What the pass goes on with behind a call: here, what it returned."""
-        return output
-
-
-class Teller(Recorder):
-    """A recorder that tells what every layer and every step returns, and keeps nothing."""
-
-    def __init__(self, layers: Mapping[str, Any], take: Take) -> None:
-        super().__init__(layers)
-        self._take = take
-
-    def note(self, key: Key, output: Any) -> None:
-        """Tell of an output."""
-        self._take(key, _arrays(tensors_in(output)))
-
-
-class Forcer(Recorder):
-    """A recorder that feeds every step with the reference's own input."""
-
-    def __init__(
-        self, layers: Mapping[str, Any], expected: Mapping[Key, Callable[[], tuple[Any, ...]]]
-    ) -> None:
-        super().__init__(layers)
-        self._expected = expected
-
-    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The reference's inputs of this step, in the port's layout and type."""
-        if key not in self._expected:
-            return inputs  # reported as a call that the reference does not have
-        forced = self._expected[key]()
-        if len(forced) != len(inputs):
-            raise ParityError(
-                f"{key[0]}: the reference's step has {len(forced)} input tensors, the "
-                f"port's has {len(inputs)}: make `step` in {type(layer).__name__} take the same."
-            )
-        return forced
-
-
-class StepTeller(Forcer):
-    """A forcer that tells what every step gives; of layers it notes that they were called."""
-
-    def __init__(
-        self,
-        layers: Mapping[str, Any],
-        expected: Mapping[Key, Callable[[], tuple[Any, ...]]],
-        take: Take,
-    ) -> None:
-        super().__init__(layers, expected)
-        self._take = take
-
-    def note(self, key: Key, output: Any) -> None:
-        """Tell of a step, remember a layer."""
-        if ":" in key[0]:
-            self._take(key, _arrays(tensors_in(output)))
-        else:
-            self.outputs[key] = []
 
 
 def build(subject: Subject, port: Any, expected: Expected) -> None:
@@ -193,7 +77,7 @@ def cumulative(
         found = forward(*tensors_of(subject, expected.root, port.compute_dtype))
     for name, tensors in found.items():
         path, _, call = name.rpartition("#")
-        outputs[path, int(call)] = _arrays(tensors)
+        outputs[path, int(call)] = arrays(tensors)
     if take is not None:
         for key in list(outputs):
             take(key, outputs.pop(key))
@@ -228,7 +112,7 @@ def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[A
     """One layer on the reference's input of one call."""
     tensors = tensors_of(subject, event, dtype)
     with breaking(lambda: event.key):
-        return _arrays(call_tensors(layer, event, *tensors))
+        return arrays(call_tensors(layer, event, *tensors))
 
 
 def call_tensors(layer: Any, event: Event, *tensors: Any) -> list[Any]:
@@ -249,16 +133,6 @@ def run(layer: Any, tensors: tuple[Any, ...], **numbers: Any) -> Any:
     if len(getattr(layer, "inputs", None) or ()) > 1:
         return layer(list(tensors), **numbers)
     return layer(*tensors, **numbers)
-
-
-def _arrays(tensors: list[Any]) -> list[Array]:
-    return [np.asarray(tensor) for tensor in tensors]
-
-
-def tensors_in(output: Any) -> list[Any]:
-    """The tensors that a layer returned; a place may be empty."""
-    leaves = output if isinstance(output, (tuple, list)) else [output]
-    return [leaf for leaf in leaves if leaf is not None]
 
 
 def tensors_of(subject: Subject, event: Event, dtype: str) -> tuple[Any, ...]:

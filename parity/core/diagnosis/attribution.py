@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts
-from parity.core.capture.port import Recorder, cumulative
+from parity.core.capture.port import cumulative
+from parity.core.capture.recorders import Recorder
 from parity.core.compare import relative_l2
 from parity.core.events import Event, Expected, Key
 from parity.core.result import Part

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from parity.core import layouts
 from parity.core.capture import port as capture
+from parity.core.capture.recorders import Forcer
 from parity.core.compare import Difference, compare
 from parity.core.events import Event, Expected
 from parity.core.files import json_file
@@ -68,7 +69,7 @@ class Pack:
         dtype, forced = self.record.dtype, {}
         if self.target.inputs:
             forced[self.target.key] = lambda: capture.tensors_of(subject, self.target, dtype)
-        forcer = capture.Forcer(layers, forced)
+        forcer = Forcer(layers, forced)
         with capture.observed(subject, port, forcer), seeded_random():
             capture.call_layer(subject, layers[self.run.path], self.run, dtype)
         found = np.asarray(forcer.outputs[self.target.key][self.record.output])

@@ -8,6 +8,7 @@ from typing import Any
 
 from parity.core.capture import port as capture
 from parity.core.capture.progress import heard_by
+from parity.core.capture.recorders import Recorder
 from parity.core.checking import check_outputs
 from parity.core.diagnosis.attribution import units_of
 from parity.core.events import Event, Expected, Key
@@ -17,7 +18,7 @@ from parity.core.subject import Subject
 SPOILED = 0.01  # of a tensor's numbers is added to them, far above any tolerance
 
 
-class _Spoiler(capture.Recorder):
+class _Spoiler(Recorder):
     """A recorder that adds a little to what one call returns."""
 
     def __init__(self, layers: Mapping[str, Any], target: Key) -> None:

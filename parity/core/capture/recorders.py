@@ -1,0 +1,149 @@
+"""Observers of the port's layers and steps: one that notes, those that tell, one that feeds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parity.core.events import Key
+from parity.core.result import ParityError
+
+Array = npt.NDArray[Any]
+Take = Callable[[Key, list[Array]], None]  # what is told of each call as it ends
+
+
+class Recorder:
+    """An observer that notes what every layer and every step returns, and changes nothing.
+
+    Attributes:
+        outputs: what was returned, by call.
+        broken: the innermost call that raised an error, once one did.
+    """
+
+    def __init__(self, layers: Mapping[str, Any]) -> None:
+        self.outputs: dict[Key, list[Any]] = {}
+        self.broken: Key | None = None
+        self._paths = {id(layer): path for path, layer in layers.items()}
+        self._calls: Counter[str] = Counter()
+
+    def path(self, layer: Any) -> str:
+        """The reference's path of a layer."""
+        return self._paths[id(layer)]
+
+    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """Note what a layer returns."""
+        path = self.path(layer)
+        with self._watched((path, self._calls[path])):
+            output = function(*inputs)
+        key = self.key(path)
+        output = self.returned(key, output)
+        self.note(key, output)
+        return output
+
+    def step(
+        self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
+    ) -> Any:
+        """Note what a step returns."""
+        key = self.key(f"{self.path(layer)}:{name}")
+        inputs = self.replace(key, layer, name, inputs)
+        with self._watched(key):
+            output = function(*inputs)
+        output = self.returned(key, output)
+        self.note(key, output)
+        return output
+
+    @contextmanager
+    def _watched(self, key: Key) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            self.broken = self.broken or key
+            raise
+
+    def key(self, path: str) -> Key:
+        """Path and index of the next call at `path`."""
+        call = self._calls[path]
+        self._calls[path] += 1
+        return path, call
+
+    def note(self, key: Key, output: Any) -> None:
+        """Keep an output, leaf by leaf."""
+        self.outputs[key] = tensors_in(output)
+
+    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a step is fed with: here, what it was given."""
+        return inputs
+
+    def returned(self, key: Key, output: Any) -> Any:
+        """What the pass goes on with behind a call: here, what it returned."""
+        return output
+
+
+class Teller(Recorder):
+    """A recorder that tells what every layer and every step returns, and keeps nothing."""
+
+    def __init__(self, layers: Mapping[str, Any], take: Take) -> None:
+        super().__init__(layers)
+        self._take = take
+
+    def note(self, key: Key, output: Any) -> None:
+        """Tell of an output."""
+        self._take(key, arrays(tensors_in(output)))
+
+
+class Forcer(Recorder):
+    """A recorder that feeds every step with the reference's own input."""
+
+    def __init__(
+        self, layers: Mapping[str, Any], expected: Mapping[Key, Callable[[], tuple[Any, ...]]]
+    ) -> None:
+        super().__init__(layers)
+        self._expected = expected
+
+    def replace(self, key: Key, layer: Any, name: str, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The reference's inputs of this step, in the port's layout and type."""
+        if key not in self._expected:
+            return inputs  # reported as a call that the reference does not have
+        forced = self._expected[key]()
+        if len(forced) != len(inputs):
+            raise ParityError(
+                f"{key[0]}: the reference's step has {len(forced)} input tensors, the "
+                f"port's has {len(inputs)}: make `step` in {type(layer).__name__} take the same."
+            )
+        return forced
+
+
+class StepTeller(Forcer):
+    """A forcer that tells what every step gives; of layers it notes that they were called."""
+
+    def __init__(
+        self,
+        layers: Mapping[str, Any],
+        expected: Mapping[Key, Callable[[], tuple[Any, ...]]],
+        take: Take,
+    ) -> None:
+        super().__init__(layers, expected)
+        self._take = take
+
+    def note(self, key: Key, output: Any) -> None:
+        """Tell of a step, remember a layer."""
+        if ":" in key[0]:
+            self._take(key, arrays(tensors_in(output)))
+        else:
+            self.outputs[key] = []
+
+
+def arrays(tensors: list[Any]) -> list[Array]:
+    """Tensors as arrays."""
+    return [np.asarray(tensor) for tensor in tensors]
+
+
+def tensors_in(output: Any) -> list[Any]:
+    """The tensors that a layer returned; a place may be empty."""
+    leaves = output if isinstance(output, (tuple, list)) else [output]
+    return [leaf for leaf in leaves if leaf is not None]
