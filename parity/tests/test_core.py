@@ -235,6 +235,28 @@ def test_what_the_subject_lacks_is_missing(changes: dict[str, Any], missing: str
 
 
 @live
+@pytest.mark.parametrize("named", [True, False])
+def test_a_layer_that_the_reference_lacks(named: bool) -> None:
+    """Under a path of its own it is named; without one it is found by what it changes."""
+
+    def longer(case: Case, dtype: str) -> Any:
+        model = make_port(case, dtype)
+        extra = keras.layers.Rescaling(1 if named else 1.001, name="extra", dtype=dtype)
+        return keras.Model(model.inputs, extra(model.output))
+
+    def with_it(model: Any) -> dict[str, Any]:
+        return {**layers(model), "extra": model.get_layer("extra")}
+
+    subject = replace(SUBJECT, layers=with_it) if named else SUBJECT
+    result = replace(SUITE, subject=subject, port=longer).run_case(CASE, "float64", live=True)
+    assert result.verdict == "fail"
+    if named:
+        assert result.coverage.missing == ("only in the port: extra call 0",)
+    else:
+        assert {r.path for r in result.failures} == {""}
+
+
+@live
 def test_whole_numbers_are_an_input_as_well() -> None:
     import torch
 

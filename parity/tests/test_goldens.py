@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,28 @@ def test_a_long_row_lies_in_several_files(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(numbers, "_MOST", 100)
     numbers.write(path, {"events": []}, row, "events")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["it.json", "it.npz"]
+
+
+class _Run:
+    """What a pickle may do: create the file that it names."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "in the archive"])
+def test_a_pickle_is_refused_and_not_run(copy: Path, bare: bool, tmp_path: Path) -> None:
+    path, trace = copy / f"{CASE.name}.npz", tmp_path / "ran"
+    if bare:
+        path.write_bytes(pickle.dumps(_Run(trace)))
+    else:
+        np.savez(path, numbers=np.array([_Run(trace)], object))
+    with pytest.raises(ParityError, match=r"demucs-dconv0\.npz .*capture --case demucs-dconv0"):
+        _read(copy)
+    assert not trace.exists()
 
 
 def test_an_altered_number_is_refused(copy: Path) -> None:
