@@ -24,7 +24,7 @@ class GELU(Layer):
         self.approximate = approximate
 
     def call(self, x: Any) -> Any:
-        return tf.nn.gelu(x, approximate=True) if self.approximate else gelu(x)
+        return _gelu_by_tanh(x) if self.approximate else gelu(x)
 
 
 class ReLU(Layer):
@@ -56,6 +56,10 @@ def gelu(x: Any) -> Any:
     """
     # Not tf.nn.gelu: it rounds sqrt(2) to float32 even for float64 input.
     return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+def _gelu_by_tanh(x: Any) -> Any:
+    return 0.5 * x * (1 + tf.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
 def glu(x: Any) -> Any:

@@ -34,6 +34,7 @@ CASES: tuple[Case, ...] = (
     _case("demucs-shifts", DEMUCS, 613, shifts=2, overlap=0.1),
     _case("hdemucs", HDEMUCS, 613, shifts=1),
     _case("hdemucs-segment", HDEMUCS, 613, shifts=0, segment=0.11, overlap=0.5),
+    _case("hdemucs-odd-segment", HDEMUCS, 613, shifts=0, segment=0.1137, overlap=0.3),
     _case("htdemucs", HTDEMUCS, 613, shifts=2),
     _case("htdemucs-segment", HTDEMUCS, 613, shifts=1, segment=0.13),
     _case("htdemucs-short", HTDEMUCS, 37, shifts=1),

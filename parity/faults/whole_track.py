@@ -20,9 +20,10 @@ from parity.faults.change import no_shift
 fault = Faults()
 _APPLY, _TRACK = "^ apply_model$", "^ Separator$"
 _WEIGHT, _TABLE = (single, "transition_weight"), (bag, "_table")
-_LEVEL = (separator, "_track_statistics")
+_LENGTHS, _LEVEL = (single, "segment_and_stride"), (separator, "_track_statistics")
 # The originals, before anything is replaced.
 _padded, _table, _load_state = TensorChunk.padded, bag._table, weights.load_state
+_lengths = single.segment_and_stride
 
 # Chunks and shifts
 
@@ -46,6 +47,17 @@ def weight_from_zero(length: int, power: float, dtype: Any, count: int) -> Any:
 
 fault("segment-rule-ignored", "apply-htdemucs-segment", _APPLY, replaces=(Job, "_valid_length"))(
     lambda self, length: length
+)
+
+
+@fault("chunk-in-tens", "apply-hdemucs-odd-segment", _APPLY, replaces=_LENGTHS)
+def lengths_in_tens(model: Any, settings: Any) -> tuple[int, int]:
+    length, stride = _lengths(model, settings)
+    return round(length, -1), stride
+
+
+fault("stride-rounded-up", "apply-hdemucs-odd-segment", _APPLY, replaces=_LENGTHS)(
+    lambda model, settings: (_lengths(model, settings)[0], _lengths(model, settings)[1] + 1)
 )
 fault("position-shift-not-drawn", "apply-htdemucs", _APPLY, replaces=(HTDemucsTF, "draw_shift"))(
     no_shift
