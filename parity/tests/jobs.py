@@ -11,6 +11,7 @@ from typing import Any
 from parity.core.capture.port import Engine
 from parity.core.mutate import Outcome
 from parity.core.result import Result
+from parity.exports.any_length import Way
 
 Job = tuple[Any, ...]  # a function of this module and its arguments
 
@@ -56,11 +57,11 @@ def export_cells(name: str, files_alone: bool) -> list[Any]:
     return list(cells(BY_NAME[name], columns))
 
 
-def unknown_length(name: str, jit_compile: bool) -> list[str]:
+def unknown_length(name: str, way: Way) -> list[str]:
     """What one trace for every length and batch gets wrong."""
     from parity.exports.any_length import problems
 
-    return problems(name, jit_compile)
+    return problems(name, way)
 
 
 def fault_outcome(name: str) -> Outcome:

@@ -38,7 +38,7 @@ def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
         return [(export_cells, params["name"], params["name"] in QUICK)]
     if "engine" in params:
         return [(engine_result, params["name"], params["engine"])]
-    return [(unknown_length, params["name"], params["jit_compile"])]
+    return [(unknown_length, params["name"], params["way"])]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -48,10 +48,10 @@ def test_every_tensor(name: str, engine: Engine, pool: Pool) -> None:
     assert result.verdict == "pass", text.details(result)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("way", any_length.WAYS)
 @pytest.mark.parametrize("name", any_length.CASES)
-def test_unknown_length(name: str, jit_compile: bool, pool: Pool) -> None:
-    assert pool.result(unknown_length, name, jit_compile) == []
+def test_unknown_length(name: str, way: any_length.Way, pool: Pool) -> None:
+    assert pool.result(unknown_length, name, way) == []
 
 
 @pytest.mark.parametrize(("name", "column"), CELLS)
