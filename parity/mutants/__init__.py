@@ -1,9 +1,9 @@
 """Machine-made mutants of the port: of which modules, judged by what, and which are no faults.
 
 A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE backward",
-its gradients in float64; "CASE any-length graph" or "xla", one trace for every length, with layers
-joined as for tracks; "CASE files", what is exported for other runtimes; or "tests FILE", the tests
-of layers, models and bags, in a checkout.
+its gradients in float64; "CASE any-length WAY", one trace for every length; "CASE files", what is
+exported for other runtimes; "CASE training", steps of both sides with the same draws, which takes
+the reference; or "tests FILE", the tests of layers, models and bags, in a checkout.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from parity import backward
+from parity import backward, training
 from parity.cases import BY_NAME, CASES
 from parity.core.files import json_file
 from parity.core.files.atomic import write_whole
@@ -38,13 +38,16 @@ MODULES = tuple(
         "models.branches", "models.demucs", "models.hdemucs", "models.htdemucs", "models.hybrid",
     )
 )  # fmt: skip
+DRAWN = tuple(row.case.name for row in training.ROWS if row.draws)
 FILES = ("demucs-attention", "demucs-lstm-framed-edge", "hdemucs-wiener1", "htdemucs-wide")
 TESTS = Path(__file__).parents[2] / "tests"
 
 
 # What runs the same lines is listened to once: a type or a compiler changes no branch of the port.
-SAME_LINES = {"float64": ("float64", "float32"), "any-length graph": ("any-length graph",
-    "any-length xla")}  # fmt: skip
+SAME_LINES = {
+    "float64": ("float64", "float32"),
+    "any-length xla": ("any-length graph", "any-length xla"),
+}
 
 
 def listened() -> list[str]:
@@ -52,7 +55,13 @@ def listened() -> list[str]:
     stored = [case.name for case in CASES if case.stored == "repository"]
     return [
         *(f"{name} float64" for name in stored),
-        *(f"{name} any-length graph" for name in any_length.CASES),
+        *(
+            f"{name} any-length {way}"
+            for name in any_length.CASES
+            for way in any_length.WAYS
+            if way != "graph"
+        ),
+        *(f"{name} training" for name in DRAWN),
         *(f"{name} files" for name in FILES),
         *(f"{name} backward" for name in backward.STORED),
         *(f"tests {path.relative_to(TESTS).as_posix()}" for path in _files_of_tests()),
@@ -73,11 +82,16 @@ def _files_of_tests() -> list[Path]:
 
 def judge(check: str) -> str:
     """Run a check: the first divergence, or ""."""
-    name, kind, *engine = check.split()
+    name, kind, *way = check.split()
     if name == "tests":
         return _failed_test(TESTS / kind)
     if kind == "any-length":
-        return "; ".join(any_length.problems(name, engine == ["xla"]))
+        return "; ".join(any_length.problems(name, cast(any_length.Way, way[0])))
+    if kind == "training":
+        (row,) = training.select([name])
+        steps = training.run(row, "sgd", "float64", count=3)
+        wrong = [step.number for step in steps.steps if step.verdict != "pass"]
+        return f"step {wrong[0]}" if wrong else ""
     if kind == "files":
         from parity.exports.columns import COLUMNS
         from parity.exports.table import cells

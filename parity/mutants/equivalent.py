@@ -34,6 +34,7 @@ WAYS = "Which of two ways is taken to the same sums: a matter of time."
 BLOCKS = "How long the sums of a block are: any length adds up the same numbers."
 NEVER = "The one number that tells them apart does not come: no batch has no items."
 GUARD = "It keeps a table that is shared from being written to, and nothing writes to it."
+PRODUCT = "A product has the same value whichever factor comes first."
 TURNS = "The loop ends by its other bound as well."
 
 EQUIVALENT: tuple[Equivalent, ...] = (
@@ -51,6 +52,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "taps * width -> taps / width",
         WAYS,
     ),
+    Equivalent("layers.conv Conv1d.part: if *", "not is_portable() -> is_portable()", WAYS),
     Equivalent("layers.linear add_bias: fused = *", "*", WAYS),
     Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
     Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
@@ -67,6 +69,22 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "layers.spectral _factors: q = min(*",
         "min(divisors, key=* -> min(divisors)",
         "Any two factors of a length do: these take the fewest products.",
+    ),
+    Equivalent(
+        "blocks.wiener maximized: *",
+        "_times(spatial[a][k], inverse[k][b]) -> _times(inverse[k][b], spatial[a][k])",
+        PRODUCT,
+    ),
+    Equivalent("blocks.wiener _invert: *", "_times(a, d) -> _times(d, a)", PRODUCT),
+    Equivalent("blocks.wiener _invert: *", "_times(b, c) -> _times(c, b)", PRODUCT),
+    Equivalent("blocks.wiener _invert: *", "_times(factor, d) -> _times(d, factor)", PRODUCT),
+    Equivalent("blocks.wiener _invert: *", "_times(minus, b) -> _times(b, minus)", PRODUCT),
+    Equivalent("blocks.wiener _invert: *", "_times(minus, c) -> _times(c, minus)", PRODUCT),
+    Equivalent("blocks.wiener _invert: *", "_times(factor, a) -> _times(a, factor)", PRODUCT),
+    Equivalent(
+        "blocks.multiwrap MultiWrap._decode: limit = *",
+        "1 -> 2",
+        "The last ratio is 1, and as many rows as there are, times 1, are all of them.",
     ),
     # Sums in blocks
     Equivalent(

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from demucs_tf.models.hybrid import HybridModel
 from parity import mutants as machine
 from parity.core.guards import hunt, mutants
 from parity.core.guards.hunt import Heard
@@ -136,6 +138,17 @@ def test_what_becomes_of_mutants(port: ModuleType, monkeypatch: pytest.MonkeyPat
     ]
     assert judge("call") == judge("wait") == ""  # all is as it was
     assert hunt.by_class(ends)["operator"] == {"killed": 2, "crashed": 1, "survived": 1}
+
+
+def test_a_method_without_its_super_call_runs() -> None:
+    (mutant,) = [
+        each
+        for each in mutants.of_module("demucs_tf.models.hybrid")
+        if each.function == "HybridModel.check" and each.kind == "sequence"
+    ]
+    mix = np.zeros(1)
+    with hunt.planted(mutant):  # the mixture is not checked against the model, which there is none
+        assert HybridModel.check(None, mix) is mix  # type: ignore[arg-type]
 
 
 def test_all_changes_of_the_port_compile() -> None:

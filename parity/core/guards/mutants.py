@@ -115,7 +115,11 @@ def code_of(mutant: Mutant) -> CodeType:
         code = next(
             each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name
         )
-    return code
+    function = live_function(mutant.module, mutant.function)
+    if function is None or code.co_freevars:
+        return code
+    # Without its only `super`, a method needs no `__class__`, but takes the place of one that does.
+    return code.replace(co_freevars=function.__code__.co_freevars)
 
 
 def live_function(module: str, name: str) -> FunctionType | None:
