@@ -76,7 +76,10 @@ def checks(heard: Heard) -> list[Heard]:
 
 
 def _files_of_tests() -> list[Path]:
-    patterns = ("layers/test_*.py", "models/test_*.py", "inference/test_apply_bag.py")
+    patterns = (
+        "layers/test_*.py", "models/test_*.py", "inference/test_apply_bag.py",
+        "audio/test_resampler.py",
+    )  # fmt: skip
     return sorted(path for pattern in patterns for path in TESTS.glob(pattern))
 
 

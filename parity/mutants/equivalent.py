@@ -53,6 +53,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         WAYS,
     ),
     Equivalent("layers.conv Conv1d.part: if *", "not is_portable() -> is_portable()", WAYS),
+    Equivalent("layers.conv Conv2d._along_frequency: *", "not is_portable() -> *", WAYS),
     Equivalent("layers.linear add_bias: fused = *", "*", WAYS),
     Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
     Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
@@ -85,6 +86,11 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "blocks.multiwrap MultiWrap._decode: limit = *",
         "1 -> 2",
         "The last ratio is 1, and as many rows as there are, times 1, are all of them.",
+    ),
+    Equivalent(
+        "layers.norm _by_matrix: matrix = *",
+        "rows - average -> rows + average",
+        "The other rows, without their average, add up to zero: what is added counts for nothing.",
     ),
     # Sums in blocks
     Equivalent(

@@ -232,8 +232,10 @@ def _changes(parent: ast.AST, node: ast.AST) -> Iterator[tuple[Class, ast.AST]]:
 
 def _can_be_swapped(call: ast.Call) -> bool:
     """Whether it has two arguments to begin with, whose order matters."""
-    name = ast.unparse(call.func).rpartition(".")[2]
-    return len(call.args) >= 2 and name not in COMMUTATIVE and all(map(_is_value, call.args[:2]))
+    name, (first, second, *_) = ast.unparse(call.func).rpartition(".")[2], [*call.args, None, None]
+    if first is None or second is None or name in COMMUTATIVE:
+        return False
+    return _is_value(first) and _is_value(second) and ast.dump(first) != ast.dump(second)
 
 
 def _is_value(node: ast.AST) -> bool:
