@@ -14,6 +14,7 @@ from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.norm import GroupNorm, fold, norm_or_identity
+from demucs_tf.layers.shape import parts
 
 
 class DConv(Layer):
@@ -106,8 +107,7 @@ def _at_once(layers: list[Any], x: Any) -> Any:
     *start, conv, norm, _, scale = layers
     for layer in start:
         x = layer(x)
-    x, weight = fold(x, tf.convert_to_tensor(conv.weight)[0], conv.bias, norm)
-    half = weight.shape[1] // 2
-    factor, bias = tf.convert_to_tensor(scale.scale), tf.convert_to_tensor(norm.bias)
-    gate = product(x, weight[:, half:], bias[half:], tf.sigmoid)
-    return product(x, weight[:, :half] * factor, bias[:half] * factor) * gate
+    x, weight = fold(x, tf.squeeze(conv.weight, 0), conv.bias, norm)
+    (weight, of_gate), (bias, gate_bias) = parts(weight, 2), parts(norm.bias, 2)
+    gate = product(x, of_gate, gate_bias, tf.sigmoid)
+    return product(x, weight * scale.scale, bias * scale.scale) * gate

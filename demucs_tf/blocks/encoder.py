@@ -93,7 +93,7 @@ class HEncLayer(Layer):
                 missing = (self.stride - surplus) % self.stride
                 x = self.step("pad", lambda x: pad_axis(x, 0, missing, axis=1), x)
         if not self.empty and inject is None and in_one(self.norm1):
-            y = self.conv.part(x, slice(None), gelu)
+            y = self.conv.activated(x, gelu)
             return self._rest(y)
         y = self.conv(x)
         if self.empty:

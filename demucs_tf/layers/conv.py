@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
 from demucs_tf.layers.linear import add_bias, as_type, product
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours, and with trained
@@ -55,12 +55,15 @@ class Conv1d(Layer):
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: BTC) -> BTC:
-        return self.part(x, slice(None))
+        return self.activated(x)
 
-    def part(self, x: BTC, outputs: slice, activation: Activation = None) -> BTC:
-        """Work out some of the output channels, and an activation of them."""
-        weight = tf.convert_to_tensor(self.weight)[..., outputs]
-        bias = self.bias[outputs]
+    def activated(self, x: BTC, activation: Activation = None) -> BTC:
+        """Convolve, and apply an activation."""
+        return self.part(x, self.weight, self.bias, activation)
+
+    def part(self, x: BTC, weight: Any, bias: Any, activation: Activation = None) -> BTC:
+        """The same with the part of both variables that belongs to some output channels."""
+        weight = tf.convert_to_tensor(weight)
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             return product(x, weight[0], bias, activation)  # faster than a convolution
@@ -91,8 +94,8 @@ class Conv1d(Layer):
 
 def gated(conv: Conv1d | Conv2d, x: Any) -> Any:
     """Convolve, and apply a gated linear unit: both halves by themselves, which saves passes."""
-    half = conv.bias.shape[0] // 2
-    return conv.part(x, slice(half)) * conv.part(x, slice(half, None), tf.sigmoid)
+    (weight, of_gate), (bias, gate_bias) = parts(conv.weight, 2), parts(conv.bias, 2)
+    return conv.part(x, weight, bias) * conv.part(x, of_gate, gate_bias, tf.sigmoid)
 
 
 # A product does its activation with it, a convolution does not. That pays for the copies which make
@@ -266,12 +269,15 @@ class Conv2d(Layer):
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     def call(self, x: BFTC) -> BFTC:
-        return self.part(x, slice(None))
+        return self.activated(x)
 
-    def part(self, x: BFTC, outputs: slice, activation: Activation = None) -> BFTC:
-        """Work out some of the output channels, and an activation of them."""
-        weight = tf.convert_to_tensor(self.weight)[..., outputs]
-        bias = self.bias[outputs]
+    def activated(self, x: BFTC, activation: Activation = None) -> BFTC:
+        """Convolve, and apply an activation."""
+        return self.part(x, self.weight, self.bias, activation)
+
+    def part(self, x: BFTC, weight: Any, bias: Any, activation: Activation = None) -> BFTC:
+        """The same with the part of both variables that belongs to some output channels."""
+        weight = tf.convert_to_tensor(weight)
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, weight[0, 0], bias, activation)
         dtype = x.dtype

@@ -59,6 +59,14 @@ def told(x: Any) -> Any:
     return x
 
 
+def parts(x: Any, count: int) -> list[Any]:
+    """Cut the last axis into so many equal parts."""
+    if not is_portable():
+        return list(tf.split(x, count, -1))  # a fourth of the operations
+    width = x.shape[-1] // count
+    return [x[..., start : start + width] for start in range(0, count * width, width)]
+
+
 def center_trim(x: Any, length: Any, axis: int) -> Any:
     """Cut `axis` to `length` around its centre; an odd surplus loses its sample on the right.
 

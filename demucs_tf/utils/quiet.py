@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
@@ -57,37 +57,42 @@ _silent: ContextVar[bool] = ContextVar("demucs_tf_silent", default=False)
 
 
 def silent_imports(*, unless: bool = False) -> AbstractContextManager[None]:
-    """Let TensorFlow leave nothing on stderr if it is imported inside the block."""
+    """Let TensorFlow leave nothing on stderr if it is imported inside the block: for commands."""
     return during(_silent, not unless)
 
 
 def import_tensorflow(*, keras: bool = True) -> Any:
     """TensorFlow, imported without a trace in the random generators; see `silent_imports`.
 
-    Without `keras`, a third of the time is left for when Keras is needed, if ever.
+    Without `keras`, a part of the time is left for when Keras is needed, if ever.
     """
     if "tensorflow" not in sys.modules or (keras and "keras" not in sys.modules):
-        with undisturbed(), quiet(unless=not _silent.get()):
+        with undisturbed(), quiet(unless=not _silent.get()), _without(_for_later(keras)):
             if keras:
                 import keras as _keras  # noqa: F401  and with it TensorFlow
-            with nullcontext() if keras else _keras_is_not_there():
-                import tensorflow
+            import tensorflow
     import tensorflow
 
     return tensorflow
 
 
-@contextmanager
-def _keras_is_not_there() -> Iterator[None]:
-    """Let TensorFlow do without Keras, as where it is not installed: it imports it last of all.
+def _for_later(keras: bool) -> tuple[str, ...]:
+    """How the names begin of what is not to be imported now, though something asks for it."""
+    if not keras:
+        return ("keras.",)  # TensorFlow asks, last of all
+    # Keras, for tables and pictures of who trains with it: half a second that no command has use
+    # for. In other programs it has what it finds.
+    return ("matplotlib", "pandas") if _silent.get() else ()
 
-    Other threads are not concerned.
-    """
+
+@contextmanager
+def _without(modules: tuple[str, ...]) -> Iterator[None]:
+    """Let modules be missing, as where they are not installed. Other threads are not concerned."""
     thread = get_ident()
 
     class Refusing:
         def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-            if name.startswith("keras.") and get_ident() == thread:
+            if name.startswith(modules) and get_ident() == thread:
                 raise ModuleNotFoundError(f"{name} is imported later", name=name)
 
     finder = Refusing()

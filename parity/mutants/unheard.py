@@ -88,9 +88,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/conv.py Conv2d.part", "if activation and * -> *", JOINED),
     Reason("layers/conv.py _by_blocks", "if len(x.shape) == 4: -> *", JOINED),
     Reason("layers/norm.py fold", "* -> (never called)", JOINED),
-    Reason("layers/norm.py _columns", "* -> (never called)", JOINED),
     Reason("layers/norm.py _gram", "* -> (never called)", JOINED),
-    Reason("layers/norm.py _length", "* -> (never called)", JOINED),
     # The way back
     Reason("*.gradient", "* -> (never called)", BACKWARD),
     Reason("layers/linear.py _over_*", "* -> (never called)", BACKWARD),

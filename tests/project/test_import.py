@@ -37,6 +37,16 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(demucs_tf)
 
 
+def test_commands_import_no_tables_and_no_pictures() -> None:
+    """Keras does where they are, for half a second; they can be imported afterwards."""
+    code = (
+        "import sys; from demucs_tf.utils.quiet import import_tensorflow, silent_imports\n"
+        "with silent_imports(): import_tensorflow()\n"
+        "print({'keras', 'pandas', 'matplotlib'} & set(sys.modules)); import pandas, matplotlib"
+    )
+    assert in_a_fresh_python(code) == "{'keras'}"
+
+
 def test_using_the_public_names_does_not_import_the_reference() -> None:
     names = [name for name in demucs_tf.__all__ if name != "__version__"]
     code = (
