@@ -13,13 +13,13 @@ import numpy.typing as npt
 from parity.core import tolerances
 from parity.core.capture import port
 from parity.core.capture.breaking import PortBroken, told
-from parity.core.capture.sound import Sound, sound_of
 from parity.core.compare import compare
 from parity.core.configuration import Argument, compared
 from parity.core.diagnosis import diagnosed
 from parity.core.diagnosis.fingerprint import fingerprint
 from parity.core.events import Event, Expected, owner_of
 from parity.core.judge import Judge, plain
+from parity.core.kept.sound import Sound, sound_of
 from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
 from parity.core.subject import Subject
 

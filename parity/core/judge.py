@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts, tolerances
-from parity.core.capture.portrait import Portrait, portrait_of
 from parity.core.compare import compare
 from parity.core.events import Event, Expected, Key, content
+from parity.core.kept.portrait import Portrait, portrait_of
 from parity.core.result import Mode, Record, badness
 from parity.core.subject import Subject
 

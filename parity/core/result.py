@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from parity.core.capture.portrait import Portrait, of_plain
-from parity.core.capture.sound import Sound
 from parity.core.configuration import Argument
 from parity.core.files import json_file
+from parity.core.kept.portrait import Portrait, of_plain
+from parity.core.kept.sound import Sound
 
 SCHEMA = 1
 

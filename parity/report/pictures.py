@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from parity.core.capture.portrait import LEVELS, Portrait
+from parity.core.kept.portrait import LEVELS, Portrait
 from parity.core.result import Record, Result, badness
 
 ROOM = 1_500_000  # characters of a page that pictures of errors may take

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from parity.core.capture.sound import Sound
 from parity.core.compare import snr_db
+from parity.core.kept.sound import Sound
 from parity.report.pictures import data_url, png
 
 Array = npt.NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.core.capture.portrait import BINS, HIGH, LEVELS, WIDE, Portrait, of_plain, portrait_of
+from parity.core.kept.portrait import BINS, HIGH, LEVELS, WIDE, Portrait, of_plain, portrait_of
 from parity.core.result import ParityError, read_json, write_json
 from tests.parity.test_report import record, result
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
-from parity.core.capture.portrait import portrait_of
 from parity.core.guards import gate
+from parity.core.kept.portrait import portrait_of
 from parity.core.result import ParityError, Result, write_json
 from parity.report import beside, lines, pictures
 from parity.report.sound import heard

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.core.capture.portrait import portrait_of
-from parity.core.capture.sound import Sound
+from parity.core.kept.portrait import portrait_of
+from parity.core.kept.sound import Sound
 from parity.core.result import Part, Result
 from parity.report import html
 from parity.report.data import Table

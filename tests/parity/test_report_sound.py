@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from parity.core.capture.sound import Sound, sound_of
+from parity.core.kept.sound import Sound, sound_of
 from parity.report import sound as view
 from tests.parity.test_report import _no_bundle, record, result, write
 

@@ -20,8 +20,9 @@ from parity.core.backward.gradients import (
     cotangents,
     judged,
 )
+from parity.core.capture.operations import Group, tensors_in
 from parity.core.capture.progress import counted, say
-from parity.core.capture.reference import Group, Tracer, call_module, tensors_in
+from parity.core.capture.reference import Tracer, call_module
 from parity.core.events import Event, Expected, Key, owner_of
 from parity.core.subject import Fused, Subject
 

@@ -23,13 +23,14 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
+from parity.core.capture.operations import Group, copied, is_query, rounded, tensors_in
 from parity.core.capture.progress import counted, say
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import PARTS, TENSOR, Event, Expected, Key, content
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
-from parity.core.subject import Fused, Subject, Tap
+from parity.core.subject import Fused, Subject
 
 Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
@@ -51,7 +52,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
     Reference runs: one whole pass in float64, one in float32, and one call of every module and
     every functional step in float32 on its own float64 input, rounded.
     """
-    narrow_mix = [_rounded(array) for array in (mix if isinstance(mix, tuple) else (mix,))]
+    narrow_mix = [rounded(array) for array in (mix if isinstance(mix, tuple) else (mix,))]
     wide_mix = [_widened(array) for array in narrow_mix]
     wide, narrow = (copy.deepcopy(module).eval().to(t) for t in (torch.float64, torch.float32))
     tracer = Tracer(subject, wide)
@@ -204,7 +205,7 @@ class Tracer(TorchFunctionMode):
 
     def _copies(self, value: Any) -> list[Array]:
         """Copies of all tensors, in the type of the model where the reference has float32."""
-        return [_copy(tensor, self._dtype) for tensor in tensors_in(value)]
+        return [copied(tensor, self._dtype) for tensor in tensors_in(value)]
 
     def _shared(self, arrays: list[Array]) -> list[Array]:
         """Keep one copy of what is one layer's output and the next one's input."""
@@ -222,7 +223,7 @@ class Tracer(TorchFunctionMode):
         if self._fused is not None and func is self._fused.FUSED:
             return self._take_apart(self._fused, args, kwargs)
         place = self._place()
-        if place is None or _is_query(func, args):
+        if place is None or is_query(func, args):
             return func(*args, **kwargs)
         owner, statement, source = place
         tap = self._subject.by_statement.get((owner, statement))
@@ -265,7 +266,7 @@ class Tracer(TorchFunctionMode):
             place = f"{path}:{name}"
             forced = None if self.forced is None else self.forced.get((place, self._calls[place]))
             if forced is not None:
-                inputs = tuple(torch.from_numpy(_rounded(array)) for array in forced)
+                inputs = tuple(torch.from_numpy(rounded(array)) for array in forced)
             outputs[name] = function(*inputs)
             before, after = self._copies(inputs), self._copies(outputs[name])
             self._add(place, "tap", owner, source, before, after)
@@ -312,91 +313,6 @@ class Tracer(TorchFunctionMode):
         return None  # outside of any forward
 
 
-class Group:
-    """The operations of one call of a tap."""
-
-    def __init__(
-        self,
-        path: str,
-        tap: Tap,
-        source: str,
-        parameters: set[int],
-        forced: Sequence[Array] | None,
-        dtype: torch.dtype,
-    ) -> None:
-        self.path = path
-        self.tap = tap
-        self.source = source
-        self.result: torch.Tensor = torch.empty(0)
-        # Tensors from outside and what is used in their place, by id and, for `x + x`, by place.
-        # They are held, because the ids of the dead come again; and with a copy, because
-        # operations work in place.
-        self.noted: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor, Array]] = {}
-        self._inside: dict[int, torch.Tensor] = {}
-        self._parameters = parameters
-        self._forced = forced
-        self._dtype = dtype
-
-    @property
-    def inputs(self) -> list[Array]:
-        """The tensors from outside as they were when first used, in that order."""
-        return [array for _, _, array in self.noted.values()]
-
-    def take(self, arguments: Any) -> Any:
-        """Note the tensors among an operation's arguments that come from outside."""
-        noted = dict(self.noted)
-        seen: Counter[int] = Counter()
-
-        def visit(value: Any) -> Any:
-            if isinstance(value, (tuple, list)):
-                return type(value)(visit(item) for item in value)
-            if isinstance(value, dict):
-                return {key: visit(item) for key, item in value.items()}
-            if not isinstance(value, torch.Tensor):
-                return value
-            if id(value) in self._inside or id(value) in self._parameters or _is_length(value):
-                return value
-            key = id(value), seen[id(value)]
-            seen[id(value)] += 1
-            if key not in noted:
-                used = value
-                if self._forced is not None and len(noted) < len(self._forced):
-                    used = self.fed(self._forced[len(noted)])
-                    used = torch.view_as_complex(used) if value.is_complex() else used
-                noted[key] = (value, used, self.note(used))
-            return noted[key][1]
-
-        replaced = visit(arguments)
-        self.noted = noted
-        return replaced
-
-    def fed(self, array: Array) -> torch.Tensor:
-        """A forced input as a tensor."""
-        return torch.from_numpy(_rounded(array))
-
-    def note(self, tensor: torch.Tensor) -> Array:
-        """What is kept of an input."""
-        return _copy(tensor, self._dtype)
-
-    def give(self, result: Any) -> None:
-        """Note what an operation returned."""
-        for tensor in tensors_in(result):
-            self._inside[id(tensor)] = tensor
-            self.result = tensor
-
-
-def _is_query(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an operation only asks for a shape, a type or a device."""
-    if func.__name__ == "__get__":
-        return not isinstance(func(*args), torch.Tensor)
-    return func.__name__ in ("size", "dim", "__len__")
-
-
-def _is_length(value: torch.Tensor) -> bool:
-    """Whether this is a size or an index, which the port has as a number."""
-    return not value.dim() and not (value.is_floating_point() or value.is_complex())
-
-
 def _is_leaf(module: torch.nn.Module) -> bool:
     """Whether a module is compared as a whole; an empty list is not even called."""
     containers = (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList)
@@ -430,9 +346,9 @@ def _marked(value: Any) -> Any:
 
 
 def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
-    inputs = [torch.from_numpy(_rounded(array)) for array in event.inputs]
+    inputs = [torch.from_numpy(rounded(array)) for array in event.inputs]
     with torch.no_grad():
-        return [_copy(tensor) for tensor in call_module(module, event, keywords, inputs)]
+        return [copied(tensor) for tensor in call_module(module, event, keywords, inputs)]
 
 
 def call_module(
@@ -452,11 +368,6 @@ def call_module(
         return tensors_in(module(*values, **named))
 
 
-def _rounded(array: Array) -> Array:
-    """A copy, in float32 unless these are whole numbers."""
-    return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else array.dtype)
-
-
 def _widened(array: Array) -> Array:
     """A copy, in float64 if it is in float32."""
     return array.astype(np.float64) if array.dtype == np.float32 else array.copy()
@@ -464,24 +375,3 @@ def _widened(array: Array) -> Array:
 
 def _floors(narrow: list[Array], wide: list[Array]) -> list[float]:
     return [relative_l2_where_finite(n, w) for n, w in zip(narrow, wide, strict=True)]
-
-
-def tensors_in(value: Any) -> list[torch.Tensor]:
-    """The tensors in any nesting of tuples, lists and dictionaries."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in tensors_in(item)]
-    return []
-
-
-def _copy(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
-    """A copy; complex numbers as pairs, and constants of float32 in `dtype`."""
-    tensor = tensor.detach()
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor)
-    if tensor.is_floating_point() and dtype is not None:
-        tensor = tensor.to(dtype)
-    return tensor.cpu().numpy().copy()
