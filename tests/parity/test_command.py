@@ -408,8 +408,14 @@ def test_gate_and_report(call: Call, tmp_path: Path) -> None:
     out, _ = call("gate", path, "--baseline", baseline, status=1)
     place = "encoder.0.conv (Conv1d), demucs/hdemucs.py:118; port: demucs_tf/layers/conv.py:"
     assert out.startswith(f"demucs-dconv0 float64: fails at {place}")
+    result.write_json(path, [replace(SAMPLE, case="another")])
+    call("gate", path, "--baseline", baseline, "--update", "--keep")
+    both = json.loads(baseline.read_text())
+    assert both["results"].keys() == {"another float64", "demucs-dconv0 float64"}
+    assert both["results"]["demucs-dconv0 float64"] == kept["results"]["demucs-dconv0 float64"]
+    call("gate", path, "--baseline", baseline, "--keep", status=2)
     call("report", path, "--html", page)
-    assert "demucs-dconv0" in page.read_text()
+    assert "another" in page.read_text()
     call("report", path, "--html", tmp_path / "none" / "r.html", status=2)
     call("gate", path, "--baseline", tmp_path / "none" / "b.json", "--update", status=2)
 

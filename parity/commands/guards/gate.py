@@ -23,6 +23,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--baseline", type=Path, required=True, metavar="FILE")
     parser.add_argument("--update", action="store_true", help="write the baseline instead")
     parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="with --update: what was not run stays as it is, e.g. to add a case",
+    )
+    parser.add_argument(
         "--mutation", type=Path, metavar="FILE", help="of `mutate --json`: no fault may be lost"
     )
     parser.add_argument(
@@ -43,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     outcomes = _outcomes(options.mutation) if options.mutation else []
     if options.update:
         baseline = gate.baseline_of(*runs)
+        if options.keep:
+            baseline = gate.with_kept(baseline, gate.read_baseline(options.baseline))
         if options.mutation:
             found = [gate.fault_of(o) for o in outcomes if o["killed"] and o["placed"]]
             baseline = {**baseline, "faults": sorted(found)}
@@ -50,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
             gate.write_baseline(options.baseline, baseline)
         print(options.baseline)
         return 0
+    if options.keep:
+        raise ParityError("--keep goes with --update.")
     if len(runs) > 1:
         raise ParityError("gate holds one RESULT.json against a baseline; several with --update.")
     baseline = gate.read_baseline(options.baseline)

@@ -88,6 +88,11 @@ def _records(result: Result) -> dict[str, list[Record]]:
     return found
 
 
+def with_kept(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """A new baseline of some cases, with what an old one has of all others, and its spread."""
+    return {**old, "results": {**old["results"], **new["results"]}}
+
+
 def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
     """Write a baseline, a line for each case, whole or not at all."""
     head = dict(baseline)
