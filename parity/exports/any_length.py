@@ -18,7 +18,8 @@ from parity.run import make_port, stored_expected
 # and of the queries that attend at a time; each kind of positions that a transformer adds.
 CASES = (
     "demucs-lstm-framed-edge", "hdemucs-old", "hdemucs-spectrogram", "hdemucs-wiener-windows",
-    "hdemucs-dft", "htdemucs-shorter", "htdemucs-longer", "htdemucs-tokens", "htdemucs-cape",
+    "hdemucs-wiener-loud", "hdemucs-dft", "htdemucs-shorter", "htdemucs-longer", "htdemucs-tokens",
+    "htdemucs-cape",
 )  # fmt: skip
 
 # What tracks are separated with, without and with XLA; what becomes an ONNX file, and the second

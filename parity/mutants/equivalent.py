@@ -57,7 +57,8 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.linear add_bias: fused = *", "*", WAYS),
     Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
     Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
-    Equivalent("layers.norm _group_mean: if groups > 1:", "groups > 1 -> groups >= 1", WAYS),
+    Equivalent("layers.norm GroupNorm.call: return *", "groups > 1 -> groups >= 1", WAYS),
+    Equivalent("layers.norm GroupNorm.call: return *", "*> 3 -> *>= 3", WAYS),
     Equivalent("layers.norm _gram: if *", "length <= 2 * _ROW -> length < 2 * _ROW", WAYS),
     Equivalent("layers.norm _gram: if *", "2 * _ROW -> 2 / _ROW", WAYS),
     Equivalent("layers.norm _gram: if *", "2 -> 3", WAYS),
@@ -101,16 +102,35 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.linear _over_axis_1: while *", "2 -> 3", BLOCKS),
     Equivalent("layers.norm total: while *", "length > 2 * _ROW -> length >= 2 * _ROW", BLOCKS),
     Equivalent("layers.norm total: while *", "2 -> 3", BLOCKS),
+    Equivalent("layers.norm _even_row: if length <= 2 * _ROW:", "*", BLOCKS),
+    Equivalent("layers.norm _even_row: candidates = range(*", "*", BLOCKS),
+    Equivalent("layers.norm _even_row: return *", "row if row and * -> 0 if row and *", BLOCKS),
+    Equivalent("layers.norm _even_row: return 0", "0 -> 1", BLOCKS),
+    Equivalent("layers.norm _even_row: return *", "*<= _MOST -> *< _MOST", BLOCKS),
+    Equivalent("layers.norm _even_row: return *", "length // row -> length * row", BLOCKS),
+    Equivalent("layers.norm _even_row: return *", "0 -> 1", BLOCKS),
     Equivalent("layers.attention MultiheadAttention._attend: block = *", "5 -> 6", BLOCKS),
     Equivalent(
         "layers.attention MultiheadAttention._attend: block = *", "max(* -> _BLOCK*", BLOCKS
     ),
     Equivalent("layers.resample sinc_bands: step = max(*", "*", BLOCKS),
     # What does not come
+    Equivalent(
+        "blocks.blstm unframe: row = *",
+        "-limit -> limit",
+        "The row is cut to a length that the middles of the frames are enough for.",
+    ),
+    Equivalent(
+        "blocks.multiwrap MultiWrap.call: if *", "0 -> 1", "All bands have layers of one class."
+    ),
+    Equivalent(
+        "blocks.embedding _periods: with *",
+        "np.errstate(*",
+        "It keeps NumPy from warning of a width of 2, whose number is the same.",
+    ),
     Equivalent("layers.norm _rows: *", "batch < 0 -> batch <= 0", NEVER),
     Equivalent("layers.norm _rows: *", "0 -> 1", NEVER),
     Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),
-    Equivalent("layers.norm _group_mean: rows = tf.reshape(grouped, *", "0 -> 1", NEVER),
     Equivalent("layers.norm _group_mean: rows = tf.reshape(rows, *", "0 -> 1", NEVER),
     # Guards
     Equivalent("*: *.flags.writeable = False", "False -> True", GUARD),

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from demucs_tf.models.hybrid import HybridModel
 from parity import mutants as machine
@@ -118,6 +119,19 @@ def _hunted(change: str, function: str) -> hunt.Caught:
         m for m in mutants.of_module("toy_port") if (m.function, m.change) == (function, change)
     ]
     return hunt.hunt(judge, mutant, checks)
+
+
+def test_a_graph_is_traced_with_the_change(port: ModuleType) -> None:
+    """AutoGraph goes by the source of what a graph is made of."""
+    (mutant,) = [m for m in mutants.of_module("toy_port") if m.change == "x * scale -> x / scale"]
+
+    def traced() -> float:
+        return float(tf.function(lambda x: port.Layer().call(x))(tf.constant(1.5)))
+
+    assert traced() == 1.0
+    with hunt.planted(mutant):
+        assert traced() == 3.25
+    assert traced() == 1.0
 
 
 def test_what_becomes_of_mutants(port: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

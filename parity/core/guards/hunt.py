@@ -98,10 +98,13 @@ def planted(mutant: Mutant) -> Iterator[None]:
     sound, changed = function.__code__, code_of(mutant)
     _forget()
     function.__code__ = changed
+    # What AutoGraph has made, it calls as it is; anything else it would make anew from its source.
+    function.autograph_info__ = {}  # type: ignore[attr-defined]
     try:
         yield
     finally:
         function.__code__ = sound
+        del function.autograph_info__  # type: ignore[attr-defined]
         _forget()
 
 
