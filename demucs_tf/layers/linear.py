@@ -129,7 +129,7 @@ def scaled(x: Any, factor: Any) -> Any:
 
 
 def scaled_and_shifted(x: Any, scale: Any, shift: Any) -> Any:
-    """`x * scale + shift` for each item: (B, P, G, C), twice (B, 1, G, C) -> (B, P, G, C)."""
+    """`x * scale + shift` for each item: (B, P, ..., C), twice (B, 1, ..., C) -> (B, P, ..., C)."""
     if is_joined() or is_portable():
         return x * scale + shift
 

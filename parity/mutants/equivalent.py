@@ -113,6 +113,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent(
         "layers.attention MultiheadAttention._attend: block = *", "max(* -> _BLOCK*", BLOCKS
     ),
+    Equivalent("layers.conv Conv2d.part: y = _in_parts(*", "0 -> 1", BLOCKS),
     Equivalent("layers.resample sinc_bands: step = max(*", "*", BLOCKS),
     # What does not come
     Equivalent(
