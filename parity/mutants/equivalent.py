@@ -35,6 +35,7 @@ BLOCKS = "How long the sums of a block are: any length adds up the same numbers.
 NEVER = "The one number that tells them apart does not come: no batch has no items."
 GUARD = "It keeps a table that is shared from being written to, and nothing writes to it."
 PRODUCT = "A product has the same value whichever factor comes first."
+PLAIN = "With a gradient of ours or TensorFlow's own, what is given is the same."
 TURNS = "The loop ends by its other bound as well."
 
 EQUIVALENT: tuple[Equivalent, ...] = (
@@ -92,6 +93,28 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "layers.norm _by_matrix: matrix = *",
         "rows - average -> rows + average",
         "The other rows, without their average, add up to zero: what is added counts for nothing.",
+    ),
+    Equivalent(
+        "layers.float32_math cos: y = *", "_sine(*) * -* -> _sine(*) / -*", "A sign is its inverse."
+    ),
+    Equivalent(
+        "layers.float32_math power: x = x - *",
+        "*_LOG2[0], dtype=np.float64) -> *_LOG2[0])",
+        "This part of log 2 has so few bits that float32 holds the product as well.",
+    ),
+    *(
+        Equivalent(f"layers.linear {name}: if is_joined() or *", "* or * -> * and *", PLAIN)
+        for name in ("add_bias", "scaled", "scaled_and_shifted")
+    ),
+    Equivalent(
+        "layers.recurrent _rows: rows = *",
+        "*, element_shape=shape) -> tf.TensorArray(dtype, count)",
+        "LiteRT's converter wants to be told; the numbers are the same.",
+    ),
+    Equivalent(
+        "layers.resample sinc_bands: least = *",
+        "2 -> 3",
+        "A wider band has more of what is next to zero.",
     ),
     # Sums in blocks
     Equivalent(

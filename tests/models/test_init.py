@@ -45,6 +45,19 @@ def test_blank_weights_are_zeros() -> None:
     assert not any(np.any(array) for array in state.values())
 
 
+def test_rescaling_is_by_the_unbiased_deviation() -> None:
+    """Reference: demucs/demucs.py::rescale_conv"""
+    small = {"channels": 1, "depth": 1, "kernel_size": 2, "stride": 1, "dconv_mode": 0}
+    small |= {"audio_channels": 1, "resample": False, "lstm_layers": 0}
+    before, after = (_fresh(**small, rescale=rescale) for rescale in (None, 0.1))
+    rescaled = [key for key in before if key.endswith(".weight") and before[key].ndim > 1]
+    assert len(rescaled) == 4
+    for key in rescaled:
+        scale = np.sqrt(np.std(before[key].astype(np.float64), ddof=1) / 0.1)
+        for each in (key, key.replace("weight", "bias")):
+            np.testing.assert_allclose(after[each] * scale, before[each], rtol=1e-6)
+
+
 @pytest.mark.live
 @pytest.mark.parametrize("rescale", [0.1, None])
 def test_distributions_are_the_references(rescale: float | None) -> None:
