@@ -139,10 +139,23 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.conv Conv2d.part: y = _in_parts(*", "0 -> 1", BLOCKS),
     Equivalent("layers.resample sinc_bands: step = max(*", "*", BLOCKS),
     # What does not come
+    *(
+        Equivalent(
+            "blocks.blstm unframe: row = *",
+            change,
+            "The row is cut to a length that the middles of the frames are enough for.",
+        )
+        for change in ("-limit -> limit", "-1 -> 1")
+    ),
     Equivalent(
-        "blocks.blstm unframe: row = *",
-        "-limit -> limit",
-        "The row is cut to a length that the middles of the frames are enough for.",
+        "blocks.multiwrap MultiWrap._decode: first, after = *",
+        "0 -> 1",
+        "Every band has another first row: one with a seam, or the lowest.",
+    ),
+    Equivalent(
+        "blocks.wiener _reciprocal: energy = *",
+        "*+ tf.square(z[1]) -> *- tf.square(z[1])",
+        "The determinant of a covariance is real.",
     ),
     Equivalent(
         "blocks.multiwrap MultiWrap.call: if *", "0 -> 1", "All bands have layers of one class."
