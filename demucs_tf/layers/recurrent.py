@@ -118,11 +118,12 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
 
     Returns the outputs (T, B, 2 D) and the last hidden and cell states (2, B, D).
     """
-    steps, batch, units = size(inputs[0], 0), size(inputs[0], 1), weights[0].shape[0]
+    (either, _), (weight, _) = inputs, weights  # both directions are alike
+    steps, batch, units = size(either, 0), size(either, 1), weight.shape[0]
     block = min(steps, _STEPS) if isinstance(steps, int) else 1
     turns = steps // block
     rest = steps - turns * block if isinstance(steps, int) else 0
-    zeros = tf.zeros([batch, units], inputs[0].dtype)
+    zeros = tf.zeros([batch, units], either.dtype)
 
     def some(state: Any, count: int, start: Any, direction: int) -> tuple[Any, Any]:
         """Run `count` steps from `start` on, backwards if `direction` is 1: (B, count D)."""
@@ -140,7 +141,7 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         # In the order of the turns: ONNX has no other.
         return t + 1, before, after, rows.write(t, tf.concat([first, last], -1))
 
-    rows = _rows(turns, [inputs[0].shape[1], 2 * block * units], zeros.dtype)
+    rows = _rows(turns, [either.shape[1], 2 * block * units], zeros.dtype)
     state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), rows)
     _, before, after, rows = tf.while_loop(
         lambda t, *_: t < turns, turn, state, maximum_iterations=turns
@@ -177,8 +178,9 @@ def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any
 
     Each turn appends its rows to a tensor: LiteRT's lists have rows of a known shape.
     """
-    steps, units, batch = tf.shape(inputs[0])[0], weights[0].shape[0], inputs[0].shape[1]
-    row = [1, size(inputs[0], 1), 4 * units]
+    (either, _), (weight, _) = inputs, weights
+    steps, units, batch = tf.shape(either)[0], weight.shape[0], either.shape[1]
+    row = [1, size(either, 1), 4 * units]
 
     def advance(state: Any, t: Any, direction: int) -> Any:
         h, c = state
@@ -194,7 +196,7 @@ def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any
         behind = tf.concat([after[0][None], behind], 0)
         return t + 1, before, after, ahead, behind
 
-    zeros = tf.zeros([row[1], units], inputs[0].dtype)
+    zeros = tf.zeros([row[1], units], either.dtype)
     # The first step is no turn: LiteRT has no tensors without rows.
     before, after = both(tf.constant(0), (zeros, zeros), (zeros, zeros))
     state: Any = (tf.constant(1), before, after, before[0][None], after[0][None])

@@ -116,6 +116,22 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "2 -> 3",
         "A wider band has more of what is next to zero.",
     ),
+    Equivalent(
+        "layers.norm _by_matrix: average = *", "-1 -> 1", "The last axis of a matrix is its second."
+    ),
+    Equivalent(
+        "layers.norm GroupNorm.call: variance = *",
+        "*- tf.square(rest) -> *+ tf.square(rest)",
+        "What rounding leaves in a mean is so small that its square is below all digits.",
+    ),
+    Equivalent(
+        "layers.recurrent _sigmoid: return *", "80 -> 81", "Any bound up to 88 does: see there."
+    ),
+    Equivalent(
+        "layers.resample _sinc: t = np.clip(*",
+        "np.clip(t, one(-zeros), *) -> np.clip(one(-zeros), t, *)",
+        "Of two numbers the larger one is the same in either order.",
+    ),
     # Sums in blocks
     Equivalent(
         "layers.linear _over_axis_1: while *",
