@@ -20,7 +20,9 @@ from typing import Any, Literal
 
 Class = Literal["operator", "constant", "parameter", "hyperparameter", "sequence"]
 
-LEFT_ALONE = frozenset({"__init__", "get_config", "build", "build_config", "compute_output_shape"})
+LEFT_ALONE = frozenset(
+    {"__init__", "__get__", "get_config", "build", "build_config", "compute_output_shape"}
+)
 COMMUTATIVE = frozenset({"min", "max", "minimum", "maximum", "multiply"})
 WIDTH = 60  # of a change as it is shown
 
