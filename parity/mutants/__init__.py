@@ -3,7 +3,7 @@
 A check is "CASE DTYPE", one stored case compared with its golden in both modes; "CASE backward",
 its gradients in float64; "CASE any-length WAY", one trace for every length; "CASE files", what is
 exported for other runtimes; "CASE training", steps of both sides with the same draws, which takes
-the reference; or "tests FILE", the tests of layers, models and bags, in a checkout.
+the reference; or "FILE tests", the tests of layers, models and bags, in a checkout.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def listened() -> list[str]:
         *(f"{name} training" for name in DRAWN),
         *(f"{name} files" for name in FILES),
         *(f"{name} backward" for name in backward.STORED),
-        *(f"tests {path.relative_to(TESTS).as_posix()}" for path in _files_of_tests()),
+        *(f"{path.relative_to(TESTS).as_posix()} tests" for path in _files_of_tests()),
     ]
 
 
@@ -86,8 +86,8 @@ def _files_of_tests() -> list[Path]:
 def judge(check: str) -> str:
     """Run a check: the first divergence, or ""."""
     name, kind, *way = check.split()
-    if name == "tests":
-        return _failed_test(TESTS / kind)
+    if kind == "tests":
+        return _failed_test(TESTS / name)
     if kind == "any-length":
         return "; ".join(any_length.problems(name, cast(any_length.Way, way[0])))
     if kind == "training":

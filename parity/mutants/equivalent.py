@@ -132,6 +132,11 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "np.clip(t, one(-zeros), *) -> np.clip(one(-zeros), t, *)",
         "Of two numbers the larger one is the same in either order.",
     ),
+    Equivalent(
+        "layers.shape one_of: *",
+        "0 -> 1",
+        "It is 1 whatever it is made of; whether a converter knows is asserted of its files.",
+    ),
     # Sums in blocks
     Equivalent(
         "layers.linear _over_axis_1: while *",

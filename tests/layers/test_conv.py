@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 
@@ -55,6 +56,8 @@ def test_two_axes(kernel: Pair, stride: Pair, padding: Pair) -> None:
     x = drawn(layer, 2, 7, 8, 2)
     weight, bias = map(np.asarray, (layer.weight, layer.bias))
     wanted = convolved(x, weight, bias, stride, padding)
+    found = np.asarray(layer.activated(x, tf.nn.relu))
+    np.testing.assert_allclose(found, np.maximum(wanted, 0), rtol=0, atol=1e-12)
     np.testing.assert_allclose(np.asarray(layer(x)), wanted, rtol=0, atol=1e-12)
 
 
@@ -65,6 +68,8 @@ def test_one_axis(kernel: Pair, stride: Pair, padding: Pair) -> None:
     weight, bias = map(np.asarray, (layer.weight, layer.bias))
     pairs = (stride[0], 1), (padding[0], 0)
     wanted = convolved(x[:, :, None], weight[:, None], bias, *pairs)[:, :, 0]
+    found = np.asarray(layer.activated(x, tf.nn.relu))
+    np.testing.assert_allclose(found, np.maximum(wanted, 0), rtol=0, atol=1e-12)
     np.testing.assert_allclose(np.asarray(layer(x)), wanted, rtol=0, atol=1e-12)
 
 
