@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from parity import run
-from parity.cases import BY_NAME
+from parity.cases import BY_NAME, whole_track
 from parity.core import result
 from parity.where import Answer, evidence, measured, nearest, port, where
 from tests.parity.conftest import Call
@@ -337,18 +337,21 @@ def test_lines_of_whole_tracks_at_random() -> None:
         assert bool(heard) == (number not in UNTAKEN), number
 
 
+TRACKS = len(whole_track.CASES)  # one of which is separated whole
+
+
 @pytest.mark.parametrize(
     ("question", "ours", "cases", "faults"),
     [
         ("apply.py:222", "Application._bag", 2, "bag-weights-ignored bag-table-shifted"),
-        ("apply.py:259", "Job._split", 10, "overlap-not-weighted"),
-        ("apply.py:300", "Job._split", 10, "overlap-weight-from-zero"),
+        ("apply.py:259", "Job._split", TRACKS - 1, "overlap-not-weighted"),
+        ("apply.py:300", "Job._split", TRACKS - 1, "overlap-weight-from-zero"),
         ("apply.py:306", "Job._valid_length", 1, "segment-rule-ignored"),
         ("apply.py:316", "Job._batch", 0, ""),  # a callback
         ("Application._bag", "Application._bag", 2, "bag-weights-ignored"),
         ("Separator.separate_tensor", "Separator.separate_tensor", 1, "track-level-biased"),
-        ("apply_model", "apply_model", 11, "position-shift-not-drawn overlap-not-weighted"),
-        ("TensorChunk.padded", "TensorChunk.padded", 11, "chunks-padded-with-zeros"),
+        ("apply_model", "apply_model", TRACKS, "position-shift-not-drawn overlap-not-weighted"),
+        ("TensorChunk.padded", "TensorChunk.padded", TRACKS, "chunks-padded-with-zeros"),
         ("BagOfModels", "BagOfModels", 2, "bag-table-shifted"),
         ("BagOfModels.max_allowed_segment", "BagOfModels.max_allowed_segment", 0, ""),
         ("api.py:271", "_track_statistics", 1, "track-level-biased"),
