@@ -137,6 +137,8 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "0 -> 1",
         "It is 1 whatever it is made of; whether a converter knows is asserted of its files.",
     ),
+    Equivalent("blocks.dconv DConv.call: if is_joined() and *", "4 -> 5", WAYS),
+    Equivalent("blocks.wiener mark_silence: *", "tf.logical_and(* -> tf.logical_and(*", PRODUCT),
     # Sums in blocks
     Equivalent(
         "layers.linear _over_axis_1: while *",
