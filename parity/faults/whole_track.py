@@ -56,9 +56,6 @@ def lengths_in_tens(model: Any, settings: Any) -> tuple[int, int]:
     return round(length, -1), stride
 
 
-fault("stride-rounded-up", "apply-hdemucs-odd-segment", _APPLY, replaces=_LENGTHS)(
-    lambda model, settings: (_lengths(model, settings)[0], _lengths(model, settings)[1] + 1)
-)
 fault("position-shift-not-drawn", "apply-htdemucs", _APPLY, replaces=(HTDemucsTF, "draw_shift"))(
     no_shift
 )

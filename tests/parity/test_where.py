@@ -364,7 +364,7 @@ def test_whole_tracks(question: str, ours: str, cases: int, faults: str) -> None
     assert re.match(r"demucs_tf/(inference|models/bag\.py)", answer.lines[0].file)
     assert len({call.case for call in answer.calls}) == cases
     assert {*faults.split()} <= {fault.name for fault in answer.faults}
-    assert len(answer.faults) <= 4 or question == "apply_model"  # of a dozen
+    assert len(answer.faults) < 4 or question == "apply_model"
     if answer.calls:
         assert {mode for mode, _ in evidence.tolerances(answer.calls)} == {"cumulative"}
 
