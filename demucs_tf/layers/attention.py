@@ -18,7 +18,7 @@ from demucs_tf.layers.base import (
     weights_are_blank,
 )
 from demucs_tf.layers.linear import Linear, as_type, product
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
 
 # Queries that attend at a time.
 _BLOCK = 384
@@ -75,8 +75,8 @@ class MultiheadAttention(Layer):
         return self.step("out_proj", self._merge, heads)
 
     def _project(self, x: Any, index: int) -> Any:
-        weights, biases = parts(self.in_proj_weight, 3), parts(self.in_proj_bias, 3)
-        return product(x, weights[index], biases[index])
+        part = slice(index * self.embed_dim, (index + 1) * self.embed_dim)
+        return product(x, self.in_proj_weight[:, part], self.in_proj_bias[part])
 
     def _merge(self, heads: Any) -> Any:
         merged = tf.reshape(heads, [*lengths(heads)[:2], self.embed_dim])
