@@ -94,7 +94,7 @@ def judge(check: str) -> str:
         (row,) = training.select([name])
         steps = training.run(row, "sgd", "float64", count=3)
         wrong = [step.number for step in steps.steps if step.verdict != "pass"]
-        return f"step {wrong[0]}" if wrong else ""
+        return "" if steps.verdict == "pass" else f"steps {wrong}"
     if kind == "files":
         from parity.exports.columns import COLUMNS
         from parity.exports.table import cells

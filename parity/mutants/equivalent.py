@@ -73,17 +73,18 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "min(divisors, key=* -> min(divisors)",
         "Any two factors of a length do: these take the fewest products.",
     ),
-    Equivalent(
-        "blocks.wiener maximized: *",
-        "_times(spatial[a][k], inverse[k][b]) -> _times(inverse[k][b], spatial[a][k])",
-        PRODUCT,
+    *(
+        Equivalent("blocks.wiener *", f"_times({x}, {y}) -> _times({y}, {x})", PRODUCT)
+        for x, y in (
+            ("spatial[a][k]", "inverse[k][b]"),
+            ("a", "d"),
+            ("b", "c"),
+            ("factor", "d"),
+            ("minus", "b"),
+            ("minus", "c"),
+            ("factor", "a"),
+        )
     ),
-    Equivalent("blocks.wiener _invert: *", "_times(a, d) -> _times(d, a)", PRODUCT),
-    Equivalent("blocks.wiener _invert: *", "_times(b, c) -> _times(c, b)", PRODUCT),
-    Equivalent("blocks.wiener _invert: *", "_times(factor, d) -> _times(d, factor)", PRODUCT),
-    Equivalent("blocks.wiener _invert: *", "_times(minus, b) -> _times(b, minus)", PRODUCT),
-    Equivalent("blocks.wiener _invert: *", "_times(minus, c) -> _times(c, minus)", PRODUCT),
-    Equivalent("blocks.wiener _invert: *", "_times(factor, a) -> _times(a, factor)", PRODUCT),
     Equivalent(
         "blocks.multiwrap MultiWrap._decode: limit = *",
         "1 -> 2",
