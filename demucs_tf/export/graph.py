@@ -173,7 +173,7 @@ class _Weights:
         pairs = [*zip(self._factors, factors, strict=True)]
         constant = import_tensorflow().constant
         pairs += [(v, constant(each)) for v, each in zip(self._others, self._rounded, strict=True)]
-        return keras.StatelessScope(state_mapping=pairs)
+        return keras.StatelessScope(state_mapping=pairs, initialize_variables=False)
 
 
 def _is_factor(variable: Any) -> bool:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
+from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.context import during
 
 
@@ -67,7 +68,8 @@ def import_tensorflow(*, keras: bool = True) -> Any:
     Without `keras`, a part of the time is left for when Keras is needed, if ever.
     """
     if "tensorflow" not in sys.modules or (keras and "keras" not in sys.modules):
-        with undisturbed(), quiet(unless=not _silent.get()), _without(_for_later(keras)):
+        silently = quiet(unless=not _silent.get())
+        with undisturbed(), silently, _without(_for_later(keras)), without_collector():
             if keras:
                 import keras as _keras  # noqa: F401  and with it TensorFlow
             import tensorflow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import demucs_tf
 from demucs_tf.errors import CheckpointError
@@ -67,18 +70,21 @@ def _members(separator: Separator) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "dtype"), [*((name, "float32") for name in ARGUMENTS), ("DemucsTF", "float64")]
 )
-def test_the_second_run_needs_no_layers_and_gives_the_same_bits(
+def test_no_run_needs_values_in_layers_and_the_second_none_and_gives_the_same_bits(
     name: str, dtype: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "it.safetensors"
     demucs_tf.save_model(made(name), path)
     first = in_a_new_process(path, dtype=dtype)
-    assert type(first.model).__name__ == name
+    assert isinstance(first.model, BareModel)
     wanted = separated(first)
+    assert first.model._model is None  # what was traced had no values
     second = in_a_new_process(path, dtype=dtype)
     assert isinstance(second.model, BareModel)
     assert np.array_equal(separated(second), wanted)
-    assert second.model._model is None  # no layer was made
+    assert second.model._model is second.model._outline is None  # no layer was made
+    plain = Separator(demucs_tf.load_model(path, dtype=dtype), seed=0)
+    assert np.array_equal(separated(plain), wanted)
 
 
 def test_a_processor_that_is_named_needs_no_layers_either(tmp_path: Path) -> None:
@@ -115,20 +121,33 @@ def test_members_of_a_bag_share_a_graph_and_take_its_segment(tmp_path: Path) -> 
     assert len(engine._graphs) == 1
 
 
-def test_what_does_not_fit_is_told_as_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runs_before", [0, 1])
+def test_what_does_not_fit_is_told_as_ever(runs_before: int, tmp_path: Path) -> None:
     path = tmp_path / "it.safetensors"
     demucs_tf.save_model(made("DemucsTF"), path)
-    separated(in_a_new_process(path))
-    from safetensors import safe_open
-    from safetensors.numpy import save_file
-
-    with safe_open(path, "np") as file:
-        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        about = file.metadata()
+    for _ in range(runs_before):
+        separated(in_a_new_process(path))
+    weights, about = _read(path)
     weights.pop("encoder.0.0.bias")
     save_file(weights, path, about)
     with pytest.raises(CheckpointError, match=r"missing weights: encoder\.0\.0\.bias"):
         in_a_new_process(path)
+
+
+def test_nothing_is_outlined_that_is_far_larger_than_its_file(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "it.safetensors"
+    demucs_tf.save_model(made("DemucsTF"), path)
+    weights, about = _read(path)
+    kwargs = json.loads(about["kwargs"])
+    save_file(weights, path, {**about, "kwargs": json.dumps({**kwargs, "channels": 8192})})
+    with pytest.raises(CheckpointError, match="describe a model of more than"):
+        in_a_new_process(path)
+    assert not folder.exists()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    with safe_open(path, "np") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40])
@@ -140,7 +159,6 @@ def test_damaged_places_are_made_anew(damage: bytes, folder: Path, tmp_path: Pat
     whole = places.read_bytes()
     places.write_bytes(damage)
     second = in_a_new_process(path)
-    assert isinstance(second.model, demucs_tf.DemucsTF)
     assert np.array_equal(separated(second), wanted)
     assert places.read_bytes() == whole
 

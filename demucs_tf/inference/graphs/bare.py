@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from demucs_tf.checkpoints.assemble import constructor_arguments, port_of
+from demucs_tf.checkpoints.assemble import constructor_arguments, port_of, within
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
 from demucs_tf.checkpoints.formats.untrusted import check_segment
@@ -24,6 +24,7 @@ from demucs_tf.checkpoints.weights import arranged, places_of
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept, kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
+from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 
 
@@ -34,11 +35,14 @@ class BareModel:
         config: all arguments of the reference.
         dtype: "float32" or "float64".
         weights: tensors in the order of the model's variables.
+        outline: see `outlined`; None: it is made when it is needed.
 
     Shape: (B, A, T) -> (B, S, A, T), as the model itself, whose layers a call makes.
     """
 
-    def __init__(self, config: Config, dtype: str, weights: Sequence[Any]) -> None:
+    def __init__(
+        self, config: Config, dtype: str, weights: Sequence[Any], outline: Any = None
+    ) -> None:
         self.config = config
         self.port = config.port
         self.weights = weights
@@ -46,6 +50,7 @@ class BareModel:
         self.audio_channels = config.audio_channels
         self.samplerate = config.samplerate
         self.compute_dtype = dtype
+        self._outline = outline
         self._model: Any = None
         self._lock = Lock()
 
@@ -70,18 +75,24 @@ class BareModel:
         """The Keras model, which is made when it is first asked for."""
         import_tensorflow()
         from demucs_tf.layers.base import blank_weights
-        from demucs_tf.models import ports
 
         with self._lock:
             if self._model is None:
-                port = ports.PORTS[self.config.reference]
                 with blank_weights():
-                    model = port(**self.config.arguments(), dtype=self.compute_dtype)
+                    model = _made(self.config, self.compute_dtype)
                 for variable, weight in zip(model.variables, self.weights, strict=True):
                     variable.assign(weight)
                 self._model = model
             self._model.segment = self.segment
             return self._model
+
+    def outline(self) -> Any:
+        """The Keras model to trace; see `outlined`."""
+        with self._lock:
+            if self._outline is None:
+                self._outline = outlined(self.config, self.compute_dtype)
+            self._outline.segment = self.segment
+            return self._outline
 
 
 class BareTransformer(BareModel):
@@ -99,8 +110,31 @@ class BareTransformer(BareModel):
         return self.config.draw_shift(generator)
 
 
+def outlined(config: Config, dtype: str) -> Any:
+    """A Keras model whose variables have shapes and no values: a third of the time that one takes.
+
+    It is for `demucs_tf.inference.graphs.trace.graph_of`, which gives it the weights of a graph.
+    """
+    import_tensorflow()
+    import keras
+
+    from demucs_tf.layers.base import blank_weights
+
+    # Keras would fill the variables at the end; whoever opens a scope later without this argument
+    # has it fill them then.
+    scope = keras.StatelessScope(initialize_variables=False)
+    with without_collector(), blank_weights(), scope:
+        return _made(config, dtype)
+
+
+def _made(config: Config, dtype: str) -> Any:
+    from demucs_tf.models.ports import PORTS
+
+    return PORTS[config.reference](**config.arguments(), dtype=dtype)
+
+
 def model_of(package: Package, path: Path, dtype: str | None) -> Any:
-    """The model of a package, without layers where graphs of such models are kept.
+    """The model of a package, without layers' values where graphs of such models are kept.
 
     Raises:
         CheckpointError: see `port_of`.
@@ -111,27 +145,26 @@ def model_of(package: Package, path: Path, dtype: str | None) -> Any:
 
 
 def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
-    """None: nothing is kept, it would not be used, or something is wrong, which `port_of` tells."""
+    """None: it would not be used, or something is wrong, which `port_of` tells."""
     tf = import_tensorflow(keras=False)
-    kind = CONFIGS[package.klass]
+    kind, state = CONFIGS[package.klass], package.state
     known = package.kwargs.keys() <= set(kind.names())
-    if not known or isinstance(package.state, Quantized) or tf.config.list_logical_devices("GPU"):
+    if not known or isinstance(state, Quantized) or tf.config.list_logical_devices("GPU"):
         return None
     with suppress(CheckpointError, ValueError, TypeError):
         config = kind(**constructor_arguments(kind, package, kind.port))
         check_segment(config.segment)
-        places = folder.find_places(kind.port, config)
+        places, outline = folder.find_places(kind.port, config), None
         if places is None:
-            return None
+            import_tensorflow()
+            with within(sum(array.size for array in state.values()), len(state)):
+                outline = outlined(config, dtype)
+            places = places_of(outline)
+            folder.put_places(kind.port, config, places)
         weights = [
             tf.convert_to_tensor(np.array(array, dtype, order="C"))
-            for array in arranged(places, package.state, dtype, kind.port)
+            for array in arranged(places, state, dtype, kind.port)
         ]
         bare = BareTransformer if kind is HTDemucsConfig else BareModel
-        return bare(config, dtype, weights)
+        return bare(config, dtype, weights, outline)
     return None
-
-
-def keep_places(model: Any, folder: Kept) -> None:
-    """Keep where the weights of a model go, so that the next one needs no layers."""
-    folder.put_places(type(model).__name__, model.config, places_of(model))

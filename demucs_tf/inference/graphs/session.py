@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from demucs_tf.inference.graphs.bare import BareModel, keep_places
+from demucs_tf.inference.graphs.bare import BareModel
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.inference.graphs.trace import MIX, STEMS, WEIGHT, graph_of
+from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 
 Array = npt.NDArray[Any]
@@ -57,8 +58,6 @@ class Graphs:
     def _session(self, length: int | None) -> _Session:
         if self._kept is None:
             return _Session(self._graph(length))
-        if not isinstance(self._model, BareModel):
-            keep_places(self._model, self._kept)
         key = self._kept.key(self._model, length, self._precision)
         found = self._kept.find(key)
         if found is not None:
@@ -69,14 +68,14 @@ class Graphs:
         return _Session(self._graph(length), partial(self._kept.put, key))
 
     def _graph(self, length: int | None) -> Any:
-        model = self._model.built() if isinstance(self._model, BareModel) else self._model
+        model = self._model.outline() if isinstance(self._model, BareModel) else self._model
         return graph_of(model, length, self._precision)
 
 
 def _loaded(graph_def: Any) -> Any:
     tf = import_tensorflow(keras=False)
     graph = tf.Graph()
-    with graph.as_default():
+    with graph.as_default(), without_collector():
         tf.import_graph_def(graph_def, name="")
     return graph
 

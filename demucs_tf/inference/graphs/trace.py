@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from demucs_tf.inference.graphs.precision import Weights, lowered
+from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 
 
@@ -46,8 +47,8 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     """
     tf = import_tensorflow()
     weights, inputs = _signature(model, length, precision)
-    graph = tf.Graph()
-    with graph.as_default():
+    graph = _graph()
+    with graph.as_default(), without_collector():
         names = [f"{WEIGHT}{number}" for number in range(len(weights))] + [MIX, SHIFT]
         values = [
             tf.compat.v1.placeholder(spec.dtype, spec.shape, name)
@@ -56,6 +57,25 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
         out = with_values(model, values[: len(weights)], *values[len(weights) :])
         tf.identity(out, STEMS)
     return graph
+
+
+def _graph() -> Any:
+    """An empty graph, in which what is constant is there once: else it is 4 of 10 operations."""
+    tf = import_tensorflow()
+
+    class Graph(tf.Graph):  # type: ignore[name-defined]
+        """Should TensorFlow no longer call this, there are more operations, and nothing else."""
+
+        def _create_op_internal(self, op_type: str, *args: Any, **kwargs: Any) -> Any:
+            if op_type != "Const":
+                return super()._create_op_internal(op_type, *args, **kwargs)
+            value = kwargs["attrs"]["value"].SerializeToString()
+            if value not in constants:
+                constants[value] = super()._create_op_internal(op_type, *args, **kwargs)
+            return constants[value]
+
+    constants: dict[bytes, Any] = {}
+    return Graph()
 
 
 def _signature(
@@ -80,7 +100,7 @@ def with_values(model: Any, values: list[Any], *inputs: Any) -> Any:
 
     from demucs_tf.layers.base import joined
 
-    with keras.StatelessScope() as scope, joined():
+    with keras.StatelessScope(initialize_variables=False) as scope, joined():
         for pair in zip(getattr(model, "variables", []), values, strict=True):
             scope.add_update(pair)  # which takes any precision
         return model(*inputs)
