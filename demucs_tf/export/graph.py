@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -88,11 +88,13 @@ class Traced:
         outputs: names of its outputs.
         inputs: what its inputs behind `mix` are to be in the file: constants that a converter must
             not multiply weights with.
+        large: how many numbers a weight has that may be stored in fewer bits.
     """
 
     function: Any
     outputs: tuple[str, ...]
     inputs: tuple[Any, ...] = ()
+    large: int = 0
 
 
 def trace(
@@ -113,8 +115,8 @@ def trace(
         lengths: see `lengths_of`.
         batch: B; None: any.
         time: T; None: any.
-        rounded: round the weights to what float16 holds, and keep factors of whole layers apart,
-            which converters would multiply the weights with.
+        rounded: round the large weights to what float16 holds, and keep factors of whole layers
+            apart, which converters would multiply the weights with.
         watch: what else is to come out.
         arrays: see `demucs_tf.layers.base.portable`.
         in_one: work out layers in one with their neighbours, see `demucs_tf.layers.base.joined`.
@@ -142,7 +144,8 @@ def trace(
         tf.TensorSpec(each.shape, tf.float32, name=f"factor_{n}") for n, each in enumerate(factors)
     ]
     function = tf.function(call, input_signature=[mix, *more], autograph=False)
-    return Traced(_frozen(function.get_concrete_function()), tuple(names), tuple(factors))
+    graph, large = _frozen(function.get_concrete_function()), weights.large if weights else 0
+    return Traced(graph, tuple(names), tuple(factors), large)
 
 
 def _frozen(function: Any) -> Any:
@@ -157,14 +160,16 @@ def _frozen(function: Any) -> Any:
 
 
 class _Weights:
-    """A model's weights, rounded to float16."""
+    """A model's weights, rounded to float16 where they are large."""
 
     def __init__(self, model: Any) -> None:
         models = model.models if isinstance(model, BagOfModels) else [model]
         variables = {id(v): v for each in models for v in each.variables}.values()
         self._factors = [v for v in variables if _is_factor(v)]
         self._others = [v for v in variables if not _is_factor(v)]
-        self._rounded = list(map(_rounded, self._others))  # not inside the graph, which has none
+        values = [np.asarray(v) for v in self._others]  # not inside the graph, which has none
+        self.large = _large(values)
+        self._values = [_rounded(v) if v.ndim > 1 and v.size >= self.large else v for v in values]
         self.factors = tuple(map(np.asarray, self._factors))
 
     def replaced_by(self, factors: tuple[Any, ...]) -> Any:
@@ -172,7 +177,7 @@ class _Weights:
 
         pairs = [*zip(self._factors, factors, strict=True)]
         constant = import_tensorflow().constant
-        pairs += [(v, constant(each)) for v, each in zip(self._others, self._rounded, strict=True)]
+        pairs += [(v, constant(each)) for v, each in zip(self._others, self._values, strict=True)]
         return keras.StatelessScope(state_mapping=pairs, initialize_variables=False)
 
 
@@ -181,12 +186,19 @@ def _is_factor(variable: Any) -> bool:
     return variable.name == "scale" or (variable.name == "weight" and len(variable.shape) == 1)
 
 
-def _rounded(variable: Any) -> Any:
-    """The values as float16 has them; those of norms and biases, which are few, as they are."""
-    values = np.asarray(variable)
-    if values.ndim > 1:
-        values = values.astype(np.float16).astype(np.float32)
-    return values
+# How many of all numbers, those of the smallest weights, stay as they are. Such are the outermost
+# layers: of htdemucs_6s nine tenths of the error would be theirs.
+_KEPT = 0.015
+
+
+def _large(values: Sequence[Any]) -> int:
+    """How many numbers a weight must have to be rounded; those of norms and biases never are."""
+    sizes = np.sort([each.size for each in values if each.ndim > 1])
+    return int(sizes[np.searchsorted(np.cumsum(sizes), _KEPT * sizes.sum(), side="right")])
+
+
+def _rounded(values: Any) -> Any:
+    return values.astype(np.float16).astype(np.float32)
 
 
 def check(model: Any) -> None:

@@ -64,7 +64,7 @@ def _graph(
     converted = flatbuffer.parsed(_converted(traced))
     flatbuffer.fill_inputs(converted, traced.inputs)
     if weights != "float32":
-        flatbuffer.narrow(converted, weights)
+        flatbuffer.narrow(converted, weights, traced.large)
     if time is None:
         resizable(converted, 0, axis=2, length=lengths.length)
     return converted, traced.outputs

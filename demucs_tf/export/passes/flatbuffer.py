@@ -162,8 +162,8 @@ def fill_inputs(model: Any, values: Sequence[Array]) -> None:
     graph.inputs = [first]
 
 
-def narrow(model: Any, weights: str) -> None:
-    """Store the weights as float16 or int8, and the rest as it is.
+def narrow(model: Any, weights: str, large: int) -> None:
+    """Store the weights of `large` numbers and more as float16 or int8, and the rest as it is.
 
     Weights are what float16 holds without a loss, as they were rounded to it beforehand: tables of
     sines and windows are not, nor what a converter has multiplied them with. Whole numbers are
@@ -173,7 +173,7 @@ def narrow(model: Any, weights: str) -> None:
     kept = {_digest(model, each) for graph in model.subgraphs[1:] for each in graph.tensors}
     for subgraph in model.subgraphs[:1]:
         narrowed: dict[int, int] = {}
-        for index, tensor in _weights(model, subgraph):
+        for index, tensor in _weights(model, subgraph, max(large, _FEW)):
             if _digest(model, tensor) in kept:  # in a loop, so that it is there anyway
                 continue
             narrowed[index] = len(subgraph.tensors)
@@ -184,11 +184,11 @@ def narrow(model: Any, weights: str) -> None:
         subgraph.operators = widened + subgraph.operators
 
 
-def _weights(model: Any, subgraph: Any) -> Iterator[tuple[int, Any]]:
+def _weights(model: Any, subgraph: Any, numbers: int) -> Iterator[tuple[int, Any]]:
     float32 = schema().TensorType.FLOAT32
     for index, tensor in list(enumerate(subgraph.tensors)):
         data = constant(model, tensor)
-        if data is not None and tensor.type == float32 and len(data) >= 4 * _FEW:
+        if data is not None and tensor.type == float32 and len(data) >= 4 * numbers:
             values = np.frombuffer(data.tobytes(), np.float32)
             with np.errstate(over="ignore"):  # such a value is none of a weight
                 same = np.array_equal(values, values.astype(np.float16).astype(np.float32))
