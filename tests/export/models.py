@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,22 @@ def snr(reference: Array, other: Array) -> float:
 def fixed_input(path: Path) -> Array:
     """A mixture of the length that the file takes."""
     return mixture(read_metadata(path).length)
+
+
+def float32_constants(path: Path) -> Iterator[Array]:
+    """The values of each constant of a LiteRT or ONNX file that is stored in float32."""
+    if path.suffix == ".onnx":
+        import onnx
+
+        for tensor in onnx.load(path).graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT:
+                yield onnx.numpy_helper.to_array(tensor).ravel()
+        return
+    from demucs_tf.export.passes import flatbuffer
+
+    parsed, types = flatbuffer.parsed(path.read_bytes()), flatbuffer.schema().TensorType
+    for graph in parsed.subgraphs:
+        for tensor in graph.tensors:
+            data = flatbuffer.constant(parsed, tensor)
+            if tensor.type == types.FLOAT32 and data is not None:
+                yield np.frombuffer(data.tobytes(), np.float32)

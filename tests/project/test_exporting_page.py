@@ -17,18 +17,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 FOUND: dict[str, Any] = json.loads((DOCS / "exporting.json").read_text(encoding="utf-8"))
 
 
-def _missed(name: str, step: str) -> list[pytest.MarkDecorator]:
-    reason = MISSED.get((name, step))
-    return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-
-
-# What the page says of itself: it is not good enough.
-MISSED = {
-    ("htdemucs_6s", f"errors {form} float16"): "59.9 dB in place of 60, the worst stem 58.6"
-    for form in ("tflite", "onnx")
-}
 COMPARED = [  # of others the page says that they were not measured
-    pytest.param(name, step, marks=_missed(name, step))
+    (name, step)
     for name, steps in FOUND.items()
     for step in steps
     if step.startswith("errors") and "tensorflow" not in step
