@@ -85,7 +85,8 @@ def _steps(name: str) -> Iterator[tuple[Any, ...]]:
         for bag in BAGS:
             yield "bag", *bag
         yield ("openvino",)
-    yield ("speed",)
+    for kind in KINDS:
+        yield "speed", *kind
 
 
 def _in_process(arguments: list[Any]) -> dict[str, Any]:

@@ -132,16 +132,12 @@ def speed(found: Found) -> Iterator[list[str]]:
     """Seconds of TensorFlow's graph, and how many times as long the files take, by model."""
     yield ["model", "a segment", "TensorFlow", *COLUMNS]
     for name in SUBJECTS:
-        step = found.get(name, {}).get("speed", {})
-        if "seconds" not in step:
-            yield [name, *[MISSING] * (2 + len(COLUMNS))]
-            continue
-        times = step["seconds"]
-        base = times["tensorflow"]
-        row = [name, f"{step['length'] / RATE:.1f} s", f"{median(base):.2f} s"]
-        for kind in KINDS:
-            row.append(_ratios(times[" ".join(kind)], base))
-        yield row
+        steps = [found.get(name, {}).get(f"speed {' '.join(kind)}", {}) for kind in KINDS]
+        there = [step for step in steps if "file" in step]
+        length = f"{there[0]['length'] / RATE:.1f} s" if there else MISSING
+        base = [seconds for step in there for seconds in step["tensorflow"]]
+        ratios = [_ratios(s["file"], s["tensorflow"]) if s in there else MISSING for s in steps]
+        yield [name, length, f"{median(base):.2f} s" if base else MISSING, *ratios]
 
 
 def _ratios(times: Sequence[float], base: Sequence[float]) -> str:

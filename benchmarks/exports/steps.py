@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.exports.files import KINDS, OVERLAP, file_of
+from benchmarks.exports.files import OVERLAP, file_of
 from benchmarks.models import music, port, reference
 from benchmarks.timing import timed
 from demucs_tf.runtimes.model import ExportedModel
@@ -21,6 +21,7 @@ from parity.core.compare import compare, snr_db
 
 THREADS = 2
 ROUNDS = 7  # of which the first warms up
+PAUSE = 0.2  # seconds, in which the threads of the one before go to sleep
 
 
 def heard(folder: Path, name: str) -> dict[str, Any]:
@@ -122,8 +123,8 @@ def half(folder: Path, name: str, form: str) -> dict[str, Any]:
     return {"equal": bool(np.array_equal(stems[0], stems[1])), "snr": snr_db(stems[1], stems[0])}
 
 
-def speed(folder: Path, name: str) -> dict[str, Any]:
-    """Seconds of a segment, all files and TensorFlow's graph in turns."""
+def speed(folder: Path, name: str, *kind: str) -> dict[str, Any]:
+    """Seconds of a segment, a file and TensorFlow's graph in turns."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
@@ -133,16 +134,20 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
     model = port(name)
     forward = forward_function(model)
     more = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
-    runs: dict[str, Callable[[Any], Any]] = {"tensorflow": lambda mix: forward(mix, *more)}
-    for kind in KINDS:
-        runs[" ".join(kind)] = exported(file_of(folder, name, kind))
-    length = exported(file_of(folder, name, KINDS[0])).metadata.length
+    form, weights = kind
+    file = exported(file_of(folder, name, (form, weights)))
+    length = file.metadata.length
     mix = music()[None, :, :length]
+    runs: dict[str, Callable[[Any], Any]] = {
+        "tensorflow": lambda mix: forward(mix, *more),
+        "file": file,
+    }
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(ROUNDS):
         for key, run in runs.items():
+            time.sleep(PAUSE)
             times[key].append(timed(partial(run, mix))["seconds"])
-    return {"load": load, "length": length, "seconds": {k: v[1:] for k, v in times.items()}}
+    return {"load": load, "length": length, **{k: v[1:] for k, v in times.items()}}
 
 
 STEPS: dict[str, Callable[..., dict[str, Any]]] = {
