@@ -126,6 +126,20 @@ CASES: tuple[Case, ...] = (
         },
         31,
     ),
+    _case(
+        "multi-wide-stride",
+        {
+            "nfft": 256,
+            "depth": 3,
+            "kernel_size": 16,
+            "stride": 8,
+            "multi_freqs": [0.4],
+            "multi_freqs_depth": 1,
+            "sources": ["vocals"],
+        },
+        200,
+        note="a half of the stride and a third of it are not one number of rows",
+    ),
     # Embedding, widths, norms, contexts
     _case("no-embedding", {"freq_emb": 0}, 37),
     _case("embedding", {"freq_emb": 1.5, "emb_scale": 3, "emb_smooth": False}, 37),

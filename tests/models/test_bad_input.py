@@ -132,6 +132,18 @@ def test_sparse_attention_is_refused_by_name(option: str) -> None:
         demucs_tf.HTDemucsTF(["a"], **options)
 
 
+@pytest.mark.parametrize(
+    ("split", "band"), [(0.01, "from 0 to 1 of 16"), (0.99, "from 0 to 17 of 16")]
+)
+def test_bands_without_room_for_a_kernel_are_refused(split: float, band: str) -> None:
+    options: dict[str, Any] = {"nfft": 32, "depth": 3, "kernel_size": 4, "stride": 2}
+    made = demucs_tf.HDemucsTF(
+        ["a"], channels=4, multi_freqs=[split], multi_freqs_depth=1, **options
+    )
+    with pytest.raises(ValueError, match=f"leaves no room for a kernel of 4 in the band {band}"):
+        made(noise(1, 2, 300))
+
+
 @pytest.mark.live
 @pytest.mark.filterwarnings(r"ignore:std\(\)")  # of one sample
 @pytest.mark.parametrize("name", MODELS)
