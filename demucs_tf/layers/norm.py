@@ -29,9 +29,9 @@ def total(x: Any) -> Any:
             x = pad_axis(x, 0, missing, axis=1)
         x = tf.reduce_sum(tf.reshape(x, _rows(x, count)), -1)
         if not isinstance(length, int):
-            return tf.reduce_sum(x, -1, keepdims=True)
+            return tf.reduce_sum(x, 1, keepdims=True)
         length = count
-    return tf.reduce_sum(x, -1, keepdims=True)
+    return tf.reduce_sum(x, 1, keepdims=True)
 
 
 def _rows(x: Any, count: Any) -> list[Any]:
@@ -183,7 +183,7 @@ def _by_matrix(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
     As another matrix: behind the norm it is multiplied with the norm's weight.
     """
     rows = tf.concat([weight, bias[None]], 0)
-    average = tf.reduce_mean(rows, -1, keepdims=True)
+    average = tf.reduce_mean(rows, 1, keepdims=True)
     matrix = tf.matmul(rows - average, rows - average, transpose_b=True) / weight.shape[1]
     mean = tf.concat([mean, tf.ones_like(mean[:, :1])], -1)  # (B, C + 1)
     between = tf.nn.relu(tf.reduce_sum(tf.matmul(mean, matrix) * mean, -1))

@@ -133,13 +133,13 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
         for k in range(count)[:: -1 if direction else 1]:
             h, c = _advance(h, c, gates[k], weights[direction])
             rows.append(h)
-        return (h, c), tf.concat(rows[:: -1 if direction else 1], -1)
+        return (h, c), tf.concat(rows[:: -1 if direction else 1], 1)
 
     def turn(t: Any, before: Any, after: Any, rows: Any) -> Any:
         before, first = some(before, block, t * block, 0)
         after, last = some(after, block, steps - (t + 1) * block, 1)
         # In the order of the turns: ONNX has no other.
-        return t + 1, before, after, rows.write(t, tf.concat([first, last], -1))
+        return t + 1, before, after, rows.write(t, tf.concat([first, last], 1))
 
     rows = _rows(turns, [either.shape[1], 2 * block * units], zeros.dtype)
     state: Any = (tf.constant(0), (zeros, zeros), (zeros, zeros), rows)

@@ -36,7 +36,7 @@ NEVER = "The one number that tells them apart does not come: no batch has no ite
 GUARD = "It keeps a table that is shared from being written to, and nothing writes to it."
 PRODUCT = "A product has the same value whichever factor comes first."
 PLAIN = "With a gradient of ours or TensorFlow's own, what is given is the same."
-MATRIX = "The last axis of a matrix is its second."
+CASTS = "A product casts what it is given as well."
 WIDER = "A wider band has more of what is next to zero."
 TURNS = "The loop ends by its other bound as well."
 
@@ -116,9 +116,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent("layers.resample sinc_bands: least = *", "2 -> 3", WIDER),
     Equivalent("layers.resample sinc_bands: least = *", "31 -> 32", WIDER),
-    Equivalent("layers.norm _by_matrix: average = *", "-1 -> 1", MATRIX),
-    Equivalent("layers.norm total: return *", "-1 -> 1", MATRIX),
-    Equivalent("layers.recurrent _recur_portably: return *rows.write(*", "-1 -> 1", MATRIX),
+    Equivalent("layers.conv _Transposed._phases: x = as_type(*", "* -> left out", CASTS),
     Equivalent(
         "blocks.wiener _portable_loudness: power = *",
         "-1 -> 1",

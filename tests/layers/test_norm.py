@@ -47,6 +47,15 @@ def test_it_is_its_formula(
     np.testing.assert_allclose(graph(tf.constant(x)), wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("length", [1, 511, 512, 513, 5_000, 200_000])
+@pytest.mark.parametrize("known", [True, False])
+def test_all_of_a_row_is_added_up(length: int, known: bool) -> None:
+    signature = [tf.TensorSpec([2, length if known else None], tf.float64)]
+    graph = tf.function(norm.total, input_signature=signature, autograph=False)
+    x = np.random.default_rng(length).normal(size=(2, length))
+    np.testing.assert_allclose(graph(tf.constant(x)), x.sum(1, keepdims=True), rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("batch", [2, None])
 def test_no_sum_is_longer_than_two_rows(groups: int, batch: int | None) -> None:

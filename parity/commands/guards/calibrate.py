@@ -88,21 +88,32 @@ def _wanted(patterns: list[str], there: dict[str, Any]) -> list[str]:
     return found
 
 
+# XLA keeps what it has compiled, and all cases have more of it than a process may map into memory.
+_AT_ONCE = 24
+
+
 def _run(setting: str, case: str) -> dict[str, Any]:
-    """A process of its own, since the settings are read when TensorFlow is imported."""
+    """In processes of their own, since the settings are read when TensorFlow is imported."""
+    from parity.cases import CASES
     from parity.core.guards import calibration
     from parity.core.result import read_json
     from parity.demucs import SUBJECT
 
+    names = [case] if case else [each.name for each in CASES if each.stored == "repository"]
     engine, settings = calibration.SETTINGS[setting]
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "results.json")
-        command = [sys.executable, "-m", "parity", "run", "--engine", engine, "--json", str(path)]
-        command += ["--mode", calibration.ENGINES[engine], *(["--case", case] if case else [])]
-        done = subprocess.run(
-            command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
-        )
-        if done.returncode not in (0, 1):
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise ParityError(f"the run with {setting} ended with {done.returncode}: {last}")
-        return calibration.condensed(SUBJECT, read_json(path))
+    results = []
+    for first in range(0, len(names), _AT_ONCE):
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "results.json")
+            command = [sys.executable, "-m", "parity", "run", "--json", str(path)]
+            command += ["--engine", engine, "--mode", calibration.ENGINES[engine]]
+            for name in names[first : first + _AT_ONCE]:
+                command += ["--case", name]
+            done = subprocess.run(
+                command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+            )
+            if done.returncode not in (0, 1):
+                last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                raise ParityError(f"the run with {setting} ended with {done.returncode}: {last}")
+            results += read_json(path)
+    return calibration.condensed(SUBJECT, results)
