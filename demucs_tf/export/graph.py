@@ -88,7 +88,7 @@ class Traced:
         outputs: names of its outputs.
         inputs: what its inputs behind `mix` are to be in the file: constants that a converter must
             not multiply weights with.
-        large: how many numbers a weight has that may be stored in fewer bits.
+        large: how many numbers a weight has at least that was rounded.
     """
 
     function: Any

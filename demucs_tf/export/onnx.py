@@ -45,7 +45,7 @@ def write(
     converted = _converted(traced)
     fuse(converted)
     if narrow:
-        _narrow(converted.graph, traced.large)
+        _narrow(converted.graph)
     _give_by_nodes(converted.graph)
     canonical(converted, traced.outputs)
     _check(converted)
@@ -114,8 +114,8 @@ def _give_by_nodes(graph: Any) -> None:
         graph.node.insert(0, helper.make_node("Identity", [f"{name}/constant"], [name]))
 
 
-def _narrow(graph: Any, large: int) -> None:
-    """Store as float16 the `large` constants that lose nothing by it, as rounded weights do."""
+def _narrow(graph: Any) -> None:
+    """Store as float16 the constants that lose nothing by it, as rounded weights do."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
@@ -125,7 +125,7 @@ def _narrow(graph: Any, large: int) -> None:
         values = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):  # such a value is none of a weight
             small = values.astype(np.float16)
-        if values.size >= max(large, _FEW) and np.array_equal(values, small.astype(np.float32)):
+        if values.size >= _FEW and np.array_equal(values, small.astype(np.float32)):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(small, f"{name}/float16"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))

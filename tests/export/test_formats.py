@@ -44,12 +44,14 @@ def test_narrow_weights_are_close(exported: Exported, kind: str, format: str, we
     assert found >= {"float16": 60, "int8": 35}[weights]
 
 
-@pytest.mark.parametrize(("suffix", "weights"), [(".tflite", "int8"), (".onnx", "float16")])
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "weights", "half"),
+    [(".tflite", "int8", False), (".tflite", "int8", True), (".onnx", "float16", False)],
+)
 def test_the_smallest_weights_are_not_narrowed(
     suffix: str, weights: str, half: bool, tmp_path: Path
 ) -> None:
-    """Whatever the checkpoint holds: three halves of a percent of its numbers stay float32."""
+    """Three halves of a percent of the numbers; float16 loses nothing of half precision anyway."""
     made = model("demucs", channels=16, depth=4, dconv_mode=0)
     for variable in made.variables if half else ():
         variable.assign(np.asarray(variable).astype(np.float16).astype(np.float32))

@@ -163,17 +163,19 @@ def fill_inputs(model: Any, values: Sequence[Array]) -> None:
 
 
 def narrow(model: Any, weights: str, large: int) -> None:
-    """Store the weights of `large` numbers and more as float16 or int8, and the rest as it is.
+    """Store the weights as float16 or int8, and the rest as it is.
 
     Weights are what float16 holds without a loss, as they were rounded to it beforehand: tables of
     sines and windows are not, nor what a converter has multiplied them with. Whole numbers are
-    positions, of which int8 holds too few.
+    positions, of which int8 holds too few. Where a checkpoint is in half precision, small weights
+    are such as well: int8 leaves those with fewer than `large` numbers.
     """
     make = {"float16": _as_float16, "int8": _as_int8}[weights]
+    least = large if weights == "int8" else _FEW
     kept = {_digest(model, each) for graph in model.subgraphs[1:] for each in graph.tensors}
     for subgraph in model.subgraphs[:1]:
         narrowed: dict[int, int] = {}
-        for index, tensor in _weights(model, subgraph, max(large, _FEW)):
+        for index, tensor in _weights(model, subgraph, max(least, _FEW)):
             if _digest(model, tensor) in kept:  # in a loop, so that it is there anyway
                 continue
             narrowed[index] = len(subgraph.tensors)
