@@ -88,7 +88,7 @@ def _wanted(patterns: list[str], there: dict[str, Any]) -> list[str]:
     return found
 
 
-# XLA keeps what it has compiled, and all cases have more of it than a process may map into memory.
+# XLA keeps what it has compiled: with all cases in one process it ended in a segmentation fault.
 _AT_ONCE = 24
 
 
