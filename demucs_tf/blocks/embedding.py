@@ -209,5 +209,5 @@ def _interleaved(phase: Any) -> Any:
     """Put sine and cosine of a phase in turn: (L, D / 4) -> (L, D / 2)."""
     both = [float32_math.sin(phase), float32_math.cos(phase)]
     if isinstance(phase, np.ndarray):
-        return np.stack(both, -1).reshape(len(phase), -1)
+        return np.stack(both, -1).reshape(len(phase), 2 * phase.shape[-1])
     return tf.reshape(tf.stack(both, -1), [-1, 2 * phase.shape[-1]])

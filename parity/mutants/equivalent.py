@@ -37,6 +37,7 @@ GUARD = "It keeps a table that is shared from being written to, and nothing writ
 PRODUCT = "A product has the same value whichever factor comes first."
 PLAIN = "With a gradient of ours or TensorFlow's own, what is given is the same."
 CASTS = "A product casts what it is given as well."
+SUM = "A sum has the same value whichever comes first."
 WIDER = "A wider band has more of what is next to zero."
 TURNS = "The loop ends by its other bound as well."
 
@@ -117,10 +118,17 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.resample sinc_bands: least = *", "2 -> 3", WIDER),
     Equivalent("layers.resample sinc_bands: least = *", "31 -> 32", WIDER),
     Equivalent("layers.conv _Transposed._phases: x = as_type(*", "* -> left out", CASTS),
+    Equivalent("layers.conv _Transposed._phases: if *", "not is_portable() -> *", WAYS),
+    Equivalent("blocks.multiwrap MultiWrap._decode: out, _ = *", "layer(band, *) -> layer(*", SUM),
     Equivalent(
         "blocks.wiener _portable_loudness: power = *",
         "-1 -> 1",
         "The largest number is the same, whichever way they lie side by side.",
+    ),
+    Equivalent(
+        "blocks.wiener _portable_loudness: power = *",
+        "*+ tf.square(imag) -> *- tf.square(imag)",
+        "Whatever it scales by is taken out again: it keeps squares within float32.",
     ),
     Equivalent(
         "layers.norm GroupNorm.call: variance = *",
@@ -164,6 +172,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent("layers.conv Conv2d.part: y = _in_parts(*", "0 -> 1", BLOCKS),
     Equivalent("layers.resample sinc_bands: step = max(*", "*", BLOCKS),
+    Equivalent("blocks.embedding sin_embedding_of_steps: width = *", "64 -> 65", BLOCKS),
     # What does not come
     *(
         Equivalent(

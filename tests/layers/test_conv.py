@@ -25,6 +25,9 @@ ROWS: list[tuple[Pair, Pair, Pair]] = [  # kernel, stride, padding
     ((3, 3), (2, 1), (1, 1)),
     ((3, 3), (1, 2), (1, 1)),
     ((4, 4), (1, 1), (1, 1)),
+    ((4, 2), (2, 1), (0, 0)),
+    ((4, 1), (2, 2), (0, 0)),
+    ((4, 1), (2, 1), (0, 1)),
     # Over one axis as well
     ((2, 1), (1, 1), (0, 0)),
     ((1, 1), (2, 1), (0, 0)),
@@ -55,10 +58,15 @@ def convolved(x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair) -> An
     return y
 
 
+# Few and many channels in and out, which take ways of their own.
+WIDTHS = [(2, 3), (2, 32), (32, 2)]
+
+
 @pytest.mark.parametrize(("kernel", "stride", "padding"), ROWS)
-def test_two_axes(kernel: Pair, stride: Pair, padding: Pair) -> None:
-    layer = Conv2d(2, 3, kernel, stride, padding, dtype="float64")
-    x = drawn(layer, 2, 8, 10, 2)  # of even lengths TensorFlow pads the ends alone
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_two_axes(kernel: Pair, stride: Pair, padding: Pair, widths: Pair) -> None:
+    layer = Conv2d(*widths, kernel, stride, padding, dtype="float64")
+    x = drawn(layer, 2, 8, 10, widths[0])  # of even lengths TensorFlow pads the ends alone
     weight, bias = map(np.asarray, (layer.weight, layer.bias))
     wanted = convolved(x, weight, bias, stride, padding)
     found = np.asarray(layer.activated(x, tf.nn.relu))
@@ -67,9 +75,10 @@ def test_two_axes(kernel: Pair, stride: Pair, padding: Pair) -> None:
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [r for r in ROWS if r[0][1] == 1])
-def test_one_axis(kernel: Pair, stride: Pair, padding: Pair) -> None:
-    layer = Conv1d(2, 3, kernel[0], stride[0], padding[0], dtype="float64")
-    x = drawn(layer, 2, 9, 2)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_one_axis(kernel: Pair, stride: Pair, padding: Pair, widths: Pair) -> None:
+    layer = Conv1d(*widths, kernel[0], stride[0], padding[0], dtype="float64")
+    x = drawn(layer, 2, 9, widths[0])
     weight, bias = map(np.asarray, (layer.weight, layer.bias))
     pairs = (stride[0], 1), (padding[0], 0)
     wanted = convolved(x[:, :, None], weight[:, None], bias, *pairs)[:, :, 0]

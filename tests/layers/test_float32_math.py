@@ -206,6 +206,11 @@ def test_periods_are_rounded_as_torchs(width: int) -> None:
     assert units(embedding._periods(width, 10000.0), exact) == PERIODS[width]
 
 
+def test_the_logarithm_is_exact_to_where_its_series_ends() -> None:
+    for x in np.geomspace(1e-3, 1e5, 1000):
+        assert abs(float32_math._log(float(x)) - math.log(x)) < 4e-11
+
+
 def test_power_of_simple_exponents() -> None:
     found = float32_math.power(10000.0, np.array([0, 0.5, 1], np.float32))
     assert found.tolist() == [1, 100, 10000]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.embedding import sin_embedding, sin_embedding_2d, sin_embedding_of_steps
 from demucs_tf.blocks.local_state import LocalState
+from demucs_tf.blocks.wiener import _atan2
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import portable
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d, ConvTranspose2d
@@ -87,7 +88,8 @@ def test_fourier_transform(transform: str, hybrid: bool) -> None:
     ("iterations", "residual"), [(0, False), (0, True), (1, False), (1, True), (2, True)]
 )
 @pytest.mark.parametrize("channels", [1, 2])
-def test_wiener_filter(iterations: int, residual: bool, channels: int) -> None:
+@pytest.mark.parametrize("loud", [1, 1000])
+def test_wiener_filter(iterations: int, residual: bool, channels: int, loud: int) -> None:
     """The angle of a silent bin, and of one without a real part, are pi's of float32."""
     options = {"cac": False, "wiener_iters": iterations, "end_iters": iterations}
     model = HDemucsTF(
@@ -100,12 +102,18 @@ def test_wiener_filter(iterations: int, residual: bool, channels: int) -> None:
         **options,
         dtype="float64",
     )
-    z = np.array(draw(2, 32, 310, channels, 2))
+    z = loud * np.array(draw(2, 32, 310, channels, 2))
     z[:, 3] = 0
-    magnitudes = tf.abs(draw(2, 32, 310, 3, channels))
+    magnitudes = loud * tf.abs(draw(2, 32, 310, 3, channels))
     native, other = both(partial(model._wiener, iterations=iterations), magnitudes, tf.constant(z))
     assert other.shape == native.shape
     assert np.linalg.norm(other - native) < 2e-7 * np.linalg.norm(native)
+
+
+def test_angles_of_bins_without_one_of_their_parts() -> None:
+    y = np.array([0, 1, -1, 0, 0, 2, -2, 1, -1.0])
+    x = np.array([0, 0, 0, 1, -1, 3, 3, -4, -4.0])
+    np.testing.assert_allclose(_atan2(tf.constant(y), tf.constant(x)), np.arctan2(y, x), atol=1e-7)
 
 
 def test_positions() -> None:

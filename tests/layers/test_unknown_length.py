@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.blocks.spectrogram import pad1d
 from demucs_tf.layers import attention
 from demucs_tf.layers.attention import MultiheadAttention
+from demucs_tf.layers.base import portable
 
 
 def attend(length: int) -> Callable[[Any], Any]:
@@ -34,19 +36,35 @@ ROWS: dict[str, tuple[Callable[[], Callable[[Any], Any]], int, list[int]]] = {
     ),
     "attention with decay": (lambda: LocalState(4, 2, 2, dtype="float64"), 1, [1, 6]),
     "reflection": (lambda: lambda x: pad1d(x, 3, 6, True), 2, [1, 3, 4, 6, 7, 20]),
+    "reflection on the left": (lambda: lambda x: pad1d(x, 6, 3, True), 2, [1, 3, 4, 6, 7, 20]),
 }
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_graph_of_unknown_length_equals_a_known_one(row: str) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_graph_of_unknown_length_equals_a_known_one(row: str, elsewhere: bool) -> None:
+    """Also one for other runtimes, in float64 to its last digits."""
     make, axis, lengths = ROWS[row]
     function = make()
     shape: list[int | None] = [2, 4, 4]
     shape[axis] = None
-    graph = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float64)])
+
+    def call(x: Any) -> Any:
+        with portable() if elsewhere else nullcontext():
+            return function(x)
+
+    signature = [tf.TensorSpec(shape, tf.float64)]
+    graph = tf.function(call, input_signature=signature, autograph=False)
     for length in lengths:
         x = np.random.default_rng(length).normal(size=[size or length for size in shape])
         found, wanted = graph(x).numpy(), function(tf.constant(x)).numpy()
         assert found.shape == wanted.shape
         assert np.max(np.abs(found - wanted)) <= 1e-14, length
     assert graph.experimental_get_tracing_count() == 1
+
+
+def test_what_is_too_short_to_be_reflected_gets_zeros_first() -> None:
+    """On the right as far as they fit; the reference's rule, worked out by hand."""
+    x = tf.constant([[[1.0, 2.0]]])
+    assert pad1d(x, 4, 1, True).numpy().ravel().tolist() == [1, 0, 0, 0, 1, 2, 0]
+    assert pad1d(x, 1, 4, True).numpy().ravel().tolist() == [2, 1, 2, 0, 0, 0, 0]
