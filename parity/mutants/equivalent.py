@@ -119,7 +119,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.resample sinc_bands: least = *", "31 -> 32", WIDER),
     Equivalent("layers.conv _Transposed._phases: x = as_type(*", "* -> left out", CASTS),
     Equivalent("layers.conv _Transposed._phases: if *", "not is_portable() -> *", WAYS),
-    Equivalent("blocks.multiwrap MultiWrap._decode: out, _ = *", "layer(band, *) -> layer(*", SUM),
+    Equivalent("blocks.multiwrap MultiWrap._decode: out, _ = *", "layer(band, * -> layer(*", SUM),
     Equivalent(
         "blocks.wiener _portable_loudness: power = *",
         "-1 -> 1",
