@@ -205,6 +205,11 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),
     Equivalent("layers.norm _group_mean: rows = tf.reshape(rows, *", "0 -> 1", NEVER),
     # Guards
+    Equivalent(
+        "models.htdemucs HTDemucsTF.call: mix = tf.ensure_shape(*",
+        "* -> left out",
+        "It tells a graph what has been checked.",
+    ),
     Equivalent("*: *.flags.writeable = False", "False -> True", GUARD),
     Equivalent("layers.recurrent _recur: *tf.while_loop(*", "t < steps -> t <= steps", TURNS),
     Equivalent("layers.recurrent _recur_portably: *while_loop(*", "t < turns -> t <= turns", TURNS),
