@@ -64,12 +64,13 @@ def _graph() -> Any:
     tf = import_tensorflow()
 
     class Graph(tf.Graph):  # type: ignore[name-defined]
-        """Should TensorFlow no longer call this, there are more operations, and nothing else."""
+        """Should TensorFlow no longer call this so, there are more operations, and nothing else."""
 
         def _create_op_internal(self, op_type: str, *args: Any, **kwargs: Any) -> Any:
-            if op_type != "Const":
+            known = (kwargs.get("attrs") or {}).get("value")
+            if op_type != "Const" or known is None:
                 return super()._create_op_internal(op_type, *args, **kwargs)
-            value = kwargs["attrs"]["value"].SerializeToString()
+            value = known.SerializeToString()
             if value not in constants:
                 constants[value] = super()._create_op_internal(op_type, *args, **kwargs)
             return constants[value]
