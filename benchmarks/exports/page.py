@@ -136,7 +136,7 @@ def speed(found: Found) -> Iterator[list[str]]:
         there = [step for step in steps if "file" in step]
         length = f"{there[0]['length'] / RATE:.1f} s" if there else MISSING
         base = [seconds for step in there for seconds in step["tensorflow"]]
-        ratios = [_ratios(s["file"], s["tensorflow"]) if s in there else MISSING for s in steps]
+        ratios = [_ratios(s["file"], s["tensorflow"]) if "file" in s else MISSING for s in steps]
         yield [name, length, f"{median(base):.2f} s" if base else MISSING, *ratios]
 
 

@@ -123,7 +123,7 @@ def half(folder: Path, name: str, form: str) -> dict[str, Any]:
     return {"equal": bool(np.array_equal(stems[0], stems[1])), "snr": snr_db(stems[1], stems[0])}
 
 
-def speed(folder: Path, name: str, *kind: str) -> dict[str, Any]:
+def speed(folder: Path, name: str, form: str, weights: str) -> dict[str, Any]:
     """Seconds of a segment, a file and TensorFlow's graph in turns."""
     import tensorflow as tf
 
@@ -134,7 +134,6 @@ def speed(folder: Path, name: str, *kind: str) -> dict[str, Any]:
     model = port(name)
     forward = forward_function(model)
     more = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
-    form, weights = kind
     file = exported(file_of(folder, name, (form, weights)))
     length = file.metadata.length
     mix = music()[None, :, :length]

@@ -113,6 +113,7 @@ def within(total: int, arrays: int, growth: int = _MAX_GROWTH) -> Iterator[None]
     Raises:
         CheckpointError: it is far larger; nothing of that size was allocated.
     """
+    import_tensorflow()
     from demucs_tf.layers.base import Budget, OverBudget, limited
 
     budget = Budget(min(arrays + _SPARE, _MAX_VARIABLES), growth * total + _ALWAYS_FINE)

@@ -169,7 +169,7 @@ class _Weights:
         self._others = [v for v in variables if not _is_factor(v)]
         values = [np.asarray(v) for v in self._others]  # not inside the graph, which has none
         self.large = _large(values)
-        self._values = [_rounded(v) if v.ndim > 1 and v.size >= self.large else v for v in values]
+        self._values = [_rounded(each, self.large) for each in values]
         self.factors = tuple(map(np.asarray, self._factors))
 
     def replaced_by(self, factors: tuple[Any, ...]) -> Any:
@@ -192,12 +192,15 @@ _KEPT = 0.015
 
 
 def _large(values: Sequence[Any]) -> int:
-    """How many numbers a weight must have to be rounded; those of norms and biases never are."""
+    """How many numbers a weight must have to be rounded."""
     sizes = np.sort([each.size for each in values if each.ndim > 1])
     return int(sizes[np.searchsorted(np.cumsum(sizes), _KEPT * sizes.sum(), side="right")])
 
 
-def _rounded(values: Any) -> Any:
+def _rounded(values: Any, large: int) -> Any:
+    """As float16 has them; those of small weights, of norms and of biases as they are."""
+    if values.ndim < 2 or values.size < large:
+        return values
     return values.astype(np.float16).astype(np.float32)
 
 

@@ -89,11 +89,17 @@ def float32_constants(path: Path) -> Iterator[Array]:
             if tensor.data_type == onnx.TensorProto.FLOAT:
                 yield onnx.numpy_helper.to_array(tensor).ravel()
         return
+    for data in litert_constants(path, "FLOAT32"):
+        yield np.frombuffer(data, np.float32)
+
+
+def litert_constants(path: Path, kind: str) -> Iterator[bytes]:
+    """The bytes of each constant of a type, in all graphs of a LiteRT file."""
     from demucs_tf.export.passes import flatbuffer
 
     parsed, types = flatbuffer.parsed(path.read_bytes()), flatbuffer.schema().TensorType
     for graph in parsed.subgraphs:
         for tensor in graph.tensors:
             data = flatbuffer.constant(parsed, tensor)
-            if tensor.type == types.FLOAT32 and data is not None:
-                yield np.frombuffer(data.tobytes(), np.float32)
+            if tensor.type == getattr(types, kind) and data is not None:
+                yield data.tobytes()

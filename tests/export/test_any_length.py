@@ -17,7 +17,7 @@ from demucs_tf.export.metadata import ValidLength
 from demucs_tf.export.passes import flatbuffer
 from demucs_tf.export.request import FORMATS, takes_any_length
 from demucs_tf.runtimes.load import load_exported
-from tests.export.models import RATE, expected, mixture, model, separated, snr
+from tests.export.models import RATE, expected, litert_constants, mixture, model, separated, snr
 
 _WITHIN = {"channels": 8, "dconv_lstm": 1, "dconv_attn": 1, "dconv_depth": 1, "dconv_mode": 1}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -97,19 +97,11 @@ def test_the_graph_of_one_length_stays_what_it_is(file: Made, kind: str) -> None
 
 def test_no_weight_is_there_both_narrow_and_wide(file: Made) -> None:
     """An LSTM's are wide inside its loops, and used outside of them as well."""
-    parsed, types = flatbuffer.parsed(file("lstm", "float16").read_bytes()), flatbuffer.schema()
-    narrow, wide = (
-        [
-            flatbuffer.constant(parsed, tensor).tobytes()  # type: ignore[union-attr]
-            for graph in parsed.subgraphs
-            for tensor in graph.tensors
-            if tensor.type == kind and flatbuffer.constant(parsed, tensor) is not None
-        ]
-        for kind in (types.TensorType.FLOAT16, types.TensorType.FLOAT32)
-    )
+    path = file("lstm", "float16")
+    narrow = [*litert_constants(path, "FLOAT16")]
     assert narrow
     widened = {np.frombuffer(each, np.float16).astype(np.float32).tobytes() for each in narrow}
-    assert not widened & set(wide)
+    assert not widened & {*litert_constants(path, "FLOAT32")}
 
 
 @pytest.mark.export

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,17 @@ from demucs_tf.layers.base import portable
 from demucs_tf.layers.norm import GroupNorm
 
 CHANNELS = 8
+
+
+def traced(made: GroupNorm, shape: list[int | None], elsewhere: bool) -> Any:
+    """A graph of a norm, for TensorFlow or for other runtimes."""
+
+    def call(x: Any) -> Any:
+        with portable() if elsewhere else nullcontext():
+            return made(x)
+
+    signature = [tf.TensorSpec([*shape, CHANNELS], made.compute_dtype)]
+    return tf.function(call, input_signature=signature, autograph=False)
 
 
 def layer(groups: int, dtype: str) -> GroupNorm:
@@ -30,15 +42,7 @@ def test_it_is_its_formula(
     groups: int, known: tuple[int | None, int | None], elsewhere: bool
 ) -> None:
     made = layer(groups, "float64")
-
-    def call(x: Any) -> Any:
-        if not elsewhere:
-            return made(x)
-        with portable():
-            return made(x)
-
-    signature = [tf.TensorSpec([*known, CHANNELS], tf.float64)]
-    graph = tf.function(call, input_signature=signature, autograph=False)
+    graph = traced(made, [*known], elsewhere)
     x = np.random.default_rng(0).normal(size=(2, 9, CHANNELS)) + 3
     rows = x.reshape(2, 9, groups, -1)
     centred = rows - rows.mean((1, 3), keepdims=True)
@@ -60,15 +64,12 @@ def test_all_of_a_row_is_added_up(length: int, known: bool) -> None:
 @pytest.mark.parametrize("batch", [2, None])
 def test_no_sum_is_longer_than_two_rows(groups: int, batch: int | None) -> None:
     """A runtime may add up one number after the other, and in float32."""
-    made = layer(groups, "float32")
-
-    def call(x: Any) -> Any:
-        with portable():
-            return made(x)
-
-    signature = [tf.TensorSpec([batch, 20_000, CHANNELS], tf.float32)]
-    graph = tf.function(call, input_signature=signature, autograph=False).get_concrete_function()
-    sums = [op for op in graph.graph.get_operations() if op.type in ("Sum", "Mean")]
+    graph = traced(layer(groups, "float32"), [batch, 20_000], elsewhere=True)
+    sums = [
+        op
+        for op in graph.get_concrete_function().graph.get_operations()
+        if op.type in ("Sum", "Mean")
+    ]
     assert len(sums) >= 3
     for op in sums:
         axes = np.ravel(tf.get_static_value(op.inputs[1]))

@@ -156,7 +156,6 @@ def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
         check_segment(config.segment)
         places, outline = folder.find_places(kind.port, config), None
         if places is None:
-            import_tensorflow()
             with within(sum(array.size for array in state.values()), len(state)):
                 outline = outlined(config, dtype)
             places = places_of(outline)

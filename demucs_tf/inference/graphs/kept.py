@@ -94,10 +94,9 @@ class Kept:
         return [Place(key, tuple(shape), transform) for key, shape, transform in json.loads(data)]
 
     def put_places(self, kind: str, config: Config, places: Sequence[Place]) -> None:
-        """Keep where the weights of a model go, if that is not known yet."""
-        name = _places_file(kind, config)
-        if not (self.folder / name).exists():
-            self._write(name, json.dumps([astuple(place) for place in places]).encode())
+        """Keep where the weights of a model go."""
+        data = json.dumps([astuple(place) for place in places]).encode()
+        self._write(_places_file(kind, config), data)
 
     def _read(self, name: str) -> bytes | None:
         path = self.folder / name
