@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parity.core import layouts, tolerances
-from parity.core.compare import compare
+from parity.core.compare import UNIT_ROUNDOFF, Difference, compare
 from parity.core.events import Event, Expected, Key, content
 from parity.core.kept.portrait import Portrait, portrait_of
 from parity.core.result import Mode, Record, badness
@@ -118,6 +118,9 @@ class Judge:
         floor = tolerances.floor(self._subject, event, index, mode, self._dtype)
         floating = np.issubdtype(wanted.dtype, np.floating)
         difference = compare(actual, wanted, limit, floor, self._dtype if floating else "")
+        fields = plain(difference, wanted)
+        if floating and not difference.passed and not self._subject.moves(event):
+            fields.update(_cancelled(difference, event, wanted, self._dtype))
         record = Record(
             path=event.path,
             call=event.call,
@@ -129,7 +132,7 @@ class Judge:
             tolerance=limit,
             source=event.source,
             module_class=event.owner,
-            **plain(difference, wanted),
+            **fields,
         )
         if record.verdict == "fail" or event is self._expected.root:
             self.kept[mode, event.key, index] = actual
@@ -160,6 +163,23 @@ def _digest(array: Array, known: dict[int, bytes]) -> bytes:
     if id(array) not in known:
         known[id(array)] = content(array)
     return known[id(array)]
+
+
+def _cancelled(difference: Difference, event: Event, wanted: Array, dtype: str) -> dict[str, Any]:
+    """What becomes of a record where the reference adds its inputs up to nothing at all.
+
+    An error has no size relative to zero, so it is held against what was added up: inputs of more
+    numbers than come out. One that their rounding explains decides nothing, as the reference got
+    its zero by luck. A zero of anything else is meant.
+    """
+    if wanted.any() or difference.max_abs is None:
+        return {}
+    added = (float(np.max(np.abs(x))) for x in event.inputs if x.size > wanted.size)
+    if not difference.max_abs <= UNIT_ROUNDOFF[dtype] * max(added, default=0.0):
+        return {}
+    reason = f"adds up to nothing in the reference: {difference.max_abs:.3g} is rounding"
+    relative = ("rel_l2", "max_ulp", "snr_db", "si_sdr_db", "noise_ratio")
+    return {"verdict": "not decided", "reason": reason, **dict.fromkeys(relative)}
 
 
 def plain(difference: Any, wanted: Array | None = None) -> dict[str, Any]:

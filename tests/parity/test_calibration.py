@@ -66,6 +66,13 @@ def test_a_failure_is_a_false_alarm() -> None:
     assert found == "false alarm with a: htdemucs/odd float32 isolated encoder.0"
 
 
+def test_a_failure_without_a_number_is_a_false_alarm_as_well() -> None:
+    layers = [record(), record("encoder.1", noise_ratio=None, rel_l2=None, verdict="fail")]
+    run = calibration.condensed(SUBJECT, [result(*layers)])
+    assert run["failed"] == ["htdemucs/odd float32 isolated encoder.1"]
+    assert run["compared"] == 1
+
+
 def test_a_tolerance_that_holds_anything_is_vacuous() -> None:
     assert calibration.problems(calibrated(a=run_of(1 / 19))) == []
     (found,) = calibration.problems(calibrated(a=run_of(1 / 21, 1e-9)))

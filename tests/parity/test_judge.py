@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
+from parity.core import layouts
 from parity.core.capture import port, recorders
 from parity.core.compare import compare
 from parity.core.judge import Judge
@@ -70,6 +71,33 @@ def test_what_fails_is_kept(model: Any) -> None:
     assert not judge.compared(expected.events[4]), "another number of outputs"
     judge.forget("cumulative")
     assert not judge.compared(event)
+
+
+@pytest.mark.parametrize(
+    ("place", "found", "verdict", "reason"),
+    [
+        (":mean", 0.0, "pass", ""),
+        (":mean", 2e-19, "not decided", "adds up to nothing"),
+        (":mean", -2e-19, "not decided", "adds up to nothing"),
+        (":mean", 1e-15, "fail", "relative L2 inf"),
+        (":mean", np.nan, "fail", "NaN"),
+        (":mean_t", 2e-19, "fail", "relative L2"),  # not zero in the reference
+        (":restart", 2e-19, "fail", "relative L2 inf"),  # zeros, and no sum of anything
+    ],
+)
+def test_the_rounding_of_a_sum_of_nothing_decides_nothing(
+    place: str, found: float, verdict: str, reason: str
+) -> None:
+    case = "hdemucs-spectrogram" if place == ":restart" else "htdemucs-one-sample-any-length"
+    expected = stored_expected(BY_NAME[case])
+    judge = Judge(SUBJECT, expected, "float64")
+    event = next(event for event in expected.events if event.path == place)
+    declared = SUBJECT.layouts_of(event)[1][0]
+    output = layouts.to_port(np.full(event.outputs[0].shape, found), declared)
+    judge.taking("cumulative")(event.key, [output])
+    [record] = judge.records["cumulative"][event.key]
+    assert (record.verdict, reason in record.reason) == (verdict, True), record.reason
+    assert (record.rel_l2 is None) == (verdict == "not decided" or np.isnan(found))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 2)])

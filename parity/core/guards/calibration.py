@@ -54,11 +54,11 @@ def condensed(subject: Subject, results: Sequence[Result]) -> dict[str, Any]:
     compared, failed = 0, []
     for result in results:
         for record in result.layers:
+            if record.verdict == "fail":
+                failed.append(f"{result.case} {record.dtype} {record.mode} {record.path}")
             if record.kind == "parameter" or record.noise_ratio is None or not record.tolerance:
                 continue
             compared += 1
-            if record.verdict == "fail":
-                failed.append(f"{result.case} {record.dtype} {record.mode} {record.path}")
             rule, share = rule_of(subject, record), record.share or 0.0
             if share >= rules.get(rule, {}).get("share", 0.0):
                 rules[rule] = {
