@@ -100,7 +100,7 @@ class BLSTM(Layer):
 
         def join(y: Any) -> Any:
             time = tf.range(length)
-            number = tf.minimum(tf.maximum(time - stride // 2, 0) // stride, count - 1)
+            number = tf.minimum(tf.maximum((time - stride // 2) // stride, 0), count - 1)
             rows = tf.reshape(y, [size(x, 0), -1, self.dim])  # (B, N steps, C)
             return told(tf.gather(rows, number * steps + time - number * stride, axis=1))
 

@@ -104,7 +104,7 @@ def _maximize(sources: Any, mixture: Any) -> Any:
     channels = range(mixture.shape[2])
     estimates = [(sources[:, :, a, 0], sources[:, :, a, 1]) for a in channels]
     mixed = [(mixture[:, :, a, :1], mixture[:, :, a, 1:]) for a in channels]
-    return tf.stack([tf.stack(pair, -2) for pair in maximized(estimates, mixed)], 2)
+    return tf.stack([tf.stack(pair, 2) for pair in maximized(estimates, mixed)], 2)
 
 
 def maximized(sources: list[Complex], mixture: list[Complex]) -> list[Complex]:

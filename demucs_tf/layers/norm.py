@@ -173,8 +173,8 @@ def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
 def _by_column(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
     """Mean and variance of the means of `x W + b` from that of x, (B, C) -> (B, 1), (B)."""
     columns = tf.matmul(mean, weight) + bias
-    middle = tf.reduce_mean(columns, -1, keepdims=True)
-    return middle, tf.reduce_mean(tf.square(columns - middle), -1)
+    middle = tf.reduce_mean(columns, 1, keepdims=True)
+    return middle, tf.reduce_mean(tf.square(columns - middle), 1)
 
 
 def _by_matrix(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
@@ -185,8 +185,8 @@ def _by_matrix(mean: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
     rows = tf.concat([weight, bias[None]], 0)
     average = tf.reduce_mean(rows, 1, keepdims=True)
     matrix = tf.matmul(rows - average, rows - average, transpose_b=True) / weight.shape[1]
-    mean = tf.concat([mean, tf.ones_like(mean[:, :1])], -1)  # (B, C + 1)
-    between = tf.nn.relu(tf.reduce_sum(tf.matmul(mean, matrix) * mean, -1))
+    mean = tf.concat([mean, tf.ones_like(mean[:, :1])], 1)  # (B, C + 1)
+    between = tf.nn.relu(tf.reduce_sum(tf.matmul(mean, matrix) * mean, 1))
     return tf.matmul(mean, average), between
 
 

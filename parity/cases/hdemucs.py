@@ -77,6 +77,12 @@ CASES: tuple[Case, ...] = (
     _case("below-one-window", {}, 11, signal="noise"),
     # Spectrogram only
     _case("spectrogram", {"hybrid": False}, 37),
+    _case(
+        "spectrogram-two-frequencies",
+        {"hybrid": False, "depth": 3, "kernel_size": 6, "stride": 4},
+        37,
+        note="the last layer along frequency is left with two, which no hybrid model can be",
+    ),
     _case("spectrogram-shortest", {"hybrid": False}, 9, signal="noise"),
     _case(
         "spectrogram-masks",

@@ -204,7 +204,15 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.norm _rows: *", "0 -> 1", NEVER),
     Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),
     Equivalent("layers.norm _group_mean: rows = tf.reshape(rows, *", "0 -> 1", NEVER),
+    Equivalent(
+        "layers.spectral _divide: ones = *", "* * tf.ones(* -> * / tf.ones(*", "They are ones."
+    ),
     # Guards
+    Equivalent(
+        "layers.conv Conv2d.part: weight = tf.convert_to_tensor(*",
+        "* -> left out",
+        "A variable is read by whatever takes it, once more each time.",
+    ),
     Equivalent(
         "models.htdemucs HTDemucsTF.call: mix = tf.ensure_shape(*",
         "* -> left out",

@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from demucs_tf.audio import resampler
 from demucs_tf.audio.convert import convert_audio, convert_blocks, convert_channels, resample
 from demucs_tf.audio.resampler import Resampler, resampled_length
 from demucs_tf.errors import AudioError
-from demucs_tf.layers.resample import sinc_bands, sinc_kernel
+from demucs_tf.layers.resample import resample_frac, sinc_bands, sinc_kernel
 from parity.core.compare import snr_db
 from tests.support.fakes import Array, noise
 
@@ -56,6 +57,14 @@ def test_any_split_gives_the_same_bits(
     assert whole.shape == (channels, resampled_length(length, *pair))
     assert found.dtype == dtype
     assert found.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("pair", [(6, 4), (4, 6), (48000, 44100)])
+@pytest.mark.parametrize("length", [2, 7, 500])
+def test_a_tensor_equals_a_stream(pair: tuple[int, int], length: int) -> None:
+    wav = noise(2, length, dtype="float64")
+    found = np.asarray(resample_frac(tf.constant(wav[None]), *pair))[0]
+    np.testing.assert_allclose(found, pushed([wav], *pair, "float64"), rtol=0, atol=1e-12)
 
 
 @pytest.mark.live

@@ -19,6 +19,7 @@ from demucs_tf.layers.base import portable
 from demucs_tf.layers.conv import Conv1d, ConvTranspose1d, ConvTranspose2d
 from demucs_tf.layers.norm import mean, unbiased_std
 from demucs_tf.models.hdemucs import HDemucsTF
+from demucs_tf.models.htdemucs import HTDemucsTF
 
 
 def both(function: Callable[..., Any], *inputs: Any) -> tuple[Any, Any]:
@@ -124,6 +125,16 @@ def test_positions() -> None:
     phase = np.arange(1344)[:, None] / periods
     truth = np.concatenate([np.cos(phase), np.sin(phase)], -1)
     assert np.abs(exact - truth).max() < 2 * np.abs(native - truth).max()
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+def test_positions_that_are_shifted(shift: int) -> None:
+    model = HTDemucsTF(["drums", "vocals"], channels=8, nfft=64, depth=2, t_layers=1, t_heads=2)
+    xt = tf.zeros([2, 7, model.crosstransformer.dim])
+    native, other = both(lambda: model.crosstransformer._sinusoids(xt, shift, False))
+    assert native.shape == other.shape == (7, 1, xt.shape[2])
+    np.testing.assert_allclose(other, native, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(native[0, 0, :2], np.cos([shift, shift / 1e4 ** (1 / 7)]), atol=1e-6)
 
 
 def test_positions_of_frequency_and_time_are_the_same_numbers() -> None:

@@ -16,6 +16,7 @@ from demucs_tf.blocks.spectrogram import pad1d
 from demucs_tf.layers import attention
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import portable
+from demucs_tf.layers.resample import resample_frac
 
 
 def attend(length: int) -> Callable[[Any], Any]:
@@ -37,6 +38,8 @@ ROWS: dict[str, tuple[Callable[[], Callable[[Any], Any]], int, list[int]]] = {
     "attention with decay": (lambda: LocalState(4, 2, 2, dtype="float64"), 1, [1, 6]),
     "reflection": (lambda: lambda x: pad1d(x, 3, 6, True), 2, [1, 3, 4, 6, 7, 20]),
     "reflection on the left": (lambda: lambda x: pad1d(x, 6, 3, True), 2, [1, 3, 4, 6, 7, 20]),
+    "faster": (lambda: lambda x: resample_frac(x, 4, 6), 2, [1, 2, 7, 20]),
+    "slower": (lambda: lambda x: resample_frac(x, 6, 4), 2, [2, 7, 20]),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,12 @@ def test_in_a_graph_of_known_shape_it_is_refused_while_tracing(name: str) -> Non
         function.get_concrete_function(tf.TensorSpec([None, 3, None], tf.float32))
     with pytest.raises(ValueError, match="floating point"):
         function.get_concrete_function(tf.TensorSpec([None, 2, None], tf.int32))
+
+
+@pytest.mark.parametrize("known", [{}, {"shape": (1, 2, 300)}, {"dtype": "float32"}])
+def test_what_is_no_tensor_is_refused(known: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="mix must be a tensor or an array, got SimpleNamespace"):
+        model("time").check(SimpleNamespace(**known))
 
 
 @pytest.mark.parametrize("name", MODELS)

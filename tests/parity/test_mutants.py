@@ -217,6 +217,25 @@ def test_checks_are_tried_by_turns_of_kind() -> None:
     assert [each.check for each in tried] == ["a case", "b case", "a file", "b file", "c case"]
 
 
+def test_what_runs_into_an_error_is_tried_first_where_its_condition_is_changed(
+    port: ModuleType,
+) -> None:
+    condition, step = (
+        next(m for m in mutants.of_module("toy_port") if m.change.startswith(change))
+        for change in ("x is None ->", "x = x * scale ->")
+    )
+    assert condition.body == (condition.line + 1, condition.line + 1)
+    assert step.body == step.lines
+    lines = range(condition.line, step.line + 1)
+    quick = Heard(
+        "quick case", 1.0, {str(port.__file__): frozenset({*lines} - {condition.body[0]})}
+    )
+    slow = Heard("slow file", 9.0, {str(port.__file__): frozenset(lines)})
+    deaf = Heard("deaf case", 0.1, {})
+    assert hunt.hearing(condition, [deaf, quick, slow]) == [slow, quick]
+    assert hunt.hearing(step, [deaf, quick, slow]) == [quick, slow]
+
+
 def test_who_lives_too_long_survives(port: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hunt, "LONGEST", 0.0)
     file = str(port.__file__)

@@ -118,17 +118,27 @@ def in_turns(checks: Sequence[Heard]) -> list[Heard]:
     return [each for _, each in sorted(tried, key=lambda pair: pair[0])]
 
 
-def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
-    """Run a mutant in the checks that run its statement, by turns of kind, until one fails."""
+def hearing(mutant: Mutant, checks: Sequence[Heard]) -> list[Heard]:
+    """The checks that run a mutant's statement as they are tried: by turns of kind.
+
+    First those that run what a condition guards: of an error's, the few that run into the error.
+    """
     function = live_function(mutant.module, mutant.function)
     assert function is not None
     file = function.__code__.co_filename
-    hearing = in_turns([each for each in checks if each.hears(file, *mutant.lines)])
+    every = [each for each in checks if each.hears(file, *mutant.lines)]
+    inside = [each for each in every if each.hears(file, *mutant.body)]
+    return in_turns(inside) + in_turns([each for each in every if each not in inside])
+
+
+def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
+    """Run a mutant in the checks that run its statement until one fails."""
     spent = 0.0
-    for number, each in enumerate(hearing):
+    tried = hearing(mutant, checks)
+    for number, each in enumerate(tried):
         spent += each.seconds
         if spent > LONGEST and number:
-            return Caught(mutant, "survived", f"{number} of {len(hearing)} checks", "")
+            return Caught(mutant, "survived", f"{number} of {len(tried)} checks", "")
         limit = max(LEAST, min(SECONDS, SLOWER * each.seconds))
         try:
             with planted(mutant), _limited(limit):
@@ -139,7 +149,7 @@ def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
             return Caught(mutant, "crashed", each.check, type(error).__name__)
         if where:
             return Caught(mutant, "killed", each.check, where)
-    return Caught(mutant, "survived", f"{len(hearing)} of {len(hearing)} checks", "")
+    return Caught(mutant, "survived", f"{len(tried)} of {len(tried)} checks", "")
 
 
 class _TooLong(BaseException):

@@ -48,6 +48,7 @@ class Mutant:
         number: of the change among those of its module.
         statement: the source of the statement that it is in, or of its head.
         lines: the first and the last line of that.
+        body: the same of what runs where a condition holds; of any other statement, its own.
     """
 
     module: str
@@ -59,6 +60,7 @@ class Mutant:
     number: int = field(repr=False)
     statement: str = field(repr=False)
     lines: tuple[int, int] = field(repr=False)
+    body: tuple[int, int] = field(repr=False)
 
     @property
     def change(self) -> str:
@@ -78,6 +80,7 @@ class _Site:
     after: str
     statement: str
     lines: tuple[int, int]
+    body: tuple[int, int]
     apply: Callable[[], None]
 
 
@@ -101,6 +104,7 @@ def of_module(module: str) -> list[Mutant]:
             number,
             site.statement,
             site.lines,
+            site.body,
         )
         for number, site in enumerate(sites)
         if live_function(module, site.function) is not None
@@ -156,7 +160,8 @@ def _of_function(function: ast.FunctionDef, name: str) -> Iterator[_Site]:
             after = "left out" if isinstance(new, ast.Pass) else _shown(new)
             put = partial(_put, parent, key, index, new)
             line, head = getattr(node, "lineno", statement.lineno), _head(statement)
-            yield _Site(name, line, kind, _shown(node), after, head, _lines(statement), put)
+            lines = _lines(statement), _body(statement)
+            yield _Site(name, line, kind, _shown(node), after, head, *lines, put)
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:
@@ -164,6 +169,13 @@ def _lines(statement: ast.stmt) -> tuple[int, int]:
     body = getattr(statement, "body", None)
     last = body[0].lineno - 1 if body else statement.end_lineno or 0
     return statement.lineno, max(statement.lineno, last)
+
+
+def _body(statement: ast.stmt) -> tuple[int, int]:
+    """The first and the last line of what a condition guards, or of the statement."""
+    if not isinstance(statement, ast.If):
+        return _lines(statement)
+    return statement.body[0].lineno, statement.body[-1].end_lineno or 0
 
 
 def _head(statement: ast.stmt) -> str:
