@@ -130,8 +130,10 @@ def test_positions() -> None:
 @pytest.mark.parametrize("shift", [0, 3])
 def test_positions_that_are_shifted(shift: int) -> None:
     model = HTDemucsTF(["drums", "vocals"], channels=8, nfft=64, depth=2, t_layers=1, t_heads=2)
-    xt = tf.zeros([2, 7, model.crosstransformer.dim])
-    native, other = both(lambda: model.crosstransformer._sinusoids(xt, shift, False))
+    transformer = model.crosstransformer
+    assert transformer is not None
+    xt = tf.zeros([2, 7, transformer.dim])
+    native, other = both(lambda: transformer._sinusoids(xt, shift, False))
     assert native.shape == other.shape == (7, 1, xt.shape[2])
     np.testing.assert_allclose(other, native, rtol=0, atol=1e-6)
     np.testing.assert_allclose(native[0, 0, :2], np.cos([shift, shift / 1e4 ** (1 / 7)]), atol=1e-6)

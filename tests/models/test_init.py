@@ -58,6 +58,17 @@ def test_rescaling_is_by_the_unbiased_deviation() -> None:
             np.testing.assert_allclose(after[each] * scale, before[each], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["DemucsTF", "HDemucsTF", "HTDemucsTF"])
+def test_residual_branches_start_with_the_factor_that_is_given(name: str) -> None:
+    small = {"channels": 8, "depth": 2, "dconv_mode": 3, "dconv_comp": 2, "dconv_init": 0.25}
+    other = {"DemucsTF": {"lstm_layers": 0}, "HDemucsTF": {"nfft": 64}}
+    options = other.get(name, {"nfft": 64, "t_layers": 0})
+    state = read_state(getattr(demucs_tf, name)(["a"], **small, **options))
+    scales = [array for key, array in state.items() if ".layers." in key and key.endswith(".scale")]
+    assert len(scales) >= 8
+    assert all((array == 0.25).all() for array in scales)
+
+
 @pytest.mark.live
 @pytest.mark.parametrize("rescale", [0.1, None])
 def test_distributions_are_the_references(rescale: float | None) -> None:
