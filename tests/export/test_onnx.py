@@ -138,5 +138,28 @@ def test_single_operators_where_there_are_some(exported: Exported) -> None:
 
     kinds = [node.op_type for node in onnx.load(exported("htdemucs", "onnx")).graph.node]
     assert "Erf" not in kinds
-    assert "Gelu" in kinds
-    assert "LayerNormalization" in kinds
+    assert {"Gelu", "LayerNormalization", "Gemm"} <= set(kinds)
+
+
+def test_a_bias_is_added_with_its_product_but_where_a_gelu_takes_it(exported: Exported) -> None:
+    import onnx
+
+    graph = onnx.load(exported("htdemucs", "onnx")).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    vectors = {each.name for each in graph.initializer if len(each.dims) == 1}
+    behind = {node.input[0] for node in graph.node if node.op_type == "Gelu"}
+    biased = [
+        node
+        for node in graph.node
+        if node.op_type == "Add" and any(name in vectors for name in node.input)
+    ]
+    products = [n for n in biased for name in n.input if _is_product(makers.get(name), makers)]
+    assert {name for node in products for name in node.output} <= behind
+    assert len(products) >= 4, "two layers of two branches"
+
+
+def _is_product(node: Any, makers: dict[str, Any]) -> bool:
+    """Whether it gives a product, or one in another shape."""
+    if node is not None and node.op_type == "Reshape":
+        node = makers.get(node.input[0])
+    return node is not None and node.op_type == "MatMul"

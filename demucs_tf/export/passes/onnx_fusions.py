@@ -12,12 +12,12 @@ OPSET = 20  # the first with Gelu
 
 
 def fuse(model: Any) -> None:
-    """Put Gelu and LayerNormalization where they are meant.
+    """Put Gelu, LayerNormalization and Gemm where they are meant.
 
     Runtimes read and write a tensor once for each, in place of up to six times.
     """
     view = View(model.graph)
-    for kind, rewrite in (("Erf", _gelu), ("Reciprocal", _layer_norm)):
+    for kind, rewrite in (("Erf", _gelu), ("Reciprocal", _layer_norm), ("MatMul", _gemm)):
         for node in list(model.graph.node):
             if node.op_type == kind:
                 rewrite(view, node)
@@ -65,3 +65,21 @@ def _layer_norm(view: View, reciprocal: Any) -> None:
             axis=-1,
             epsilon=float(epsilon),
         )
+
+
+def _gemm(view: View, product: Any) -> None:
+    """reshape(x W) + b -> reshape(Gemm(x, W, b)), for rows x and constant W and b.
+
+    Not before a Gelu: ONNX Runtime adds the bias together with that.
+    """
+    rows, weight = (view.maker(product.input[0], "Reshape"), view.constant(product.input[1]))
+    shape = rows and view.constant(rows.input[1])
+    reshape = view.only_user(product, "Reshape")
+    plus = reshape and view.only_user(reshape, "Add")
+    if shape is None or shape.size != 2 or weight is None or not plus:
+        return
+    name = view.other(plus, reshape.output[0])
+    bias = view.constant(name)
+    if bias is not None and bias.shape == weight.shape[1:] and not view.feeds(plus, "Gelu"):
+        view.replace(product, "Gemm", [*product.input, name])
+        view.replace(plus, "Reshape", [product.output[0], reshape.input[1]])

@@ -44,6 +44,10 @@ class View:
         """How often it is used."""
         return len(self._users.get(name, [])) + (name in self._outputs)
 
+    def feeds(self, node: Any, kind: str) -> bool:
+        """Whether a node of that kind uses a node's output."""
+        return any(user.op_type == kind for user in self._users.get(node.output[0], []))
+
     def only_user(self, node: Any, kind: str) -> Any:
         """The node of that kind that alone uses a node's output; None: it is not so."""
         name = node.output[0]
