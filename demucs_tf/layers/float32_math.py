@@ -7,6 +7,9 @@ one of twenty cases, exponential and power in one of a hundred. These differ fro
 a million, and nowhere in the windows and embeddings of the published models:
 `tests/layers/test_float32_math.py` checks that.
 
+The exponential is that of MKL's code for every processor. On Intel's, torch takes another by
+itself, of which one number in sixty has another last place, unless `MKL_CBWR=COMPATIBLE` is set.
+
 All functions take and return float32.
 """
 

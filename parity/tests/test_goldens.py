@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from parity.cases import BY_NAME, Case
 from parity.core.files import numbers
+from parity.core.files.changes import changes
 from parity.core.result import ParityError
-from parity.run import SUITE, golden_folder
+from parity.run import SUITE, golden_folder, stored_expected
 from parity.tests.conftest import stored_cases
 
 CASE = BY_NAME["demucs-dconv0"]
@@ -217,3 +219,19 @@ def test_a_wrong_type_in_a_manifest_is_refused(copy: Path, key: str, value: obje
 def test_a_missing_golden_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParityError, match=r"demucs-dconv0\.json is missing"):
         _read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("floor", "off", "same"),
+    [(1e-7, 5e-14, True), (1e-7, 3e-13, False), (1e-4, 3e-13, True), (1e-4, 5e-13, False)],
+)
+def test_another_processor_may_move_what_is_ill_conditioned(
+    floor: float, off: float, same: bool
+) -> None:
+    """By what float64 is off there on either side; anything else agrees to 1e-13."""
+    expected = stored_expected(BY_NAME["demucs-dconv0"])
+    event = expected.events[-1]
+    kept = replace(event, cumulative_floors=[floor])
+    moved = replace(kept, outputs=[event.outputs[0] * (1 + off)])
+    old, new = (replace(expected, events=[*expected.events[:-1], each]) for each in (kept, moved))
+    assert (changes(old, new) == []) is same
