@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from parity.cases import BY_NAME, Case
+from parity.cases import BY_NAME, IN_REPOSITORY, Case
 from parity.commands.capture import add_case
 from parity.commands.outputs import written
 from parity.core.files.atomic import write_whole
@@ -59,11 +59,11 @@ def _cases(options: argparse.Namespace) -> list[Case]:
     if options.cases:
         cases = select(options.cases)
         for case in cases:
-            if case.apply or case.stored != "repository":
+            if case.apply or case not in IN_REPOSITORY:
                 raise ParityError(f"{case.name} is no case of a whole model with a golden.")
         return cases
     if options.full:
-        return [each for each in select() if not each.apply and each.stored == "repository"]
+        return [each for each in IN_REPOSITORY if not each.apply]
     return [BY_NAME[row.case] for row in ROWS]
 
 

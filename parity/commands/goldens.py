@@ -36,9 +36,10 @@ def add(commands: Any) -> None:
 
 
 def _stored(names: list[str]) -> list[Any]:
+    from parity.cases import IN_REPOSITORY
     from parity.select import select
 
-    return [case for case in select(names) if case.stored == "repository"]
+    return [case for case in select(names) if case in IN_REPOSITORY]
 
 
 def verify(options: argparse.Namespace) -> int:

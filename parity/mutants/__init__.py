@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from parity import backward, training
-from parity.cases import BY_NAME, CASES
+from parity.cases import BY_NAME, IN_REPOSITORY
 from parity.core.files import json_file
 from parity.core.files.atomic import write_whole
 from parity.core.guards.hunt import Heard, listen
@@ -52,9 +52,8 @@ SAME_LINES = {
 
 def listened() -> list[str]:
     """The names of the checks that are listened to."""
-    stored = [case.name for case in CASES if case.stored == "repository"]
     return [
-        *(f"{name} float64" for name in stored),
+        *(f"{case.name} float64" for case in IN_REPOSITORY),
         *(
             f"{name} any-length {way}"
             for name in any_length.CASES

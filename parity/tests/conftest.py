@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from parity.cases import CASES, Case
 from parity.core.result import Record, Result, badness, write_json
 from parity.tests.jobs import Pool, case_result, control_path
 
@@ -74,8 +73,3 @@ def properties(case: str, path: str, records: Sequence[Record]) -> Iterator[tupl
         yield f"{dtype} error", worst.rel_l2
         yield f"{dtype} tolerance", worst.tolerance
         yield f"{dtype} verdict", worst.verdict
-
-
-def stored_cases() -> list[Case]:
-    """The cases whose goldens are in the repository."""
-    return [case for case in CASES if case.stored == "repository"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from parity.cases import Case
+from parity.cases import IN_REPOSITORY, Case
 from parity.core.guards import gate
 from parity.core.result import Result
 from parity.report import text
 from parity.run import golden_folder, live_expected, stored_expected
-from parity.tests.conftest import DTYPES, stored_cases
+from parity.tests.conftest import DTYPES
 from parity.tests.jobs import Job, case_result
 
 BASELINE = gate.read_baseline(golden_folder() / "baseline.json")
@@ -27,7 +27,7 @@ def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", IN_REPOSITORY, ids=lambda case: case.name)
 def test_everything_is_compared(
     case: Case, dtype: str, live: bool, result_of: Callable[[str, str], Result]
 ) -> None:
@@ -44,7 +44,7 @@ def test_everything_is_compared(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", IN_REPOSITORY, ids=lambda case: case.name)
 def test_nothing_falls_behind_the_baseline(
     case: Case, dtype: str, result_of: Callable[[str, str], Result]
 ) -> None:
@@ -55,7 +55,7 @@ def test_nothing_falls_behind_the_baseline(
 
 
 def test_the_baseline_has_no_other_cases() -> None:
-    names = {f"{case.name} {dtype}" for case in stored_cases() for dtype in DTYPES}
+    names = {f"{case.name} {dtype}" for case in IN_REPOSITORY for dtype in DTYPES}
     assert {name for name in BASELINE["results"] if len(name.split()) == 2} == names
 
 

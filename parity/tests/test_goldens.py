@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.cases import BY_NAME, Case
+from parity.cases import BY_NAME, IN_REPOSITORY, Case
 from parity.core.files import numbers
 from parity.core.files.changes import changes
 from parity.core.result import ParityError
 from parity.run import SUITE, golden_folder, stored_expected
-from parity.tests.conftest import stored_cases
 
 CASE = BY_NAME["demucs-dconv0"]
 LIMIT_BYTES = 20 * 2**20
 
 
 def test_every_golden_belongs_to_a_case() -> None:
-    wanted = {f"{case.name}{suffix}" for case in stored_cases() for suffix in (".json", ".npz")}
+    wanted = {f"{case.name}{suffix}" for case in IN_REPOSITORY for suffix in (".json", ".npz")}
     found = {path.name for path in golden_folder().glob("*.*") if path.suffix != ".md"}
     assert found == wanted | {"baseline.json", "calibration.json"}
 
@@ -35,7 +34,7 @@ def test_goldens_stay_small() -> None:
     assert size <= LIMIT_BYTES
 
 
-@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", IN_REPOSITORY, ids=lambda case: case.name)
 def test_manifest_says_how_it_was_made(case: Case) -> None:
     manifest = SUITE.golden(case).manifest()
     assert manifest["command"] == f"python -m parity capture --case {case.name}"

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from parity.cases import BY_NAME
+from parity.cases import BY_NAME, IN_REPOSITORY
 from parity.core.result import Result
 from parity.report import text
 from parity.run import SUITE
 from parity.select import label
-from parity.tests.conftest import DTYPES, properties, stored_cases
+from parity.tests.conftest import DTYPES, properties
 from parity.tests.jobs import Job, case_result
 
 
 def _rows() -> list[Any]:
     rows = []
-    for case in stored_cases():
+    for case in IN_REPOSITORY:
         manifest = SUITE.golden(case).manifest()
         outputs: Counter[str] = Counter()
         for event in manifest["events"]:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import parity
-from parity.cases import BY_NAME, CASES, Case, signals
+from parity.cases import BY_NAME, CASES, IN_REPOSITORY, Case, signals
 from parity.core.capture.port import layers_by_path
 from parity.core.checking import Modes
 from parity.demucs import SUBJECT
 from parity.report import text
 from parity.run import make_port, make_reference, run_case, stale
-from parity.tests.conftest import DTYPES, stored_cases
+from parity.tests.conftest import DTYPES
 
 pytestmark = pytest.mark.live
 
@@ -24,7 +24,7 @@ needs_music = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("case", stored_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", IN_REPOSITORY, ids=lambda case: case.name)
 def test_no_golden_is_stale(case: Case) -> None:
     assert not stale(case)
 

@@ -72,7 +72,7 @@ def _gemm(view: View, product: Any) -> None:
 
     Not before a Gelu: ONNX Runtime adds the bias together with that.
     """
-    rows, weight = (view.maker(product.input[0], "Reshape"), view.constant(product.input[1]))
+    rows, weight = view.maker(product.input[0], "Reshape"), view.constant(product.input[1])
     shape = rows and view.constant(rows.input[1])
     reshape = view.only_user(product, "Reshape")
     plus = reshape and view.only_user(reshape, "Add")

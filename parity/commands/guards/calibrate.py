@@ -94,12 +94,12 @@ _AT_ONCE = 24
 
 def _run(setting: str, case: str) -> dict[str, Any]:
     """In processes of their own, since the settings are read when TensorFlow is imported."""
-    from parity.cases import CASES
+    from parity.cases import IN_REPOSITORY
     from parity.core.guards import calibration
     from parity.core.result import read_json
     from parity.demucs import SUBJECT
 
-    names = [case] if case else [each.name for each in CASES if each.stored == "repository"]
+    names = [case] if case else [each.name for each in IN_REPOSITORY]
     engine, settings = calibration.SETTINGS[setting]
     results = []
     for first in range(0, len(names), _AT_ONCE):

@@ -126,9 +126,12 @@ def hearing(mutant: Mutant, checks: Sequence[Heard]) -> list[Heard]:
     function = live_function(mutant.module, mutant.function)
     assert function is not None
     file = function.__code__.co_filename
-    every = [each for each in checks if each.hears(file, *mutant.lines)]
-    inside = [each for each in every if each.hears(file, *mutant.body)]
-    return in_turns(inside) + in_turns([each for each in every if each not in inside])
+    first: list[Heard] = []
+    then: list[Heard] = []
+    for each in checks:
+        if each.hears(file, *mutant.lines):
+            (first if each.hears(file, *mutant.body) else then).append(each)
+    return in_turns(first) + in_turns(then)
 
 
 def hunt(judge: Judge, mutant: Mutant, checks: Sequence[Heard]) -> Caught:
