@@ -17,9 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # wait for one another by turning in circles, which took more than half of their time.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-# For Intel's processors MKL has an exponential and a Fourier transform of its own, whose last
-# places are others. This is its code for every processor, of which goldens and tables are.
-os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 # No test asks the real hub; those of the hub have one of their own and unset this.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

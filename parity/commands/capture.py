@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 from parity.commands.outputs import written
 from parity.core.result import ParityError
+from parity.core.seeding import same_on_every_processor
 
 
 def add(commands: Any) -> None:
@@ -40,9 +40,7 @@ def add_case(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Capture the reference, case by case."""
-    # MKL's code for every processor, before torch is there: on Intel's own, transforms and
-    # exponentials have other last places.
-    os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+    same_on_every_processor()
     from parity.run import SUITE
     from parity.select import select
 

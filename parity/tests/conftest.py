@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from parity.core.result import Record, Result, badness, write_json
+from parity.core.seeding import same_on_every_processor
 from parity.tests.jobs import Pool, case_result, control_path
+
+same_on_every_processor()
 
 DTYPES = ("float64", "float32")
 _pool = Pool()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +49,17 @@ def test_files_and_folders_are_small() -> None:
     assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 250 for path in files)
     for folder in {path.parent for path in files}:
         assert len(list(folder.glob("*.py"))) <= 12, folder
+
+
+def test_torch_is_timed_with_the_kernels_that_it_has_by_itself() -> None:
+    # Tests have MKL give the same last places on every processor, and products 20 times slower.
+    look = "import os, conftest, benchmarks.conftest; print(os.environ.get('MKL_CBWR'))"
+    environment = {key: value for key, value in os.environ.items() if key != "MKL_CBWR"}
+    command = [sys.executable, "-c", look]
+    done = subprocess.run(
+        command, cwd=ROOT.parent, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["None"]
 
 
 @pytest.mark.live

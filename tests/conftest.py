@@ -1,0 +1,7 @@
+"""The environment that comparisons with torch's last places depend on."""
+
+from __future__ import annotations
+
+from parity.core.seeding import same_on_every_processor
+
+same_on_every_processor()
