@@ -87,6 +87,17 @@ def test_no_run_needs_values_in_layers_and_the_second_none_and_gives_the_same_bi
     assert np.array_equal(separated(plain), wanted)
 
 
+def test_weights_are_where_a_session_takes_them_without_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "it.safetensors"
+    demucs_tf.save_model(made("HTDemucsTF"), path)
+    model = in_a_new_process(path).model
+    assert isinstance(model, BareModel)
+    assert len(model.weights) > 100
+    for weight in model.weights:  # what begins elsewhere, TensorFlow copies in every pass
+        assert weight.flags.c_contiguous
+        assert weight.ctypes.data % 64 == 0
+
+
 def test_a_processor_that_is_named_needs_no_layers_either(tmp_path: Path) -> None:
     path = tmp_path / "it.safetensors"
     demucs_tf.save_model(made("DemucsTF"), path)

@@ -14,8 +14,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from demucs_tf.checkpoints.assemble import constructor_arguments, port_of, within
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
@@ -24,6 +22,7 @@ from demucs_tf.checkpoints.weights import arranged, places_of
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept, kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
+from demucs_tf.utils.aligned import aligned
 from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 
@@ -34,7 +33,7 @@ class BareModel:
     Args:
         config: all arguments of the reference.
         dtype: "float32" or "float64".
-        weights: tensors in the order of the model's variables.
+        weights: arrays in the order of the model's variables; see `aligned`.
         outline: see `outlined`; None: it is made when it is needed.
 
     Shape: (B, A, T) -> (B, S, A, T), as the model itself, whose layers a call makes.
@@ -160,10 +159,7 @@ def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
                 outline = outlined(config, dtype)
             places = places_of(outline)
             folder.put_places(kind.port, config, places)
-        weights = [
-            tf.convert_to_tensor(np.array(array, dtype, order="C"))
-            for array in arranged(places, state, dtype, kind.port)
-        ]
+        weights = [aligned(array, dtype) for array in arranged(places, state, dtype, kind.port)]
         bare = BareTransformer if kind is HTDemucsConfig else BareModel
         return bare(config, dtype, weights, outline)
     return None

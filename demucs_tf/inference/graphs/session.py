@@ -48,7 +48,7 @@ class Graphs:
         self._lock = Lock()
 
     def __call__(self, weights: Sequence[Any], *inputs: Array) -> Array:
-        """Run the model with these weights, tensors, in the order of its variables."""
+        """Run the model with these weights, arrays or tensors, in the order of its variables."""
         length = inputs[0].shape[-1] if inputs[0].shape[-1] == self._length else None
         with self._lock:
             if length not in self._sessions:
@@ -113,8 +113,7 @@ class _Session:
         )
 
     def __call__(self, weights: Sequence[Any], inputs: Sequence[Array]) -> Array:
-        tensor = import_tensorflow(keras=False).convert_to_tensor
-        values = [_in_place(tensor(each)) for each in (*weights, *inputs)]
+        values = [_in_place(each) for each in (*weights, *inputs)]
         put, self._put = self._put, None
         if put is None:
             return np.asarray(self._run(*values))
@@ -127,8 +126,11 @@ class _Session:
         return np.asarray(out)
 
 
-def _in_place(tensor: Any) -> Array:
-    """An array in the memory of a tensor or variable."""
+def _in_place(value: Any) -> Array:
+    """An array in the memory of a tensor or variable, or the array that it is."""
+    if isinstance(value, np.ndarray):
+        return value
+    tensor = import_tensorflow(keras=False).convert_to_tensor(value)
     if tensor.dtype.name == "bfloat16":  # which Python's buffers do not have
         return np.asarray(tensor)
     return np.asarray(memoryview(tensor))
