@@ -19,8 +19,9 @@ from demucs_tf.inference.apply import apply_model
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.graphs import precision
 from demucs_tf.inference.graphs.kept import keep_graphs
-from demucs_tf.inference.graphs.trace import graph_of
+from demucs_tf.inference.graphs.trace import graph_of, with_values
 from demucs_tf.inference.separator import Separator
+from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.htdemucs import HTDemucsTF
 from tests.support.fakes import FakeTF, noise
@@ -137,6 +138,22 @@ def test_attention_is_in_bfloat16_and_its_softmax_in_float32() -> None:
     # Rounded once, at its end: half a place, and what two ways in float32 differ by.
     error = np.abs(np.asarray(tf.cast(low, tf.float64)) - np.asarray(exact, np.float64))
     assert (error <= (ROUNDING + 1e-5) * np.asarray(exact)).all()
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_attention_gives_float32_and_is_rounded_only_by_a_last_weight_in_bfloat16(
+    rounded: bool,
+) -> None:
+    layer = MultiheadAttention(96, 4)
+    low = ("in_proj_weight", "weight") if rounded else ("in_proj_weight",)
+    values = [
+        tf.cast(each.value, tf.bfloat16) if each.name in low else each.value
+        for each in layer.variables
+    ]
+    x = noise(1, 20, 96).astype(np.float32)
+    out = with_values(layer, values, x, x, x)
+    assert out.dtype == tf.float32
+    assert np.array_equal(out, tf.cast(tf.cast(out, tf.bfloat16), tf.float32)) == rounded
 
 
 def test_weights_are_converted_once(able: None, monkeypatch: pytest.MonkeyPatch) -> None:
