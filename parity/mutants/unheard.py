@@ -39,6 +39,7 @@ MADE = "How a model is made, kept or told of; no arithmetic of a pass."
 OPEN = "Left to those who write models or watch them; nothing of ours runs it."
 BARE = "Models whose graphs are on disk, which have no layers: tests/inference/test_bare_models.py."
 BFLOAT = "Products in bfloat16, which are not the reference's numbers: no case asks for them."
+LONG = "Sums so long that float32 would lose digits: at full size alone, in the live cases."
 BAGS = "Bags are run through `apply_model`, which asks their members."
 
 REASONS: tuple[Reason, ...] = (
@@ -66,6 +67,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/recurrent.py _recur_growing", "* -> (never called)", FILES),
     Reason("layers/recurrent.py _advance", "* -> (never called)", FILES),
     Reason("layers/recurrent.py _rows", "* -> (never called)", FILES),
+    Reason("layers/norm.py _by_matrix", "* -> (never called)", FILES),
+    Reason("layers/shape.py parts", "if not is_portable(): -> width = *", FILES),
     Reason("layers/shape.py told", "* and is_portable(): -> *", FILES),
     Reason("layers/base.py portable", "* -> (never called)", FILES),
     Reason("layers/base.py has_arrays", "* -> (never called)", FILES),
@@ -82,12 +85,15 @@ REASONS: tuple[Reason, ...] = (
         "layers/attention.py MultiheadAttention._attend", "if isinstance(length, int): *", LENGTHS
     ),
     Reason("layers/attention.py _by_blocks", "* -> (never called)", LENGTHS),
+    Reason("layers/norm.py _merged", "if None in middle: -> *", LENGTHS),
+    Reason("layers/norm.py _even_rows", "if None in rest: -> *", LENGTHS),
     # Joined layers
     Reason("blocks/dconv.py DConv.call", "if is_joined() and * -> *", JOINED),
     Reason("blocks/dconv.py _at_once", "* -> (never called)", JOINED),
     Reason("layers/conv.py Conv2d.part", "if activation and * -> *", JOINED),
     Reason("layers/conv.py _by_blocks", "if len(x.shape) == 4: -> *", JOINED),
     Reason("layers/norm.py fold", "* -> (never called)", JOINED),
+    Reason("layers/norm.py _by_column", "* -> (never called)", JOINED),
     Reason("layers/norm.py _gram", "* -> (never called)", JOINED),
     # The way back
     Reason("*.gradient", "* -> (never called)", BACKWARD),
@@ -127,11 +133,14 @@ REASONS: tuple[Reason, ...] = (
     Reason("models/config.py HTDemucsConfig.draw_shift", "* -> (never called)", BARE),
     # Another precision
     Reason("layers/linear.py as_type", "*", BFLOAT),
+    # Full size
+    Reason("layers/conv.py _in_parts", "* -> ends = *", LONG),
+    Reason("layers/norm.py _mean_of_rows", "if rows.shape* > 1: -> count = *", LONG),
     # One row each
     Reason(
-        "layers/conv.py _in_parts",
-        "* -> ends = *",
-        "Sums so long that float32 would lose digits: at full size alone, in the live cases.",
+        "layers/activation.py _gelu_by_tanh",
+        "* -> (never called)",
+        "The reference's models have the exact one; tests/layers holds it to its formula.",
     ),
     Reason(
         "layers/resample.py sinc_bands",
