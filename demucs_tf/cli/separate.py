@@ -17,6 +17,7 @@ from demucs_tf.errors import AudioError, DemucsTFError, UsageError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.tracks.find import Track
 from demucs_tf.utils import interrupts
+from demucs_tf.utils.allocator import give_back_now
 from demucs_tf.utils.quiet import mute_stdout
 from demucs_tf.utils.text import printable, reason_of
 
@@ -195,6 +196,7 @@ def _separator(options: SeparateOptions) -> Separator:
     except ValueError as error:
         raise UsageError(f"--{error}") from error
     _tell_members(separator, options)
+    give_back_now()  # as much again as the model takes, which was its file
     return separator
 
 

@@ -23,6 +23,9 @@ from demucs_tf.inference.progress import Bar
 from demucs_tf.inference.settings import Settings
 from demucs_tf.inference.streams import in_threads, summed, without_first
 
+# Samples of a block, whose copies on the way to a file are small then.
+_BLOCK = 1 << 16
+
 
 class Model(Protocol):
     """What applying needs to know of a model: (B, A, T) -> (B, S, A, T).
@@ -153,13 +156,17 @@ class Job:
             self._bar(mix.length, shift_idx) as bar,
             closing(self._outputs(chunks, offsets, shift_idx)) as outputs,
         ):
-            for offset, chunk_out in zip(offsets, outputs, strict=True):
+            for offset in offsets:
+                chunk_out = next(outputs)
                 length = chunk_out.shape[-1]
                 out[..., :length] += weight[:length] * chunk_out
+                del chunk_out  # not kept either
                 sum_weight[:length] += weight[:length]
                 final = min(stride, mix.length - offset)
                 bar.update(final)
-                yield out[..., :final] / sum_weight[:final]
+                for start in range(0, final, _BLOCK):
+                    stop = min(start + _BLOCK, final)
+                    yield out[..., start:stop] / sum_weight[start:stop]
                 _move_on(out, stride)
                 _move_on(sum_weight, stride)
 
@@ -180,7 +187,8 @@ class Job:
         """The model's output for each chunk, (B, S, A, T of the chunk), in order."""
         batches = self._batches(chunks, offsets, shift_idx)
         for outputs in in_threads(batches, self.settings.jobs):
-            yield from outputs
+            while outputs:
+                yield outputs.pop(0)  # not kept while the next ones are worked out
 
     def _batches(
         self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ import soundfile
 from demucs_tf import AudioError, BagOfModels, Separator
 from demucs_tf.audio.convert import blocks_of
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.inference.arrays import DiskArray, Levelled, ZeroPadded
+from demucs_tf.inference import single
+from demucs_tf.inference.apply import Application
+from demucs_tf.inference.arrays import DiskArray, Levelled, ZeroPadded, in_memory
+from demucs_tf.inference.settings import Settings
+from demucs_tf.inference.single import Job
 from tests.inference.test_apply_bag import WEIGHTS, Drawing, bag_of
 from tests.support.fakes import Array, FakeTF, PaddedFakeTF, noise
 
@@ -84,6 +90,33 @@ def test_no_more_than_a_window_is_asked_for(tmp_path: Path) -> None:
         patch.setattr("demucs_tf.inference.separator.blocks_of", lambda x: blocks_of(x, 256))
         streamed(Separator(BagOfModels([FakeTF(), FakeTF()]), shifts=2), tmp_path / "a.wav")
     assert max(asked) <= 256
+
+
+def test_blocks_are_short_however_long_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, mix = bag_of(Drawing, WEIGHTS["weighted"]), noise(1, 2, 900)
+    settings = Settings(shifts=2, seed=0, overlap=0.4)
+    whole = np.concatenate([*Application(model, settings).blocks(mix)], axis=-1)
+    monkeypatch.setattr(single, "_BLOCK", 7)
+    blocks = [*Application(model, settings).blocks(mix)]
+    assert max(block.shape[-1] for block in blocks) == 7
+    assert np.array_equal(np.concatenate(blocks, axis=-1), whole)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_what_a_model_gave_is_let_go_before_it_runs_again(batch_size: int) -> None:
+    given: list[weakref.ref[Array]] = []
+
+    def forward(mix: Array) -> Array:
+        assert all(there() is None for there in given)
+        out = np.repeat(mix[:, None], 3, axis=1)
+        given.append(weakref.ref(out))
+        return out
+
+    settings = Settings(shifts=0, batch_size=batch_size)
+    job = Job(FakeTF(), settings, random.Random(0), forward, {}, in_memory)
+    for _ in job.blocks(noise(1, 2, 500)):
+        pass
+    assert len(given) == -(-7 // batch_size)
 
 
 def test_a_sum_is_let_go_when_it_has_been_added_up(tmp_path: Path) -> None:
