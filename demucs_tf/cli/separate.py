@@ -196,7 +196,7 @@ def _separator(options: SeparateOptions) -> Separator:
     except ValueError as error:
         raise UsageError(f"--{error}") from error
     _tell_members(separator, options)
-    give_back_now()  # as much again as the model takes, which was its file
+    give_back_now()  # what reading has left is as large as the model
     return separator
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from demucs_tf.audio.convert import blocks_of
 from demucs_tf.inference.arrays import Allocate, Array, Samples, ZeroPadded
 from demucs_tf.inference.bounds import check_cost
 from demucs_tf.inference.chunks import TensorChunk, center_trim, transition_weight
@@ -160,13 +161,12 @@ class Job:
                 chunk_out = next(outputs)
                 length = chunk_out.shape[-1]
                 out[..., :length] += weight[:length] * chunk_out
-                del chunk_out  # not kept either
+                del chunk_out  # not kept while the next one is worked out
                 sum_weight[:length] += weight[:length]
                 final = min(stride, mix.length - offset)
                 bar.update(final)
-                for start in range(0, final, _BLOCK):
-                    stop = min(start + _BLOCK, final)
-                    yield out[..., start:stop] / sum_weight[start:stop]
+                parts = (out[..., :final], sum_weight[:final])
+                yield from map(np.divide, *(blocks_of(part, _BLOCK) for part in parts))
                 _move_on(out, stride)
                 _move_on(sum_weight, stride)
 
@@ -188,7 +188,7 @@ class Job:
         batches = self._batches(chunks, offsets, shift_idx)
         for outputs in in_threads(batches, self.settings.jobs):
             while outputs:
-                yield outputs.pop(0)  # not kept while the next ones are worked out
+                yield outputs.pop(0)  # not kept here either
 
     def _batches(
         self, chunks: Sequence[TensorChunk], offsets: Sequence[int], shift_idx: int

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from parity import run
-from parity.cases import BY_NAME, whole_track
+from parity.cases import BY_NAME, IN_REPOSITORY, whole_track
 from parity.core import result
 from parity.where import Answer, evidence, measured, nearest, port, where
 from tests.parity.conftest import Call
@@ -72,11 +72,8 @@ def _captured() -> tuple[dict[str, set[Named]], set[Named]]:
     """Steps by the line that the running reference had; layers by class and attribute."""
     steps: dict[str, set[Named]] = {}
     layers: set[Named] = set()
-    for case in BY_NAME.values():
-        path = run.SUITE.golden(case).path
-        if case.stored != "repository":
-            continue
-        events = json.loads(path.read_text())["events"]
+    for case in IN_REPOSITORY:
+        events = json.loads(run.SUITE.golden(case).path.read_text())["events"]
         owners = {event["path"]: event["owner"] for event in events if event["kind"] == "module"}
         for event in events:
             module, _, step = event["path"].partition(":")
