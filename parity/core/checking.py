@@ -13,11 +13,12 @@ import numpy.typing as npt
 from parity.core import tolerances
 from parity.core.capture import port
 from parity.core.capture.breaking import PortBroken, told
+from parity.core.capture.recorders import Take
 from parity.core.compare import compare
 from parity.core.configuration import Argument, compared
 from parity.core.diagnosis import diagnosed
 from parity.core.diagnosis.fingerprint import fingerprint
-from parity.core.events import Event, Expected, owner_of
+from parity.core.events import Event, Expected, Key, owner_of
 from parity.core.judge import Judge, plain
 from parity.core.kept.sound import Sound, sound_of
 from parity.core.result import Count, Coverage, Mode, ParityError, Record, Result
@@ -86,11 +87,14 @@ def check_expected(
     fails = ""
     try:
         port.build(subject, port_model, expected)
+        # A model alone gets what it gets in the real pass: one that runs layer by layer is both.
+        once = mode == "both" and engine == "eager" and expected.root.arguments is None
         if "isolated" in modes:
-            port.isolated(subject, port_model, expected, takers["isolated"])
+            port.isolated(subject, port_model, expected, takers["isolated"], model=not once)
         if "cumulative" in modes:
             running = "cumulative"
-            port.cumulative(subject, port_model, expected, engine, take=takers[running])
+            take = _to_both(takers, expected.root.key) if once else takers[running]
+            port.cumulative(subject, port_model, expected, engine, take=take)
     except PortBroken as error:
         fails = str(error)  # the rest is reported as not compared
     except Exception as error:
@@ -103,6 +107,17 @@ def check_expected(
         missing = (fails, *result.coverage.missing)
         return replace(result, coverage=replace(result.coverage, missing=missing))
     return result
+
+
+def _to_both(takers: Mapping[Mode, Take], shared: Key) -> Take:
+    """What takes the calls of the real pass, and one of them for the isolated mode as well."""
+
+    def take(key: Key, outputs: list[Array]) -> None:
+        if key == shared:
+            takers["isolated"](key, outputs)
+        takers["cumulative"](key, outputs)
+
+    return take
 
 
 def _configuration(subject: Subject, expected: Expected, port_model: Any) -> tuple[Argument, ...]:

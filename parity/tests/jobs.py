@@ -47,6 +47,27 @@ def engine_result(name: str, engine: Engine) -> Result:
     return run_case(BY_NAME[name], "float32", mode="cumulative", engine=engine)
 
 
+def watched_and_not(name: str, dtype: str) -> list[bytes]:
+    """What a case's port gives before it is watched, while it is, and afterwards."""
+    import numpy as np
+
+    from parity.cases import BY_NAME
+    from parity.core.capture.port import cumulative
+    from parity.core.seeding import seeded_random
+    from parity.demucs import SUBJECT
+    from parity.run import make_port, stored_expected
+
+    model, expected = make_port(BY_NAME[name], dtype), stored_expected(BY_NAME[name])
+
+    def unwatched() -> bytes:
+        with seeded_random():
+            return np.asarray(model(expected.mix.astype(dtype))).tobytes()
+
+    before = unwatched()
+    (stems,) = cumulative(SUBJECT, model, expected)["", 0]
+    return [before, stems.tobytes(), unwatched()]
+
+
 def export_cells(name: str, files_alone: bool) -> list[Any]:
     """The cells of a case in the table of exports."""
     from parity.cases import BY_NAME

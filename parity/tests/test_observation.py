@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
-from parity.core.capture.port import cumulative
 from parity.core.seeding import seeded_random
 from parity.demucs import SUBJECT
-from parity.run import make_port, make_reference, stored_expected
+from parity.run import make_reference, stored_expected
+from parity.tests.jobs import Job, Pool, watched_and_not
 
 NAMES = [
     "demucs-lstm-attention-norm",
@@ -23,18 +23,17 @@ NAMES = [
 ]
 
 
+def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
+    """What the first test below waits for."""
+    return [] if live else [(watched_and_not, params["name"], params["dtype"])]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
-def test_port(name: str, dtype: str) -> None:
-    model = make_port(BY_NAME[name], dtype)
-    expected = stored_expected(BY_NAME[name])
-    mix = expected.mix.astype(dtype)
-    with seeded_random():
-        plain = np.asarray(model(mix))
-    observed = cumulative(SUBJECT, model, expected)
-    with seeded_random():
-        again = np.asarray(model(mix))
-    assert plain.tobytes() == observed["", 0][0].tobytes() == again.tobytes()
+def test_port(name: str, dtype: str, pool: Pool) -> None:
+    before, watched, afterwards = pool.result(watched_and_not, name, dtype)
+    assert len(before) > 0
+    assert before == watched == afterwards
 
 
 @pytest.mark.live

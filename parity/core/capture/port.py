@@ -15,8 +15,8 @@ from parity.core import layouts
 from parity.core.capture.breaking import breaking
 from parity.core.capture.progress import counted, say
 from parity.core.capture.recorders import (
+    LeafTeller,
     Recorder,
-    StepTeller,
     Take,
     Teller,
     arrays,
@@ -84,15 +84,18 @@ def cumulative(
     return outputs
 
 
-def isolated(subject: Subject, port: Any, expected: Expected, take: Take) -> None:
+def isolated(
+    subject: Subject, port: Any, expected: Expected, take: Take, model: bool = True
+) -> None:
     """Feed every layer and every step with the reference's own input, and tell what it gives.
 
-    Steps are fed during a pass of the whole model; layers are called one by one.
+    Steps and leaf layers are fed during a pass of the whole model; layers in which others are
+    called are called one by one. So is the model itself, unless `model` is False.
     """
     layers, dtype = layers_by_path(subject, port), port.compute_dtype
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
-    forcer = StepTeller(layers, forced, take)
-    say(f"port: steps in {dtype}")
+    forcer = LeafTeller(layers, forced, _leaves(expected), take)
+    say(f"port: steps and leaves in {dtype}")
     with (
         breaking(lambda: forcer.broken or expected.root.key),
         observed(subject, port, forcer),
@@ -102,10 +105,18 @@ def isolated(subject: Subject, port: Any, expected: Expected, take: Take) -> Non
     called = forcer.outputs
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
         was_called = event.kind == "module" and called.pop(event.key, None) is not None
-        if was_called and event.path in layers:
+        done = event.key in forcer.told or (event is expected.root and not model)
+        if was_called and event.path in layers and not done:
             take(event.key, call_layer(subject, layers[event.path], event, dtype))
     for key in called:  # those that the reference does not have
         take(key, [])
+
+
+def _leaves(expected: Expected) -> set[str]:
+    """The layers that call no other, have no steps, and take tensors alone."""
+    more = {event.path.rpartition(":")[0] for event in expected.events if event.kind == "tap"}
+    more |= {event.path for event in expected.events if event.arguments is not None}
+    return {*expected.leaves} - more - {""}
 
 
 def call_layer(subject: Subject, layer: Any, event: Event, dtype: str) -> list[Array]:
