@@ -82,7 +82,10 @@ def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.endswith("1 passed, 0 failed\n")
     calls = len(run.stored_expected(BY_NAME["demucs-dconv0"]).events)
     stages = [line.partition(" (")[0] for line in err.splitlines()]
-    assert stages == ["port: steps in float64", f"port: alone in float64, call 1 of {calls}"]
+    assert stages == [
+        "port: steps and leaves in float64",
+        f"port: alone in float64, call 1 of {calls}",
+    ]
 
 
 def test_progress_on_a_terminal(
@@ -166,12 +169,14 @@ def test_a_call_that_the_port_lacks_is_no_pass(call: Call, monkeypatch: pytest.M
 
     whole = port.isolated
 
-    def without(subject: Any, model: Any, expected: Any, take: recorders.Take) -> None:
+    def without(
+        subject: Any, port: Any, expected: Any, take: recorders.Take, **options: Any
+    ) -> None:
         def but(key: Any, outputs: Any) -> None:
             if key[0] != "encoder.0.1":
                 take(key, outputs)
 
-        whole(subject, model, expected, but)
+        whole(subject, port, expected, but, **options)
 
     monkeypatch.setattr(port, "isolated", without)
     out, _ = call("run", *DCONV0, "-k", "encoder.0.1-", status=1)
