@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from demucs_tf.export.passes.onnx_view import View
+from demucs_tf.export.passes.onnx_view import Array, View
 
 OPSET = 20  # the first with Gelu
 
 
 def fuse(model: Any) -> None:
-    """Put Gelu, LayerNormalization and Gemm where they are meant.
+    """Put Gelu, LayerNormalization and Gemm where they are meant, and zeros within convolutions.
 
     Runtimes read and write a tensor once for each, in place of up to six times.
     """
     view = View(model.graph)
-    for kind, rewrite in (("Erf", _gelu), ("Reciprocal", _layer_norm), ("MatMul", _gemm)):
-        for node in list(model.graph.node):
+    for kind, rewrite in (
+        ("Erf", _gelu),
+        ("Reciprocal", _layer_norm),
+        ("MatMul", _gemm),
+        ("Pad", _pad),
+    ):
+        for node in reversed(model.graph.node):  # of two pads the one next to the convolution
             if node.op_type == kind:
                 rewrite(view, node)
     model.ir_version = max(model.ir_version, 9)  # that of the operators
@@ -83,3 +88,39 @@ def _gemm(view: View, product: Any) -> None:
     if bias is not None and bias.shape == weight.shape[1:] and not view.feeds(plus, "Gelu"):
         view.replace(product, "Gemm", [*product.input, name])
         view.replace(plus, "Reshape", [product.output[0], reshape.input[1]])
+
+
+def _pad(view: View, pad: Any) -> None:
+    """Conv(pad(x)) -> Conv(x), which pads by itself, for zeros along what its kernel moves."""
+    widths = view.constant(pad.input[1])
+    values = [view.constant(name) for name in pad.input[2:3] if name]
+    zeros = all(value is not None and not value.any() for value in values)
+    if widths is None or not zeros or view.attributes(pad).get("mode", b"constant") != b"constant":
+        return
+    convolutions = _convolutions(view, pad, widths.reshape(2, -1))
+    for node, around in convolutions:
+        told = view.attributes(node)
+        pads = around.reshape(-1) + told.get("pads", 0)
+        view.tell(node, **{**told, "pads": pads.tolist()})
+    if convolutions:
+        view.bypass(pad)
+
+
+def _convolutions(view: View, node: Any, widths: Array) -> list[tuple[Any, Array]]:
+    """What uses a node's output, with zeros around it; nothing: not only convolutions do."""
+    found = []
+    for user in view.users(node):
+        told = view.attributes(user)
+        inside = not widths[:, :2].any() and widths.min() >= 0  # not of batch and channels
+        if user.op_type == "Conv" and inside and "auto_pad" not in told:
+            behind = [(user, widths[:, 2:])]
+        elif user.op_type == "Transpose":
+            behind = _convolutions(view, user, widths[:, told["perm"]])
+        elif user.op_type == "Unsqueeze" and (axes := view.constant(user.input[1])) is not None:
+            behind = _convolutions(view, user, np.insert(widths, axes, 0, axis=1))
+        else:
+            return []
+        if not behind:
+            return []
+        found += behind
+    return [] if view.is_output(node) else found

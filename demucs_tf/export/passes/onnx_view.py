@@ -40,21 +40,24 @@ class View:
         node = self._makers.get(name)
         return node if node is not None and node.op_type == kind else None
 
-    def users(self, name: str) -> int:
-        """How often it is used."""
-        return len(self._users.get(name, [])) + (name in self._outputs)
+    def users(self, node: Any) -> list[Any]:
+        """The nodes that use a node's output, each as often as it does."""
+        return list(self._users.get(node.output[0], []))
+
+    def is_output(self, node: Any) -> bool:
+        """Whether a node's output is one of the graph's."""
+        return node.output[0] in self._outputs
 
     def feeds(self, node: Any, kind: str) -> bool:
         """Whether a node of that kind uses a node's output."""
-        return any(user.op_type == kind for user in self._users.get(node.output[0], []))
+        return any(user.op_type == kind for user in self.users(node))
 
     def only_user(self, node: Any, kind: str) -> Any:
         """The node of that kind that alone uses a node's output; None: it is not so."""
-        name = node.output[0]
-        if self.users(name) != 1 or name in self._outputs:
+        users = self.users(node)
+        if len(users) != 1 or self.is_output(node):
             return None
-        (user,) = self._users[name]
-        return user if user.op_type == kind else None
+        return users[0] if users[0].op_type == kind else None
 
     def other(self, node: Any, name: str) -> str:
         """The other input of a node with two."""
@@ -65,6 +68,12 @@ class View:
         """The values of a constant; None: it is none."""
         found = self._constants.get(name)
         return None if found is None else np.asarray(self._array(found))
+
+    def attributes(self, node: Any) -> dict[str, Any]:
+        """What a node is told, by its name."""
+        from onnx import helper
+
+        return {each.name: helper.get_attribute_value(each) for each in node.attribute}
 
     def beside(self, node: Any, number: float) -> str | None:
         """The input of a node with two whose other one is that constant, to float32's precision."""
@@ -78,18 +87,30 @@ class View:
     def over_last_axis(self, node: Any) -> bool:
         """Whether a reduction is over the last axis alone, and keeps it."""
         axes = self.constant(node.input[1]) if len(node.input) > 1 else None
-        kept = all(each.i for each in node.attribute if each.name == "keepdims")
-        return kept and axes is not None and axes.tolist() == [-1]
+        kept = self.attributes(node).get("keepdims", 1)
+        return bool(kept) and axes is not None and axes.tolist() == [-1]
 
     def replace(self, node: Any, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
         """Make another node of this one, with the same output."""
-        from onnx import helper
-
         for name in node.input:
             self._users[name].remove(node)
         node.op_type = kind
         node.input[:] = list(inputs)
+        self.tell(node, **attributes)
+        self._note(node)
+
+    def tell(self, node: Any, **attributes: Any) -> None:
+        """Give a node these attributes, and no others."""
+        from onnx import helper
+
         del node.attribute[:]
         for name, value in attributes.items():
             node.attribute.append(helper.make_attribute(name, value))
-        self._note(node)
+
+    def bypass(self, node: Any) -> None:
+        """Let what uses a node's output use its first input."""
+        (made,), before = node.output, node.input[0]
+        self._users[before].remove(node)
+        for user in self._users.pop(made):
+            user.input[:] = [before if name == made else name for name in user.input]
+            self._users[before].append(user)
