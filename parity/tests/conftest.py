@@ -17,6 +17,12 @@ DTYPES = ("float64", "float32")
 _pool = Pool()
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the processes: they are ready when the tests are collected."""
+    if not session.config.option.collectonly:
+        _pool.open()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start what the selected tests will wait for: `jobs(params, live)` of their modules."""
     if session.config.option.collectonly:

@@ -98,7 +98,16 @@ class Pool:
 
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
+        self._processes = min(8, os.cpu_count() or 1)
         self._futures: dict[Job, Future[Any]] = {}
+
+    def open(self) -> None:
+        """Start the processes, which import TensorFlow while tests are collected."""
+        self._executor = ProcessPoolExecutor(
+            self._processes, multiprocessing.get_context("spawn"), initializer=_quicken
+        )
+        for _ in range(self._processes):  # each is started by a job
+            self._executor.submit(os.getpid)
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Start jobs in this order."""
@@ -122,11 +131,8 @@ class Pool:
     def _future(self, job: Job) -> Future[Any]:
         if job not in self._futures:
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(
-                    min(8, os.cpu_count() or 1),
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_quicken,
-                )
+                self.open()
+            assert self._executor is not None
             self._futures[job] = self._executor.submit(*job)
         return self._futures[job]
 
