@@ -184,3 +184,65 @@ def test_convolutions_pad_by_themselves(exported: Exported, kind: str) -> None:
                 assert before.input[1] not in constants
             padded += any(any(each.ints) for each in node.attribute if each.name == "pads")
     assert padded >= 2
+
+
+ZERO, ONE = 0.0, 1.0
+PADS = [
+    ([([0, 1, 0, 0, 2, 0], ZERO)], 0),
+    ([([0, 0, 0, 0, 1, 0], ZERO), ([0, 2, 0, 0, 2, 0], ZERO)], 0),  # both, the last one first
+    ([([0, 1, 0, 0, 2, 0], ONE)], 1),
+    ([([0, 0, 1, 0, 0, 2], ZERO)], 1),  # channels
+    ([([0, 3, 0, 0, -1, 0], ZERO)], 1),
+    ([([0, 1, 0, 0, 2, 0], None)], 1),  # reflects
+]
+
+
+@pytest.mark.parametrize(("pads", "left"), PADS)
+def test_a_convolution_pads_what_is_zero_around_its_input(pads: Any, left: int) -> None:
+    """And gives what it gave: (B, T, C) behind pads, which a kernel of three goes over."""
+    import onnx
+    import onnxruntime
+    from onnx import helper
+
+    from demucs_tf.export.passes.onnx_fusions import fuse
+
+    nodes, constants, name = [], {"axes": np.array([1])}, "mix"
+    for number, (widths, value) in enumerate(pads):
+        constants[f"widths {number}"] = np.array(widths)
+        constants[f"value {number}"] = np.float32(value or 0)
+        mode = "reflect" if value is None else "constant"
+        inputs = [name, f"widths {number}", f"value {number}"]
+        name = f"padded {number}"
+        nodes.append(helper.make_node("Pad", inputs, [name], mode=mode))
+    channels = 2 + sum(widths[2] + widths[5] for widths, _ in pads)
+    constants["kernel"] = np.random.default_rng(0).normal(size=(4, channels, 1, 3))
+    constants["kernel"] = constants["kernel"].astype(np.float32)
+    nodes += [
+        helper.make_node("Unsqueeze", [name, "axes"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["first", "kernel"], ["stems"], pads=[0, 1, 0, 0]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("mix", onnx.TensorProto.FLOAT, [1, 9, 2])],
+        [helper.make_tensor_value_info("stems", onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+    def run() -> Any:
+        session = onnxruntime.InferenceSession(
+            made.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        return session.run(None, {"mix": mixture(2).reshape(1, 2, 2).repeat(5, 1)[:, :9]})[0]
+
+    before = run()
+    fuse(made)
+    needed, pads_left = {"stems"}, 0
+    for node in reversed(made.graph.node):
+        if needed & {*node.output}:
+            needed |= {*node.input}
+            pads_left += node.op_type == "Pad"
+    assert pads_left == left
+    assert np.array_equal(run(), before)
