@@ -98,16 +98,18 @@ class Pool:
 
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
-        self._processes = min(8, os.cpu_count() or 1)
         self._futures: dict[Job, Future[Any]] = {}
 
-    def open(self) -> None:
-        """Start the processes, which import TensorFlow while tests are collected."""
-        self._executor = ProcessPoolExecutor(
-            self._processes, multiprocessing.get_context("spawn"), initializer=_quicken
-        )
-        for _ in range(self._processes):  # each is started by a job
-            self._executor.submit(os.getpid)
+    def open(self) -> ProcessPoolExecutor:
+        """Start the processes, once; they import TensorFlow while tests are collected."""
+        if self._executor is None:
+            processes = min(8, os.cpu_count() or 1)
+            self._executor = ProcessPoolExecutor(
+                processes, multiprocessing.get_context("spawn"), initializer=_quicken
+            )
+            for _ in range(processes):  # each is started by a job
+                self._executor.submit(os.getpid)
+        return self._executor
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Start jobs in this order."""
@@ -130,10 +132,7 @@ class Pool:
 
     def _future(self, job: Job) -> Future[Any]:
         if job not in self._futures:
-            if self._executor is None:
-                self.open()
-            assert self._executor is not None
-            self._futures[job] = self._executor.submit(*job)
+            self._futures[job] = self.open().submit(*job)
         return self._futures[job]
 
 

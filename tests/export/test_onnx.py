@@ -186,14 +186,14 @@ def test_convolutions_pad_by_themselves(exported: Exported, kind: str) -> None:
     assert padded >= 2
 
 
-ZERO, ONE = 0.0, 1.0
+# Widths and value (None: it reflects) of pads behind each other, and how many are left.
 PADS = [
-    ([([0, 1, 0, 0, 2, 0], ZERO)], 0),
-    ([([0, 0, 0, 0, 1, 0], ZERO), ([0, 2, 0, 0, 2, 0], ZERO)], 0),  # both, the last one first
-    ([([0, 1, 0, 0, 2, 0], ONE)], 1),
-    ([([0, 0, 1, 0, 0, 2], ZERO)], 1),  # channels
-    ([([0, 3, 0, 0, -1, 0], ZERO)], 1),
-    ([([0, 1, 0, 0, 2, 0], None)], 1),  # reflects
+    ([([0, 1, 0, 0, 2, 0], 0.0)], 0),
+    ([([0, 0, 0, 0, 1, 0], 0.0), ([0, 2, 0, 0, 2, 0], 0.0)], 0),  # both, the last one first
+    ([([0, 1, 0, 0, 2, 0], 1.0)], 1),
+    ([([0, 0, 1, 0, 0, 2], 0.0)], 1),  # channels
+    ([([0, 3, 0, 0, -1, 0], 0.0)], 1),
+    ([([0, 1, 0, 0, 2, 0], None)], 1),
 ]
 
 
@@ -215,8 +215,8 @@ def test_a_convolution_pads_what_is_zero_around_its_input(pads: Any, left: int) 
         name = f"padded {number}"
         nodes.append(helper.make_node("Pad", inputs, [name], mode=mode))
     channels = 2 + sum(widths[2] + widths[5] for widths, _ in pads)
-    constants["kernel"] = np.random.default_rng(0).normal(size=(4, channels, 1, 3))
-    constants["kernel"] = constants["kernel"].astype(np.float32)
+    kernel = np.random.default_rng(0).normal(size=(4, channels, 1, 3))
+    constants["kernel"] = kernel.astype(np.float32)
     nodes += [
         helper.make_node("Unsqueeze", [name, "axes"], ["rows"]),
         helper.make_node("Transpose", ["rows"], ["first"], perm=[0, 3, 1, 2]),
