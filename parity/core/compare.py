@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ Array = npt.NDArray[Any]
 # Unit round-off; a tensor that the reference itself gets right to the last bit has a floor of 0,
 # and its noise ratio is taken over this instead.
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
+_INFINITY = np.array(np.inf).view(np.int64)  # has the bits of the exponent, and no others
+BLOCK = 2**13  # numbers looked at at a time: what is made of them stays in the cache, and in malloc
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,34 @@ def compare(
         return Difference(False, f"shape: expected {expected.shape}, found {actual.shape}")
     if str(actual.dtype) != dtype:
         return Difference(False, f"dtype: expected {dtype}, found {actual.dtype}")
-    rounded = expected.astype(actual.dtype)
     if not np.issubdtype(actual.dtype, np.floating):
-        equal = bool(np.array_equal(actual, rounded))
+        equal = bool(np.array_equal(actual, expected.astype(actual.dtype)))
         return Difference(equal, "" if equal else "values differ")
-    finite = np.isfinite(actual)
-    if not np.array_equal(finite, np.isfinite(rounded)) or not np.array_equal(
-        actual[~finite], rounded[~finite], equal_nan=True
-    ):
-        return Difference(False, "NaN or infinity on one side only")
-    difference = _metrics(actual, expected, rounded, finite, floor)
-    rel_l2 = difference["rel_l2"]
+    seen = _Seen(bits=tolerance == 0)
+    for a, e in _blocks(actual, expected):
+        if not seen.take(a, e):
+            return Difference(False, "NaN or infinity on one side only")
+    rel_l2 = seen.rel_l2
     if tolerance == 0:
-        passed = actual.tobytes() == rounded.tobytes()
+        passed = seen.bitwise
         reason = "" if passed else "must be bitwise equal, as no arithmetic is done"
     else:
         passed = bool(rel_l2 <= tolerance)  # a NaN does not pass
         reason = "" if passed else f"relative L2 {rel_l2:.3g} exceeds {tolerance:.3g}"
-    return Difference(passed, reason, **difference)
+    noise_ratio = rel_l2 / max(floor, UNIT_ROUNDOFF[str(actual.dtype)])
+    if not actual.size:
+        return Difference(passed, reason, 0.0, None, rel_l2, 0.0, noise_ratio=noise_ratio)
+    return Difference(
+        passed,
+        reason,
+        max_abs=seen.max_abs,
+        max_abs_index=tuple(int(i) for i in np.unravel_index(seen.where, actual.shape)),
+        rel_l2=rel_l2,
+        max_ulp=seen.max_ulp,
+        snr_db=-_decibel(rel_l2),
+        si_sdr_db=seen.si_sdr_db,
+        noise_ratio=noise_ratio,
+    )
 
 
 def relative_l2(actual: Array, expected: Array) -> float:
@@ -82,8 +95,13 @@ def relative_l2(actual: Array, expected: Array) -> float:
     """
     if actual.shape != expected.shape:
         raise ValueError(f"shapes differ: {actual.shape} and {expected.shape}")
-    wide = expected.astype(np.float64, copy=False)
-    return _ratio(_norm(np.subtract(actual, wide, dtype=np.float64)), _norm(wide))
+    error = norm = 0.0
+    for a, e in _blocks(actual, expected):
+        wide = e.astype(np.float64, copy=False)
+        difference = np.subtract(a, wide, dtype=np.float64)
+        error += _inner(difference, difference)
+        norm += _inner(wide, wide)
+    return _ratio(error, norm)
 
 
 def relative_l2_where_finite(actual: Array, expected: Array) -> float:
@@ -101,51 +119,90 @@ def snr_db(actual: Array, expected: Array) -> float:
     return -_decibel(relative_l2(actual, expected))
 
 
-def _metrics(
-    actual: Array, expected: Array, rounded: Array, finite: Array, floor: float
-) -> dict[str, Any]:
-    if not finite.all():
-        actual, expected, rounded = (np.where(finite, x, 0) for x in (actual, expected, rounded))
-    a, e = (x.astype(np.float64, copy=False) for x in (actual, expected))
-    if not a.size:
-        return {"max_abs": 0.0, "rel_l2": 0.0, "max_ulp": 0.0, "noise_ratio": 0.0}
-    error, norm = np.asarray(a - e), _norm(e)  # of two numbers, NumPy makes no array
-    rel_l2 = _ratio(_norm(error), norm)
-    np.abs(error, out=error)
-    index = np.unravel_index(int(np.argmax(error)), error.shape)
-    max_abs = float(error[index])
-    ulp = np.abs(np.subtract(a, rounded, dtype=np.float64, out=error), out=error)
-    with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
-        ulp /= np.spacing(np.where(finite, np.abs(rounded), 1))
-    return {
-        "max_abs": max_abs,
-        "max_abs_index": tuple(int(i) for i in index),
-        "rel_l2": rel_l2,
-        "max_ulp": float(np.max(ulp)),
-        "snr_db": -_decibel(rel_l2),
-        "si_sdr_db": _si_sdr_db(a, e, norm),
-        "noise_ratio": rel_l2 / max(floor, UNIT_ROUNDOFF[str(actual.dtype)]),
-    }
+def spacing(x: Array, dtype: Any) -> Array:
+    """`np.spacing` of the size of numbers of a type, given and returned in float64; all finite."""
+    limits = np.finfo(dtype)
+    power = (x.view(np.int64) & _INFINITY).view(np.float64)  # of two, the next below
+    return np.maximum(power, float(limits.tiny), out=power) * float(limits.eps)
 
 
-def _norm(x: Array) -> float:
-    return float(np.sqrt(np.sum(np.square(x, dtype=np.float64))))
+class _Seen:
+    """What the blocks of two arrays show together.
+
+    Attributes:
+        error, expected, product: sums of squares of the difference and of what is expected, and of
+            the one times the other.
+        max_abs, where, max_ulp: the largest errors; where in the flat arrays the first is.
+        bitwise: whether all is equal bit by bit; looked at if `bits`.
+    """
+
+    def __init__(self, bits: bool) -> None:
+        self.error = self.expected = self.product = 0.0
+        self.max_abs, self.where, self.max_ulp = -1.0, 0, 0.0
+        self.bitwise = bits
+        self._taken = 0
+
+    def take(self, actual: Array, expected: Array) -> bool:
+        """Look at a block; False if one side alone has NaN or infinity somewhere."""
+        rounded = expected.astype(actual.dtype, copy=False)
+        if self.bitwise:
+            self.bitwise = actual.tobytes() == rounded.tobytes()
+        finite = np.isfinite(actual)
+        if not (finite.all() and np.isfinite(rounded).all()):
+            same = np.array_equal(actual[~finite], rounded[~finite], equal_nan=True)
+            if not same or not np.array_equal(finite, np.isfinite(rounded)):
+                return False
+            actual, expected, rounded = (
+                np.where(finite, x, 0) for x in (actual, expected, rounded)
+            )
+        a, wide, near = (x.astype(np.float64, copy=False) for x in (actual, expected, rounded))
+        error = a - wide
+        self.error += _inner(error, error)
+        self.expected += _inner(wide, wide)
+        self.product += _inner(error, wide)
+        np.abs(error, out=error)
+        index = int(np.argmax(error))
+        if not error[index] <= self.max_abs:
+            self.max_abs, self.where = float(error[index]), self._taken + index
+        places = np.abs(np.subtract(a, near, out=error), out=error)
+        with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
+            places /= spacing(near, rounded.dtype)
+        self.max_ulp = max(self.max_ulp, float(np.max(places)))
+        self._taken += actual.size
+        return True
+
+    @property
+    def rel_l2(self) -> float:
+        """The error over what is expected."""
+        return _ratio(self.error, self.expected)
+
+    @property
+    def si_sdr_db(self) -> float:
+        """Scale-invariant SDR: blind to a pure gain, so reported and never a criterion."""
+        gain = self.product / self.expected if self.expected else 0.0  # less 1
+        residual = max(0.0, self.error - gain * self.product)
+        return -_decibel(_ratio(residual, (1 + gain) ** 2 * self.expected))
+
+
+def _blocks(actual: Array, expected: Array) -> Iterator[tuple[Array, Array]]:
+    """The same numbers of two arrays of one shape, some at a time, in their order."""
+    flat = actual.reshape(-1), expected.reshape(-1)
+    for start in range(0, actual.size, BLOCK):
+        yield flat[0][start : start + BLOCK], flat[1][start : start + BLOCK]
+
+
+def _inner(x: Array, y: Array) -> float:
+    """Without a library whose sums depend on its threads."""
+    return float(np.einsum("i,i", x, y))
 
 
 def _ratio(numerator: float, denominator: float) -> float:
+    """The root of a ratio of energies."""
     if denominator:
-        return numerator / denominator
+        return float(np.sqrt(numerator) / np.sqrt(denominator))
     return float("inf") if numerator else 0.0
 
 
 def _decibel(ratio: float) -> float:
     with np.errstate(divide="ignore"):
         return float(20 * np.log10(ratio))
-
-
-def _si_sdr_db(actual: Array, expected: Array, norm: float) -> float:
-    """Scale-invariant SDR: blind to a pure gain, so reported and never a criterion."""
-    scale = float(np.sum(actual * expected)) / norm**2 if norm**2 else 1.0
-    residual = np.multiply(expected, -scale)
-    residual += actual
-    return -_decibel(_ratio(_norm(residual), abs(scale) * norm))

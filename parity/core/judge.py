@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from parity.core import layouts, tolerances
 from parity.core.compare import UNIT_ROUNDOFF, Difference, compare
-from parity.core.events import Event, Expected, Key, content
+from parity.core.events import Event, Expected, Key
 from parity.core.kept.portrait import Portrait, portrait_of
 from parity.core.result import Mode, Record, badness
 from parity.core.subject import Subject
@@ -86,19 +86,17 @@ class Judge:
         """All records in the reference's order, both modes of a call next to each other.
 
         The gain of the real pass is the error of an output over the largest error among the call's
-        inputs; an input is recognised by its content as the output of an earlier call.
+        inputs, those that are the output of an earlier call: what is captured is there once.
         """
-        digests: dict[int, bytes] = {}
-        errors: dict[bytes, float] = {}  # by content
+        errors: dict[int, float] = {}  # by identity
 
         for event in self._expected.events:
             for mode, records in self.records.items():
                 for record in records.get(event.key, ()):
                     if mode == "cumulative" and record.rel_l2 is not None:
-                        inputs = [_digest(array, digests) for array in event.inputs]
-                        known = [errors[key] for key in inputs if errors.get(key)]
+                        known = [error for x in event.inputs if (error := errors.get(id(x)))]
                         gain = record.rel_l2 / max(known) if known else None
-                        errors[_digest(event.outputs[record.output], digests)] = record.rel_l2
+                        errors[id(event.outputs[record.output])] = record.rel_l2
                         yield replace(record, gain=gain)
                     else:
                         yield record
@@ -156,13 +154,6 @@ class Judge:
 
 def _rank(entry: tuple[tuple[bool, float], int, Portrait]) -> tuple[tuple[bool, float], int]:
     return entry[:2]
-
-
-def _digest(array: Array, known: dict[int, bytes]) -> bytes:
-    """The content of an array that stays where it is; it is looked at once."""
-    if id(array) not in known:
-        known[id(array)] = content(array)
-    return known[id(array)]
 
 
 def _cancelled(difference: Difference, event: Event, wanted: Array, dtype: str) -> dict[str, Any]:

@@ -57,13 +57,17 @@ class Restorer:
     def __init__(self, numbers: Array) -> None:
         self._numbers = numbers
         self._used = np.zeros(len(numbers), bool)
+        self._arrays: dict[tuple[Any, ...], Array] = {}
 
     def __call__(self, entry: Any) -> Array:
-        """The array of an entry that `Row.store` gave."""
-        start, dtype, *shape = entry
-        stop = start + math.prod(shape)
-        self._used[start:stop] = True
-        return self._numbers[start:stop].reshape(shape).astype(dtype)
+        """The array of an entry that `Row.store` gave: the same one each time."""
+        key = tuple(entry)
+        if key not in self._arrays:
+            start, dtype, *shape = entry
+            stop = start + math.prod(shape)
+            self._used[start:stop] = True
+            self._arrays[key] = self._numbers[start:stop].reshape(shape).astype(dtype)
+        return self._arrays[key]
 
     @property
     def whole(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.core.compare import BLOCK, spacing
 from parity.core.files import json_file
 
 Array = npt.NDArray[Any]
@@ -19,7 +20,7 @@ Array = npt.NDArray[Any]
 HIGH, WIDE = 32, 96  # cells of a picture at most
 LEVELS = 15  # above 0, which is for what is equal or fainter than the faintest
 STEP = 3.0  # dB from one level to the next
-COUNTED = 2**19  # numbers of a tensor whose last places are counted; of a larger one every n-th
+COUNTED = 2**17  # numbers of a tensor whose last places are counted; of a larger one every n-th
 BINS = 26  # of last places: 0, 1, 2-3, 4-7, ..., 2**24 and more
 # The axes of a layout by which a picture goes down and across: the first that are there.
 DOWN, ACROSS = "CDFQSALHN", "TKFRN"
@@ -100,9 +101,8 @@ def portrait_of(
     letters = letters if len(letters) == actual.ndim else ""
     down, across = _axes(letters, actual.ndim)
     names = [NAMES.get(letters[a], letters[a]) if letters else f"axis {a}" for a in (down, across)]
-    cells = _cells(_error(actual, expected), down, across)
-    finite = expected[np.isfinite(expected)].astype(np.float64)
-    rms = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
+    cells = _cells(_worst(actual, expected, down, across))
+    rms = _rms(expected)
     top = float(cells.max())
     return Portrait(
         path=path,
@@ -131,23 +131,40 @@ def _axes(letters: str, count: int) -> tuple[int, int]:
 def _error(actual: Array, expected: Array) -> Array:
     """Absolute differences in float64, infinite where one side alone is no number."""
     with np.errstate(invalid="ignore"):
-        error = np.abs(np.subtract(actual, expected, dtype=np.float64))
-    broken = ~np.isfinite(error)
-    if broken.any():
+        error = actual.astype(np.float64, copy=False) - expected
+    np.abs(error, out=error)
+    if not np.isfinite(error.max()):  # a NaN is the largest
+        broken = ~np.isfinite(error)
         a, e = actual[broken], expected[broken]
         error[broken] = np.where((a == e) | (np.isnan(a) & np.isnan(e)), 0, np.inf)
     return error
 
 
-def _cells(error: Array, down: int, across: int) -> Array:
-    """The largest error in each cell."""
+def _rms(expected: Array) -> float:
+    """Of the finite numbers."""
+    finite = expected.reshape(-1)
+    if not np.isfinite([finite.min(), finite.max()]).all():
+        finite = finite[np.isfinite(finite)]
+    finite = finite.astype(np.float64, copy=False)
+    return math.sqrt(np.einsum("i,i", finite, finite) / finite.size) if finite.size else 0.0
+
+
+def _worst(actual: Array, expected: Array, down: int, across: int) -> Array:
+    """The largest errors by those axes, of so many rows at a time as the cache holds."""
     if down == across:
-        table = error[None]
-    else:
-        others = tuple(axis for axis in range(error.ndim) if axis not in (down, across))
-        table = error.max(axis=others)
-        table = table.T if down > across else table
-    for axis, most in ((0, HIGH), (1, WIDE)):
+        return _error(actual, expected)[None]
+    a, e = (np.moveaxis(x, (down, across), (0, -1)) for x in (actual, expected))
+    rows = max(1, BLOCK * len(a) // a.size)
+    worst = np.empty((len(a), a.shape[-1]))
+    for start in range(0, len(a), rows):
+        part = slice(start, start + rows)
+        _error(a[part], e[part]).max(axis=tuple(range(1, a.ndim - 1)), out=worst[part])
+    return worst
+
+
+def _cells(table: Array) -> Array:
+    """The largest error in each cell."""
+    for axis, most in ((1, WIDE), (0, HIGH)):  # in a row first: numbers that lie together
         count = min(most, table.shape[axis])
         starts = np.arange(count) * table.shape[axis] // count
         table = np.maximum.reduceat(table, starts, axis=axis)
@@ -172,10 +189,9 @@ def _last_places(actual: Array, expected: Array) -> tuple[int, ...]:
     every = -(-actual.size // COUNTED)
     actual, expected = actual.reshape(-1)[::every], expected.reshape(-1)[::every]
     rounded = expected.astype(actual.dtype)
-    finite = np.isfinite(rounded)
-    with np.errstate(over="ignore", invalid="ignore"):
-        spacing = np.spacing(np.where(finite, np.abs(rounded), 1)).astype(np.float64)
-        places = _error(actual, rounded) / spacing
-    exponents = np.where(np.isinf(places), BINS - 1, np.frexp(places)[1])
+    with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
+        near = np.where(np.isfinite(rounded), rounded, 1).astype(np.float64)
+        places = _error(actual, rounded) / spacing(near, rounded.dtype)
+    exponents = (places.view(np.int64) >> 52) - 1022  # as frexp's; infinity has the largest
     bins = np.where(places > 0, np.clip(exponents, 1, BINS - 1), 0)
     return tuple(np.bincount(bins.reshape(-1), minlength=BINS).tolist())

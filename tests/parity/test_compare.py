@@ -1,0 +1,82 @@
+"""The comparator looks at arrays block by block: what it says is what the whole arrays say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.core.compare import BLOCK, compare, relative_l2, spacing
+
+SIZES = (1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
+DTYPES = ("float32", "float64")
+
+
+def pair(size: int, dtype: str) -> tuple[Any, Any]:
+    rng = np.random.default_rng(size)
+    expected = rng.standard_normal(size) * 10.0 ** rng.integers(-3, 4, size)
+    return (expected * (1 + 1e-6 * rng.standard_normal(size))).astype(dtype), expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_metrics_are_those_of_the_whole(size: int, dtype: str) -> None:
+    actual, expected = pair(size, dtype)
+    error = actual.astype("float64") - expected
+    places = np.abs(actual - expected.astype(dtype)) / np.spacing(np.abs(expected.astype(dtype)))
+    scale = np.dot(actual, expected) / np.dot(expected, expected)
+    residual = actual - scale * expected
+    found = compare(actual, expected, 1e-3, floor=1e-7, dtype=dtype)
+    assert found.passed
+    assert found.max_abs == np.abs(error).max()
+    assert found.max_abs_index == (np.abs(error).argmax(),)
+    assert found.max_ulp == places.max()
+    relative = np.linalg.norm(error) / np.linalg.norm(expected)
+    assert found.rel_l2 == pytest.approx(relative, rel=1e-12)
+    assert found.snr_db == pytest.approx(-20 * np.log10(relative))
+    assert found.noise_ratio == pytest.approx(relative / 1e-7)
+    assert relative_l2(actual, expected) == found.rel_l2
+    if size > 1:  # a single number is a gain
+        wanted = np.linalg.norm(scale * expected) / np.linalg.norm(residual)
+        assert found.si_sdr_db == pytest.approx(20 * np.log10(wanted), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", [0, BLOCK - 1, BLOCK, 2 * BLOCK + 1])
+def test_one_number_is_found_wherever_it_is(place: int, dtype: str) -> None:
+    shape = 3, BLOCK
+    expected = np.ones(shape)
+    actual = expected.astype(dtype)
+    actual.flat[place] = np.nextafter(actual.flat[place], actual.dtype.type(2))
+    found = compare(actual, expected, 0.0, dtype=dtype)
+    assert (found.passed, found.max_ulp) == (False, 1)
+    assert found.max_abs_index == np.unravel_index(place, shape)
+    assert compare(actual, actual.astype("float64"), 0.0, dtype=dtype).passed
+    for broken in (np.nan, np.inf, -np.inf):
+        actual.flat[place] = broken
+        assert "NaN or infinity" in compare(actual, expected, 1.0, dtype=dtype).reason
+        same = actual.astype("float64")
+        assert compare(actual, same, 0.0, dtype=dtype).passed
+        assert compare(actual, same, 1e-9, dtype=dtype).max_abs == 0
+        same.flat[place] = 1.0
+        assert "NaN or infinity" in compare(same.astype(dtype), actual, 1.0, dtype=dtype).reason
+    actual.flat[place] = np.inf
+    assert "NaN or infinity" in compare(actual, -actual.astype("float64"), 9.0, dtype=dtype).reason
+
+
+def test_the_first_of_equal_errors_is_named() -> None:
+    expected = np.zeros(3 * BLOCK)
+    actual = expected.copy()
+    actual[[5, BLOCK + 1, 2 * BLOCK]] = 1.0, -1.0, 1.0
+    assert compare(actual, expected, 1.0).max_abs_index == (5,)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_spacing_is_that_of_numpy(dtype: str) -> None:
+    limits = np.finfo(dtype)
+    rng = np.random.default_rng(0)
+    numbers = [0.0, limits.tiny, limits.smallest_subnormal, limits.max / 2, 1.0, 2.0, 3.0, 0.1]
+    numbers += [*(rng.standard_normal(500) * 10.0 ** rng.integers(-30, 30, 500))]
+    x = np.array([*numbers, *(-np.array(numbers))], dtype)
+    assert spacing(x.astype("float64"), dtype).tolist() == np.spacing(np.abs(x)).tolist()
