@@ -1,7 +1,7 @@
 """Runs the PyTorch reference and captures every module call and every functional step.
 
 Nothing here changes what the reference computes: hooks and the function mode only copy. With
-`forced` inputs, and only then, a functional step is fed with them in place of its own.
+`forced` inputs, and only then, a step or a module is fed with them in place of its own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
         ParityError: the module returns no tensor, or one inside of it takes a list of them.
 
     Reference runs: one whole pass in float64, one in float32, and one call of every module and
-    every functional step in float32 on its own float64 input, rounded.
+    every functional step in float32 on its own float64 input, rounded: steps and leaves during a
+    pass, other modules one by one.
     """
     narrow_mix = [rounded(array) for array in (mix if isinstance(mix, tuple) else (mix,))]
     wide_mix = [_widened(array) for array in narrow_mix]
@@ -63,15 +64,21 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
     def note_whole(event: Event) -> None:
         by_key[event.key].cumulative_floors = _floors(event.outputs, by_key[event.key].outputs)
 
-    def note_tap(event: Event) -> None:
+    def is_fed(event: Event) -> bool:
         if event.kind == "tap":
+            return True
+        more = event.arguments is not None or event.key in tracer.keywords  # than tensors
+        return event.path != "" and not more and _is_leaf(narrow.get_submodule(event.path))
+
+    def note_fed(event: Event) -> None:
+        if event.key in forced:
             by_key[event.key].isolated_floors = _floors(event.outputs, by_key[event.key].outputs)
 
     say("reference: pass in float32")
     Tracer(subject, narrow, sink=note_whole).run(*narrow_mix)
-    forced = {event.key: event.inputs for event in events if event.kind == "tap"}
-    say("reference: steps in float32")
-    Tracer(subject, narrow, forced, note_tap).run(*narrow_mix)
+    forced = {event.key: event.inputs for event in events if is_fed(event)}
+    say("reference: steps and leaves in float32")
+    Tracer(subject, narrow, forced, note_fed).run(*narrow_mix)
     called = {event.path for event in events}
     state = {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
 
@@ -79,7 +86,7 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
         return _call_alone(layer, event, tracer.keywords.get(event.key, {}))
 
     for event in counted(events, "reference: alone in float32, call"):
-        if event.kind == "module":
+        if event.key not in forced:
             alone = call(narrow.get_submodule(event.path), event)
             event.isolated_floors = _floors(alone, event.outputs)
     return Expected(
@@ -106,7 +113,8 @@ class Tracer(TorchFunctionMode):
     Args:
         subject: what is known of the reference.
         module: what runs.
-        forced: inputs that functional steps get in place of their own, rounded to float32.
+        forced: inputs that functional steps and modules get in place of their own, rounded to
+            float32.
         sink: takes each event as it ends; None to keep them all and return them from `run`.
 
     `parity.core.backward` traces with gradients: what it changes is in methods of their own.
@@ -161,8 +169,11 @@ class Tracer(TorchFunctionMode):
             self.module(*tensors)
 
     def _enter(self, path: str) -> Any:
-        def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             self._close_group()
+            forced = (self.forced or {}).get((path, self._calls[path]))
+            if forced is not None:
+                args = tuple(torch.from_numpy(rounded(array)) for array in forced)
             for value in (*args, *kwargs.values()):
                 if not isinstance(value, torch.Tensor) and tensors_in(value):
                     raise ParityError(
@@ -170,6 +181,7 @@ class Tracer(TorchFunctionMode):
                         "only modules that take each tensor as an argument of its own can be fed."
                     )
             self._stack.append(((path, _class(module)), self._copies((args, kwargs))))
+            return args, kwargs
 
         return hook
 
