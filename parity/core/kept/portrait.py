@@ -142,11 +142,12 @@ def _error(actual: Array, expected: Array) -> Array:
 
 def _rms(expected: Array) -> float:
     """Of the finite numbers."""
-    finite = expected.reshape(-1)
-    if not np.isfinite([finite.min(), finite.max()]).all():
-        finite = finite[np.isfinite(finite)]
-    finite = finite.astype(np.float64, copy=False)
-    return math.sqrt(np.einsum("i,i", finite, finite) / finite.size) if finite.size else 0.0
+    numbers = expected.reshape(-1).astype(np.float64, copy=False)
+    energy = np.einsum("i,i", numbers, numbers)
+    if not np.isfinite(energy):
+        numbers = numbers[np.isfinite(numbers)]
+        energy = np.einsum("i,i", numbers, numbers)
+    return math.sqrt(energy / numbers.size) if numbers.size else 0.0
 
 
 def _worst(actual: Array, expected: Array, down: int, across: int) -> Array:
