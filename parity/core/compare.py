@@ -15,7 +15,9 @@ Array = npt.NDArray[Any]
 # and its noise ratio is taken over this instead.
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 _INFINITY = np.array(np.inf).view(np.int64)  # has the bits of the exponent, and no others
-BLOCK = 2**13  # numbers looked at at a time: what is made of them stays in the cache, and in malloc
+# Numbers that are looked at at a time: what is made of them stays in the cache, and is so small
+# that malloc need not ask the system for it each time.
+BLOCK = 2**13
 
 
 @dataclass(frozen=True)

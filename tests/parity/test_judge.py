@@ -12,6 +12,7 @@ from parity.cases import BY_NAME
 from parity.core import layouts
 from parity.core.capture import port, recorders
 from parity.core.compare import compare
+from parity.core.events import content
 from parity.core.judge import Judge
 from parity.demucs import SUBJECT
 from parity.run import make_port, stored_expected
@@ -52,6 +53,23 @@ def test_outputs_are_let_go(model: Any, engine: port.Engine) -> None:
     assert all(judge.compared(event) for event in expected.events)
     assert judge.surplus == set()
     assert len(judge.portraits) == 8
+
+
+def test_the_gain_is_over_the_error_of_what_came_in(model: Any) -> None:
+    """An input is known by its numbers: by what else they came out of, in a golden as well."""
+    expected = stored_expected(CASE)
+    judge = Judge(SUBJECT, expected, "float32")
+    port.cumulative(SUBJECT, model, expected, take=judge.taking("cumulative"))
+    errors: dict[bytes, float] = {}
+    gains = 0
+    for record in judge.layers():
+        event = next(e for e in expected.events if e.key == (record.path, record.call))
+        known = [errors[key] for x in event.inputs if errors.get(key := content(x))]
+        assert record.rel_l2 is not None
+        assert record.gain == (record.rel_l2 / max(known) if known else None), record.path
+        errors[content(event.outputs[record.output])] = record.rel_l2
+        gains += bool(known)
+    assert gains > len(expected.events) // 2
 
 
 def test_what_fails_is_kept(model: Any) -> None:
