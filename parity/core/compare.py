@@ -101,8 +101,8 @@ def relative_l2(actual: Array, expected: Array) -> float:
     for a, e in _blocks(actual, expected):
         wide = e.astype(np.float64, copy=False)
         difference = np.subtract(a, wide, dtype=np.float64)
-        error += _inner(difference, difference)
-        norm += _inner(wide, wide)
+        error += inner(difference, difference)
+        norm += inner(wide, wide)
     return _ratio(error, norm)
 
 
@@ -119,6 +119,11 @@ def relative_l2_where_finite(actual: Array, expected: Array) -> float:
 def snr_db(actual: Array, expected: Array) -> float:
     """Signal-to-noise ratio of `actual` in dB, infinity where both are equal."""
     return -_decibel(relative_l2(actual, expected))
+
+
+def inner(x: Array, y: Array) -> float:
+    """The sum of products, without a library whose sums depend on its threads."""
+    return float(np.einsum("i,i", x, y))
 
 
 def spacing(x: Array, dtype: Any) -> Array:
@@ -159,12 +164,12 @@ class _Seen:
             )
         a, wide, near = (x.astype(np.float64, copy=False) for x in (actual, expected, rounded))
         error = a - wide
-        self.error += _inner(error, error)
-        self.expected += _inner(wide, wide)
-        self.product += _inner(error, wide)
+        self.error += inner(error, error)
+        self.expected += inner(wide, wide)
+        self.product += inner(error, wide)
         np.abs(error, out=error)
         index = int(np.argmax(error))
-        if not error[index] <= self.max_abs:
+        if error[index] > self.max_abs:
             self.max_abs, self.where = float(error[index]), self._taken + index
         places = np.abs(np.subtract(a, near, out=error), out=error)
         with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
@@ -191,11 +196,6 @@ def _blocks(actual: Array, expected: Array) -> Iterator[tuple[Array, Array]]:
     flat = actual.reshape(-1), expected.reshape(-1)
     for start in range(0, actual.size, BLOCK):
         yield flat[0][start : start + BLOCK], flat[1][start : start + BLOCK]
-
-
-def _inner(x: Array, y: Array) -> float:
-    """Without a library whose sums depend on its threads."""
-    return float(np.einsum("i,i", x, y))
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -21,6 +21,8 @@ PARTS = "parametrizations"  # the attribute in which torch keeps what makes a mo
 class Event:
     """One call. Arrays are in the reference's layout, float64 or whole numbers.
 
+    Where one call's output is another's input, both events of a capture hold the same array.
+
     `owner` is the module's class, or for a tap the class whose `forward` has the step.
     `inputs` are the tensors by position, then those by keyword. `arguments` are the positional
     ones of a module that takes more than tensors: None or a number where one stands, TENSOR for

@@ -80,3 +80,13 @@ def test_spacing_is_that_of_numpy(dtype: str) -> None:
     numbers += [*(rng.standard_normal(500) * 10.0 ** rng.integers(-30, 30, 500))]
     x = np.array([*numbers, *(-np.array(numbers))], dtype)
     assert spacing(x.astype("float64"), dtype).tolist() == np.spacing(np.abs(x)).tolist()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 2)])
+def test_tensors_of_any_rank_are_compared(shape: tuple[int, ...]) -> None:
+    expected = np.full(shape, 2.0)
+    found = compare(np.full(shape, 2.5, "float32"), expected, 1.0, dtype="float32")
+    assert found.passed
+    assert (found.max_abs, found.rel_l2) == (0.5, 0.25)
+    assert found.max_ulp == 0.5 / np.spacing(np.float32(2))
+    assert compare(np.full(shape, 2.0), expected, 0.0).max_abs == 0

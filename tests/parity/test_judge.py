@@ -11,7 +11,6 @@ import pytest
 from parity.cases import BY_NAME
 from parity.core import layouts
 from parity.core.capture import port, recorders
-from parity.core.compare import compare
 from parity.core.events import content
 from parity.core.judge import Judge
 from parity.demucs import SUBJECT
@@ -116,13 +115,3 @@ def test_the_rounding_of_a_sum_of_nothing_decides_nothing(
     [record] = judge.records["cumulative"][event.key]
     assert (record.verdict, reason in record.reason) == (verdict, True), record.reason
     assert (record.rel_l2 is None) == (verdict == "not decided" or np.isnan(found))
-
-
-@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 2)])
-def test_tensors_of_any_rank_are_compared(shape: tuple[int, ...]) -> None:
-    expected = np.full(shape, 2.0)
-    found = compare(np.full(shape, 2.5, "float32"), expected, 1.0, dtype="float32")
-    assert found.passed
-    assert (found.max_abs, found.rel_l2) == (0.5, 0.25)
-    assert found.max_ulp == 0.5 / np.spacing(np.float32(2))
-    assert compare(np.full(shape, 2.0), expected, 0.0).max_abs == 0

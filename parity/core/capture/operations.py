@@ -75,7 +75,7 @@ class Group:
 
     def fed(self, array: Array) -> torch.Tensor:
         """A forced input as a tensor."""
-        return torch.from_numpy(rounded(array))
+        return narrow_tensor(array)
 
     def note(self, tensor: torch.Tensor) -> Array:
         """What is kept of an input."""
@@ -103,6 +103,11 @@ def _is_length(value: torch.Tensor) -> bool:
 def rounded(array: Array) -> Array:
     """A copy, in float32 unless these are whole numbers."""
     return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else array.dtype)
+
+
+def narrow_tensor(array: Array) -> torch.Tensor:
+    """A tensor with a copy, in float32 unless these are whole numbers."""
+    return torch.from_numpy(rounded(array))
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:

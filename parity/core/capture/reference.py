@@ -23,7 +23,14 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
-from parity.core.capture.operations import Group, copied, is_query, rounded, tensors_in
+from parity.core.capture.operations import (
+    Group,
+    copied,
+    is_query,
+    narrow_tensor,
+    rounded,
+    tensors_in,
+)
 from parity.core.capture.progress import counted, say
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
@@ -67,8 +74,8 @@ def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array,
     def is_fed(event: Event) -> bool:
         if event.kind == "tap":
             return True
-        more = event.arguments is not None or event.key in tracer.keywords  # than tensors
-        return event.path != "" and not more and _is_leaf(narrow.get_submodule(event.path))
+        takes_tensors = event.arguments is None and event.key not in tracer.keywords
+        return event.path != "" and takes_tensors and _is_leaf(narrow.get_submodule(event.path))
 
     def note_fed(event: Event) -> None:
         if event.key in forced:
@@ -171,9 +178,9 @@ class Tracer(TorchFunctionMode):
     def _enter(self, path: str) -> Any:
         def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             self._close_group()
-            forced = (self.forced or {}).get((path, self._calls[path]))
+            forced = self._forced(path)
             if forced is not None:
-                args = tuple(torch.from_numpy(rounded(array)) for array in forced)
+                args = tuple(map(narrow_tensor, forced))
             for value in (*args, *kwargs.values()):
                 if not isinstance(value, torch.Tensor) and tensors_in(value):
                     raise ParityError(
@@ -215,6 +222,10 @@ class Tracer(TorchFunctionMode):
         inputs, outputs = self._shared(inputs), self._shared(outputs)
         self._sink(Event(path, call, kind, owner, source, inputs, outputs, arguments))
 
+    def _forced(self, path: str) -> Sequence[Array] | None:
+        """What the next call at a path is fed with, if it is."""
+        return None if self.forced is None else self.forced.get((path, self._calls[path]))
+
     def _copies(self, value: Any) -> list[Array]:
         """Copies of all tensors, in the type of the model where the reference has float32."""
         return [copied(tensor, self._dtype) for tensor in tensors_in(value)]
@@ -248,7 +259,7 @@ class Tracer(TorchFunctionMode):
         group = self._group
         if group is None or group.path != path:
             self._close_group()
-            forced = None if self.forced is None else self.forced.get((path, self._calls[path]))
+            forced = self._forced(path)
             group = self._new_group(path, tap, source, self._parameters(), forced, self._dtype)
         args, kwargs = group.take((args, kwargs))
         result = func(*args, **kwargs)
@@ -276,9 +287,9 @@ class Tracer(TorchFunctionMode):
         outputs: dict[str, torch.Tensor] = {}
         for name, inputs, function in fused.steps(args, kwargs, outputs):
             place = f"{path}:{name}"
-            forced = None if self.forced is None else self.forced.get((place, self._calls[place]))
+            forced = self._forced(place)
             if forced is not None:
-                inputs = tuple(torch.from_numpy(rounded(array)) for array in forced)
+                inputs = tuple(map(narrow_tensor, forced))
             outputs[name] = function(*inputs)
             before, after = self._copies(inputs), self._copies(outputs[name])
             self._add(place, "tap", owner, source, before, after)
@@ -358,7 +369,7 @@ def _marked(value: Any) -> Any:
 
 
 def _call_alone(module: torch.nn.Module, event: Event, keywords: dict[str, Any]) -> list[Array]:
-    inputs = [torch.from_numpy(rounded(array)) for array in event.inputs]
+    inputs = list(map(narrow_tensor, event.inputs))
     with torch.no_grad():
         return [copied(tensor) for tensor in call_module(module, event, keywords, inputs)]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from parity.core.compare import BLOCK, spacing
+from parity.core.compare import BLOCK, inner, spacing
 from parity.core.files import json_file
 
 Array = npt.NDArray[Any]
@@ -143,10 +143,10 @@ def _error(actual: Array, expected: Array) -> Array:
 def _rms(expected: Array) -> float:
     """Of the finite numbers."""
     numbers = expected.reshape(-1).astype(np.float64, copy=False)
-    energy = np.einsum("i,i", numbers, numbers)
+    energy = inner(numbers, numbers)
     if not np.isfinite(energy):
         numbers = numbers[np.isfinite(numbers)]
-        energy = np.einsum("i,i", numbers, numbers)
+        energy = inner(numbers, numbers)
     return math.sqrt(energy / numbers.size) if numbers.size else 0.0
 
 
