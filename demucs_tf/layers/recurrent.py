@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, has_arrays, is_portable, uniform
 from demucs_tf.layers.linear import add_bias, product
-from demucs_tf.layers.shape import size
+from demucs_tf.layers.shape import pad_axis, size
 
 
 class LSTM(Layer):
@@ -54,7 +54,7 @@ class LSTM(Layer):
         return x, tf.concat(hidden, 0), tf.concat(cell, 0)
 
     def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
-        """Run layer `n`. Both directions advance in one loop, as a batch of two products."""
+        """Run layer `n`."""
         suffixes = (f"l{n}", f"l{n}_reverse")
         weights = [tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes]
 
@@ -62,50 +62,75 @@ class LSTM(Layer):
             bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
             return add_bias(product(x, getattr(self, f"weight_ih_{suffix}")), bias)
 
-        if is_portable():
-            turned = tf.transpose(x, [1, 0, 2])
-            known = has_arrays() or None not in turned.shape[:2]
-            recur = _recur_portably if known else _recur_growing
-            y, h, c = recur([gates(turned, s) for s in suffixes], weights)
-            return tf.transpose(y, [1, 0, 2]), h, c
-        directions = (x, tf.reverse(x, [1]))
-        inputs = tf.stack([gates(*pair) for pair in zip(directions, suffixes, strict=True)])
-        inputs = tf.transpose(inputs, [2, 0, 1, 3])  # from (2, B, T, 4 D)
-        outputs, h, c = _recur(inputs, tf.stack(weights), self.hidden_size)
-        forward, backward = outputs[:, 0], tf.reverse(outputs[:, 1], [0])
-        y = tf.transpose(tf.concat([forward, backward], -1), [1, 0, 2])  # (B, T, 2 D)
-        return y, h, c
+        turned = tf.transpose(x, [1, 0, 2])
+        inputs = [gates(turned, s) for s in suffixes]
+        if not is_portable():
+            y, h, c = _recur_trainably(inputs, weights, self.hidden_size)
+        elif has_arrays() or None not in turned.shape[:2]:
+            y, h, c = _recur_portably(inputs, weights)
+        else:
+            y, h, c = _recur_growing(inputs, weights)
+        return tf.transpose(y, [1, 0, 2]), h, c
 
 
-# Compiled, because an eager loop takes ten times as long.
+def _recur_trainably(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any, Any]:
+    """As `_recur`, with the gradient of the weights, which a loop would add up step by step."""
+
+    @tf.custom_gradient
+    def linked(*tensors: Any) -> tuple[list[Any], Any]:
+        """Return the inputs; what arrives at them is the slope of each step's product as well."""
+
+        def gradient(*slopes: Any) -> list[Any]:
+            ahead, behind = tf.split(outputs, 2, -1)
+            before = pad_axis(ahead[:-1], 1, 0, axis=0), pad_axis(behind[1:], 0, 1, axis=0)
+            pairs = zip(before, slopes, strict=True)
+            return [*slopes, *[_over_rows(*pair) for pair in pairs]]
+
+        return list(tensors[:2]), gradient
+
+    outputs, h, c = _recur(linked(*inputs, *weights), weights, units)
+    return outputs, h, c
+
+
+def _over_rows(x: Any, slope: Any) -> Any:
+    """The gradient of a matrix: (T, B, D), (T, B, 4 D) -> (D, 4 D)."""
+    x, slope = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, slope))
+    return tf.matmul(x, slope, transpose_a=True)
+
+
+# Compiled, because an eager loop takes ten times as long. Both directions advance in one loop, each
+# by a product of its own: a batch of two products takes twice as long.
 @tf.function(reduce_retracing=True, autograph=False)
-def _recur(inputs: Any, weight: Any, units: int) -> tuple[Any, Any, Any]:
-    """Run the recurrence: inputs (T, 2, B, 4 D), weight (2, D, 4 D), units D.
+def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any, Any]:
+    """Run the recurrence of both directions: inputs (T, B, 4 D) each, weights (D, 4 D) each.
 
-    Returns the outputs (T, 2, B, D) and the last hidden and cell states (2, B, D).
+    Returns the outputs (T, B, 2 D) and the last hidden and cell states (2, B, D).
     """
-    steps = tf.shape(inputs)[0]
-    zeros = tf.zeros(tf.stack([2, tf.shape(inputs)[2], units]), inputs.dtype)
-    rows = tf.TensorArray(inputs.dtype, size=steps, element_shape=[2, None, units])
+    either, _ = inputs  # both directions are alike
+    steps = tf.shape(either)[0]
+    row = tf.TensorShape([None, units])
+    zeros = tf.zeros(tf.stack([tf.shape(either)[1], units]), either.dtype)
 
-    def step(t: Any, h: Any, c: Any, rows: Any) -> tuple[Any, Any, Any, Any]:
-        gates = inputs[t] + tf.matmul(h, weight)
+    def advance(state: Any, t: Any, direction: int) -> tuple[Any, Any, Any]:
+        h, c, rows = state
+        weight = tf.stop_gradient(weights[direction])  # see `_recur_trainably`
+        gates = inputs[direction][t] + tf.matmul(h, weight)
         i, f, g, o = tf.split(gates, 4, axis=-1)
-        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), [2, None, units])
-        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), [2, None, units])
-        return t + 1, h, c, rows.write(t, h)
+        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), row)
+        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), row)
+        return h, c, rows.write(t, h)
 
-    state = (tf.constant(0), zeros, zeros, rows)
-    shapes = (
-        tf.TensorShape([]),
-        tf.TensorShape([2, None, units]),
-        tf.TensorShape([2, None, units]),
-        tf.TensorShape(None),
-    )
-    _, h, c, rows = tf.while_loop(
+    def step(t: Any, before: Any, after: Any) -> Any:
+        return t + 1, advance(before, t, 0), advance(after, steps - 1 - t, 1)
+
+    rows = [tf.TensorArray(either.dtype, steps, element_shape=row) for _ in inputs]
+    state: Any = (tf.constant(0), *((zeros, zeros, each) for each in rows))
+    shapes: Any = (tf.TensorShape([]), *[(row, row, tf.TensorShape(None))] * 2)
+    _, before, after = tf.while_loop(
         lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
     )
-    return rows.stack(), h, c
+    h, c, written = zip(before, after, strict=True)
+    return tf.concat([each.stack() for each in written], -1), tf.stack(h), tf.stack(c)
 
 
 # Steps in one turn of the loop below. LiteRT copies all rows of a loop each time it writes one, and

@@ -26,7 +26,10 @@ def recur_gates(order: tuple[int, ...]) -> Callable[..., Any]:
         parts = tf.split(gates, 4, axis=-1)
         return tf.concat([parts[index] for index in order], axis=-1)
 
-    return lambda inputs, weight, units: _recur(swap(inputs), swap(weight), units)
+    def recur(inputs: list[Any], weights: list[Any], units: int) -> Any:
+        return _recur([swap(each) for each in inputs], [swap(each) for each in weights], units)
+
+    return recur
 
 
 fault("lstm-gates-swapped", _LSTM, " LSTM$", replaces=_RECUR)(recur_gates((1, 0, 2, 3)))
@@ -47,18 +50,18 @@ fault("lstm-hard-sigmoid", _LSTM, " LSTM$", replaces=(recurrent, "_sigmoid"), wi
 
 
 @fault("lstm-forget-bias-one", _LSTM, " LSTM$", replaces=_RECUR)
-def recur_with_forget_bias(inputs: Any, weight: Any, units: int) -> Any:
-    one = tf.concat(
-        [tf.fill([units], tf.constant(float(i == 1), inputs.dtype)) for i in range(4)], 0
-    )
-    return _recur(inputs + one, weight, units)
+def recur_with_forget_bias(inputs: list[Any], weights: list[Any], units: int) -> Any:
+    dtype = inputs[0].dtype
+    one = tf.concat([tf.fill([units], tf.constant(float(i == 1), dtype)) for i in range(4)], 0)
+    return _recur([each + one for each in inputs], weights, units)
 
 
 @fault("lstm-backward-not-reversed", _LSTM, " LSTM$", replaces=_RECUR)
-def recur_one_way(inputs: Any, weight: Any, units: int) -> Any:
+def recur_one_way(inputs: list[Any], weights: list[Any], units: int) -> Any:
     """Leaves the backward outputs in the order in which they were computed."""
-    outputs, h, c = _recur(inputs, weight, units)
-    return tf.stack([outputs[:, 0], tf.reverse(outputs[:, 1], [0])], 1), h, c
+    outputs, h, c = _recur(inputs, weights, units)
+    forward, backward = tf.split(outputs, 2, -1)
+    return tf.concat([forward, tf.reverse(backward, [0])], -1), h, c
 
 
 @fault("lstm-double-bias", _LSTM, " LSTM$", replaces=(recurrent.LSTM, "_bidirectional"))
