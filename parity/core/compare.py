@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +20,9 @@ Array = npt.NDArray[Any]
 # and its noise ratio is taken over this instead.
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 _INFINITY = np.array(np.inf).view(np.int64)  # has the bits of the exponent, and no others
-# Numbers that are looked at at a time: what is made of them stays in the cache, and is so small
-# that malloc need not ask the system for it each time.
-BLOCK = 2**13
+# Numbers that a thread looks at at a time, however many threads there are: so sums are the same.
+# What is made of them stays in the cache; of fewer, threads wait for each other.
+BLOCK = 2**17
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,9 @@ def compare(
     if not np.issubdtype(actual.dtype, np.floating):
         equal = bool(np.array_equal(actual, expected.astype(actual.dtype)))
         return Difference(equal, "" if equal else "values differ")
-    seen = _Seen(bits=tolerance == 0)
-    for a, e in _blocks(actual, expected):
-        if not seen.take(a, e):
-            return Difference(False, "NaN or infinity on one side only")
+    seen = _seen(actual, expected, bits=tolerance == 0)
+    if seen is None:
+        return Difference(False, "NaN or infinity on one side only")
     rel_l2 = seen.rel_l2
     if tolerance == 0:
         passed = seen.bitwise
@@ -97,12 +101,15 @@ def relative_l2(actual: Array, expected: Array) -> float:
     """
     if actual.shape != expected.shape:
         raise ValueError(f"shapes differ: {actual.shape} and {expected.shape}")
-    error = norm = 0.0
-    for a, e in _blocks(actual, expected):
-        wide = e.astype(np.float64, copy=False)
-        difference = np.subtract(a, wide, dtype=np.float64)
-        error += inner(difference, difference)
-        norm += inner(wide, wide)
+
+    def energies(a: Array, e: Array) -> tuple[float, float]:
+        wide, error = (room[: a.size] for room in _room()[:2])
+        wide = _wide(e, wide)
+        np.subtract(a, wide, out=error)
+        return inner(error, error), inner(wide, wide)
+
+    parts = in_blocks(energies, actual.reshape(-1), expected.reshape(-1))
+    error, norm = (sum(each) for each in zip((0.0, 0.0), *parts, strict=True))
     return _ratio(error, norm)
 
 
@@ -126,57 +133,69 @@ def inner(x: Array, y: Array) -> float:
     return float(np.einsum("i,i", x, y))
 
 
-def spacing(x: Array, dtype: Any) -> Array:
+def spacing(x: Array, dtype: Any, out: Array | None = None) -> Array:
     """`np.spacing` of the size of numbers of a type, given and returned in float64; all finite."""
     limits = np.finfo(dtype)
-    power = (x.view(np.int64) & _INFINITY).view(np.float64)  # of two, the next below
-    return np.maximum(power, float(limits.tiny), out=power) * float(limits.eps)
+    out = np.empty_like(x) if out is None else out
+    np.bitwise_and(x.view(np.int64), _INFINITY, out=out.view(np.int64))  # powers of two
+    np.maximum(out, float(limits.tiny), out=out)
+    return np.multiply(out, float(limits.eps), out=out)
 
 
+def in_blocks(look: Callable[..., Any], *flat: Array) -> list[Any]:
+    """What `look` makes of blocks of flat arrays of one length, in their order."""
+    starts = range(0, flat[0].size, BLOCK)
+    return in_threads(look, *([x[start : start + BLOCK] for start in starts] for x in flat))
+
+
+def in_threads(look: Callable[..., Any], *items: Sequence[Any]) -> list[Any]:
+    """What `look` makes of each, in their order: NumPy lets go of Python's lock as it computes."""
+    return list((_threads().map if len(items[0]) > 1 else map)(look, *items))
+
+
+@lru_cache(1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # more would wait for the lock
+
+
+_local = threading.local()
+
+
+def _room() -> Array:
+    """Room of this thread for what is made of a block: asking the system for it takes as long."""
+    if not hasattr(_local, "room"):
+        _local.room = np.empty((4, BLOCK))
+    return _local.room
+
+
+@dataclass
 class _Seen:
-    """What the blocks of two arrays show together.
+    """What some numbers of two arrays show.
 
     Attributes:
         error, expected, product: sums of squares of the difference and of what is expected, and of
             the one times the other.
         max_abs, where, max_ulp: the largest errors; where in the flat arrays the first is.
-        bitwise: whether all is equal bit by bit; looked at if `bits`.
+        bitwise: whether all is equal bit by bit, if that was looked at.
     """
 
-    def __init__(self, bits: bool) -> None:
-        self.error = self.expected = self.product = 0.0
-        self.max_abs, self.where, self.max_ulp = -1.0, 0, 0.0
-        self.bitwise = bits
-        self._taken = 0
+    error: float = 0.0
+    expected: float = 0.0
+    product: float = 0.0
+    max_abs: float = -1.0
+    where: int = 0
+    max_ulp: float = 0.0
+    bitwise: bool = True
 
-    def take(self, actual: Array, expected: Array) -> bool:
-        """Look at a block; False if one side alone has NaN or infinity somewhere."""
-        rounded = expected.astype(actual.dtype, copy=False)
-        if self.bitwise:
-            self.bitwise = actual.tobytes() == rounded.tobytes()
-        finite = np.isfinite(actual)
-        if not (finite.all() and np.isfinite(rounded).all()):
-            same = np.array_equal(actual[~finite], rounded[~finite], equal_nan=True)
-            if not same or not np.array_equal(finite, np.isfinite(rounded)):
-                return False
-            actual, expected, rounded = (
-                np.where(finite, x, 0) for x in (actual, expected, rounded)
-            )
-        a, wide, near = (x.astype(np.float64, copy=False) for x in (actual, expected, rounded))
-        error = a - wide
-        self.error += inner(error, error)
-        self.expected += inner(wide, wide)
-        self.product += inner(error, wide)
-        np.abs(error, out=error)
-        index = int(np.argmax(error))
-        if error[index] > self.max_abs:
-            self.max_abs, self.where = float(error[index]), self._taken + index
-        places = np.abs(np.subtract(a, near, out=error), out=error)
-        with np.errstate(over="ignore"):  # beside an exact zero the spacing is the tiniest number
-            places /= spacing(near, rounded.dtype)
-        self.max_ulp = max(self.max_ulp, float(np.max(places)))
-        self._taken += actual.size
-        return True
+    def add(self, other: _Seen, start: int) -> None:
+        """Take what the numbers from `start` on show as well."""
+        if other.max_abs > self.max_abs:
+            self.max_abs, self.where = other.max_abs, start + other.where
+        self.error += other.error
+        self.expected += other.expected
+        self.product += other.product
+        self.max_ulp = max(self.max_ulp, other.max_ulp)
+        self.bitwise &= other.bitwise
 
     @property
     def rel_l2(self) -> float:
@@ -191,11 +210,56 @@ class _Seen:
         return -_decibel(_ratio(residual, (1 + gain) ** 2 * self.expected))
 
 
-def _blocks(actual: Array, expected: Array) -> Iterator[tuple[Array, Array]]:
-    """The same numbers of two arrays of one shape, some at a time, in their order."""
-    flat = actual.reshape(-1), expected.reshape(-1)
-    for start in range(0, actual.size, BLOCK):
-        yield flat[0][start : start + BLOCK], flat[1][start : start + BLOCK]
+def _seen(actual: Array, expected: Array, bits: bool) -> _Seen | None:
+    """What two arrays show, None if one side alone has NaN or infinity somewhere."""
+    look = partial(_of_block, bits=bits)
+    whole = _Seen()
+    for number, part in enumerate(in_blocks(look, actual.reshape(-1), expected.reshape(-1))):
+        if part is None:
+            return None
+        whole.add(part, number * BLOCK)
+    return whole
+
+
+def _of_block(actual: Array, expected: Array, bits: bool) -> _Seen | None:
+    with np.errstate(over="ignore"):
+        rounded = expected.astype(actual.dtype, copy=False)
+    bitwise = bits and actual.tobytes() == rounded.tobytes()
+    seen = _measured(actual, expected, rounded)
+    if not math.isfinite(seen.error + seen.expected + seen.max_ulp):
+        finite = np.isfinite(actual)
+        same = np.array_equal(actual[~finite], rounded[~finite], equal_nan=True)
+        if not same or not np.array_equal(finite, np.isfinite(rounded)):
+            return None
+        seen = _measured(*(np.where(finite, x, 0) for x in (actual, expected, rounded)))
+    seen.bitwise = bitwise
+    return seen
+
+
+def _measured(actual: Array, expected: Array, rounded: Array) -> _Seen:
+    """The same of numbers that are finite; of others, sums or last places that are not."""
+    *rooms, error = _room()[:, : actual.size]
+    a, wide, near = (_wide(x, y) for x, y in zip((actual, expected, rounded), rooms, strict=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(a, wide, out=error)
+        seen = _Seen(inner(error, error), inner(wide, wide), inner(error, wide))
+        np.abs(error, out=error)
+        seen.where = int(np.argmax(error))
+        seen.max_abs = float(error[seen.where])
+        if rounded is not expected:
+            np.abs(np.subtract(a, near, out=error), out=error)
+        # Beside an exact zero the spacing is the tiniest number.
+        error /= spacing(near, rounded.dtype, out=rooms[0])
+        seen.max_ulp = float(error.max())
+    return seen
+
+
+def _wide(x: Array, room: Array) -> Array:
+    """Numbers in float64, written to `room` if they are not yet."""
+    if x.dtype == np.float64:
+        return x
+    np.copyto(room, x)
+    return room
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from parity.core.compare import BLOCK, in_threads
+
 Array = npt.NDArray[Any]
 
 Layouts = tuple[tuple[str, ...], tuple[str, ...]]
+_PARTS = 4  # of a large tensor, which are rearranged in threads
 
 
 def to_port(array: Array, layout: str) -> Array:
@@ -35,4 +38,11 @@ def _move(array: Array, start: str, end: str) -> Array:
         return array  # the comparator reports the wrong rank; nothing is bent to fit
     if not array.ndim:
         return array
-    return np.ascontiguousarray(np.transpose(array, [start.index(axis) for axis in end]))
+    moved = np.transpose(array, [start.index(axis) for axis in end])
+    if moved.flags.c_contiguous or moved.size <= BLOCK:
+        return np.ascontiguousarray(moved)
+    out = np.empty(moved.shape, moved.dtype)
+    longest = int(np.argmax(moved.shape[:2]))
+    parts = (np.array_split(np.moveaxis(x, longest, 0), _PARTS) for x in (out, moved))
+    in_threads(np.copyto, *parts)
+    return out

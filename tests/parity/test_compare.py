@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
+from parity.core import compare as module
 from parity.core.compare import BLOCK, compare, relative_l2, spacing
 
 SIZES = (1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
@@ -63,6 +65,27 @@ def test_one_number_is_found_wherever_it_is(place: int, dtype: str) -> None:
         assert "NaN or infinity" in compare(same.astype(dtype), actual, 1.0, dtype=dtype).reason
     actual.flat[place] = np.inf
     assert "NaN or infinity" in compare(actual, -actual.astype("float64"), 9.0, dtype=dtype).reason
+
+
+def test_a_number_too_large_for_the_type_is_not_there() -> None:
+    expected = np.array([1.0, 1e39])
+    actual = np.array([1.0, 3e38], "float32")
+    assert "NaN or infinity" in compare(actual, expected, 9.0, dtype="float32").reason
+    actual[1] = np.inf
+    assert compare(actual, expected, 0.0, dtype="float32").max_abs == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_number_of_threads_says_the_same(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    actual, expected = pair(7 * BLOCK + 3, dtype)
+    found = []
+    for count in (1, 2, 5):
+        with ThreadPoolExecutor(count) as threads:
+            monkeypatch.setattr(module, "_threads", lambda threads=threads: threads)
+            found.append(
+                (compare(actual, expected, 1.0, dtype=dtype), relative_l2(actual, expected))
+            )
+    assert found[0] == found[1] == found[2]
 
 
 def test_the_first_of_equal_errors_is_named() -> None:

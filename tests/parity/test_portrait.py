@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.core.kept.portrait import BINS, HIGH, LEVELS, WIDE, Portrait, of_plain, portrait_of
+from parity.core.kept.portrait import (
+    BINS,
+    COUNTED,
+    HIGH,
+    LEVELS,
+    WIDE,
+    Portrait,
+    of_plain,
+    portrait_of,
+)
 from parity.core.result import ParityError, read_json, write_json
 from tests.parity.test_report import record, result
 
@@ -52,6 +61,20 @@ def test_no_cell_is_lost_where_sizes_do_not_divide() -> None:
             ]
 
 
+@pytest.mark.parametrize("shape", [(100, 97), (33, 1000), (191, 20), (1, 7), (7, 1), (2000, 300)])
+def test_cells_have_the_largest_error_within_them(shape: tuple[int, int]) -> None:
+    expected = np.ones(shape)
+    actual = expected + 2.0 ** np.random.default_rng(0).integers(-30, 0, shape)
+    found = picture(drawn(actual, expected, "CT"))
+    errors = np.log2(actual - expected)
+    high, wide = (min(most, size) for most, size in zip((HIGH, WIDE), shape, strict=True))
+    rows, columns = np.arange(high) * shape[0] // high, np.arange(wide) * shape[1] // wide
+    for row, column in np.ndindex(high, wide):
+        part = errors[rows[row] :][: (*rows, shape[0])[row + 1] - rows[row]]
+        part = part[:, columns[column] :][:, : (*columns, shape[1])[column + 1] - columns[column]]
+        assert found[row, column] == max(0, LEVELS + 2 * (part.max() - errors.max()))
+
+
 @pytest.mark.parametrize(
     ("shape", "layout", "down", "across"),
     [
@@ -86,9 +109,9 @@ def test_last_places_are_counted() -> None:
 
 
 def test_of_a_large_tensor_some_are_counted() -> None:
-    expected = np.ones((3, 2**18), np.float32)
+    expected = np.ones((3, 2 * COUNTED), np.float32)
     counts = drawn(expected, expected, "CT").last_places
-    assert counts[0] == sum(counts) == 2**17
+    assert counts[0] == sum(counts) == COUNTED
 
 
 def test_no_number_is_worse_than_any() -> None:

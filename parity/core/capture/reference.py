@@ -32,9 +32,10 @@ from parity.core.capture.operations import (
     tensors_in,
 )
 from parity.core.capture.progress import counted, say
+from parity.core.capture.shared import Shared
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
-from parity.core.events import PARTS, TENSOR, Event, Expected, Key, content
+from parity.core.events import PARTS, TENSOR, Event, Expected, Key
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Fused, Subject
@@ -143,7 +144,7 @@ class Tracer(TorchFunctionMode):
         self.forced = forced
         self.events: list[Event] = []
         self._sink = self.events.append if sink is None else sink
-        self._known: dict[bytes, Array] = {}
+        self._arrays = Shared()
         self.unmapped: set[str] = set()
         self.keywords: dict[Key, dict[str, Any]] = {}
         self._dtype = torch.float32
@@ -234,7 +235,7 @@ class Tracer(TorchFunctionMode):
         """Keep one copy of what is one layer's output and the next one's input."""
         if self._sink != self.events.append:
             return arrays
-        return [self._known.setdefault(content(array), array) for array in arrays]
+        return [self._arrays.one(array) for array in arrays]
 
     # Functional steps
 

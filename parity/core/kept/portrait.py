@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from parity.core.compare import BLOCK, inner, spacing
+from parity.core.compare import BLOCK, in_threads, inner, spacing
 from parity.core.files import json_file
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 HIGH, WIDE = 32, 96  # cells of a picture at most
 LEVELS = 15  # above 0, which is for what is equal or fainter than the faintest
 STEP = 3.0  # dB from one level to the next
-COUNTED = 2**17  # numbers of a tensor whose last places are counted; of a larger one every n-th
+COUNTED = 2**16  # numbers of a tensor whose last places are counted; of a larger one every n-th
 BINS = 26  # of last places: 0, 1, 2-3, 4-7, ..., 2**24 and more
 # The axes of a layout by which a picture goes down and across: the first that are there.
 DOWN, ACROSS = "CDFQSALHN", "TKFRN"
@@ -157,18 +157,24 @@ def _worst(actual: Array, expected: Array, down: int, across: int) -> Array:
     a, e = (np.moveaxis(x, (down, across), (0, -1)) for x in (actual, expected))
     rows = max(1, BLOCK * len(a) // a.size)
     worst = np.empty((len(a), a.shape[-1]))
-    for start in range(0, len(a), rows):
-        part = slice(start, start + rows)
+
+    def look(part: slice) -> None:
         _error(a[part], e[part]).max(axis=tuple(range(1, a.ndim - 1)), out=worst[part])
+
+    in_threads(look, [slice(start, start + rows) for start in range(0, len(a), rows)])
     return worst
 
 
 def _cells(table: Array) -> Array:
     """The largest error in each cell."""
-    for axis, most in ((1, WIDE), (0, HIGH)):  # in a row first: numbers that lie together
-        count = min(most, table.shape[axis])
-        starts = np.arange(count) * table.shape[axis] // count
-        table = np.maximum.reduceat(table, starts, axis=axis)
+    counts = [min(most, size) for most, size in zip((HIGH, WIDE), table.shape, strict=True)]
+    # The axis first that has more numbers for each cell.
+    for axis in sorted((1, 0), key=lambda axis: -table.shape[axis] / counts[axis]):
+        starts = np.arange(counts[axis]) * table.shape[axis] // counts[axis]
+        if axis:
+            table = np.maximum.reduceat(table, starts, axis=1)
+        else:  # `reduceat` goes number by number here
+            table = np.stack([rows.max(axis=0) for rows in np.split(table, starts[1:])])
     return table
 
 
