@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity.core import compare as module
-from parity.core.compare import BLOCK, compare, relative_l2, spacing
+from parity.core.compare import BLOCK, compare, relative_l2, relative_l2_where_finite, spacing
 
 SIZES = (1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
 DTYPES = ("float32", "float64")
@@ -86,6 +86,23 @@ def test_any_number_of_threads_says_the_same(dtype: str, monkeypatch: pytest.Mon
                 (compare(actual, expected, 1.0, dtype=dtype), relative_l2(actual, expected))
             )
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "wanted"),
+    [
+        ([3.0, np.nan, 4.0], [3.0, np.nan, 9.0], 5 / np.hypot(3, 9)),
+        ([1.0, np.inf], [1.0, 1.0], np.inf),
+        ([1.0, 1.0], [1.0, np.inf], np.inf),
+        ([np.inf, 2.0], [np.inf, 1.0], 1.0),
+        ([0.0, 0.0], [0.0, 0.0], 0.0),
+        ([1.0, 0.0], [0.0, 0.0], np.inf),
+        ([1.0], [1.0, 1.0], np.inf),
+        ([], [], 0.0),
+    ],
+)
+def test_errors_of_finite_numbers(actual: Any, expected: Any, wanted: float) -> None:
+    assert relative_l2_where_finite(np.array(actual), np.array(expected)) == wanted
 
 
 def test_the_first_of_equal_errors_is_named() -> None:
