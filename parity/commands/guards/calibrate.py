@@ -116,4 +116,6 @@ def _run(setting: str, case: str) -> dict[str, Any]:
                 last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
                 raise ParityError(f"the run with {setting} ended with {done.returncode}: {last}")
             results += read_json(path)
+        count = min(first + _AT_ONCE, len(names))
+        print(f"{setting}: {count} of {len(names)} cases", file=sys.stderr, flush=True)
     return calibration.condensed(SUBJECT, results)
