@@ -28,7 +28,8 @@ Function = Callable[..., Any]
 # The originals, before anything is replaced.
 _step, _conv1d, _groupnorm = Observable.step, conv.Conv1d.call, norm.GroupNorm.call
 _transposed, _attend = conv.ConvTranspose1d.call, attention.MultiheadAttention._attend
-_sum, _sigmoid, _layernorm = linear._over_axis_1, recurrent._sigmoid, norm.LayerNorm.call
+_sum, _layernorm = linear._over_axis_1, norm.LayerNorm.call
+_sigmoid, _over_rows = recurrent._sigmoid, recurrent._over_rows
 _stop = tf.stop_gradient
 
 
@@ -227,6 +228,13 @@ fault(
     replaces=(recurrent, "_sigmoid"),
     within=traced_anew,
 )(back(_sigmoid, lambda x: x * _stop(_sigmoid(x))))
+fault(
+    "lstm-weight-without-last-step",
+    _LSTM,
+    r"lstm\.weight_hh.* LSTM$",
+    in_pass=_SOMEWHERE,
+    replaces=(recurrent, "_over_rows"),
+)(lambda x, slope: _over_rows(x[:-1], slope[:-1]))
 
 # Steps of the models
 
