@@ -87,7 +87,7 @@ def owner_of(key: str) -> str:
 
 
 def content(array: Array) -> bytes:
-    """A digest by which a tensor is recognised as another call's output: shape and values."""
+    """A digest of a tensor's shape and values, by which it is found again."""
     digest = hashlib.sha1(str(array.shape).encode(), usedforsecurity=False)
     digest.update(np.ascontiguousarray(array).data)
     return digest.digest()
