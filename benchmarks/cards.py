@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# Relative L2 error of the reference on a GPU, against itself on a processor: in float32 cuFFT's
+# inverse transform hears imaginary parts of the first and last frequency, of which a real signal
+# has none.
+CUFFT = 1e-2
+
 
 def missing() -> str | None:
     """Why nothing can be measured on a GPU here; None: it can."""

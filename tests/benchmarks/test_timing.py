@@ -93,6 +93,16 @@ def test_a_layout_is_put_right_for_the_verification() -> None:
     assert measure(Benchmark(), job, 0.0, rounds=1)["snr_db"]["graph"] == float("inf")
 
 
+def test_a_way_may_have_a_bound_of_its_own() -> None:
+    ways = {"graph": RIGHT, "torch": RIGHT * 1.001}
+    kept = Ways(**ways).job(expected={"output": RIGHT}, bounds={"torch": 1e-2})
+    found = measure(Benchmark(), kept, 1e-5, rounds=1)["snr_db"]
+    assert found == {"graph": float("inf"), "torch": pytest.approx(60, abs=0.1)}
+    exchanged = Ways(**ways).job(expected={"output": RIGHT}, bounds={"graph": 1e-2})
+    with pytest.raises(WrongResult, match=r"torch: output: .*not timed"):
+        measure(Benchmark(), exchanged, 1e-5, rounds=1)
+
+
 def test_own_figures_replace_the_wall_clock() -> None:
     outcome = Outcome({"output": RIGHT}, {"seconds": 7.0, "peak": 1e9})
     record = measure(Benchmark(), Ways(graph=outcome, torch=RIGHT).job(), 1e-5, rounds=1)

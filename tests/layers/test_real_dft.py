@@ -1,4 +1,5 @@
-"""The Fourier transform by products, of lengths that no model has, against NumPy's."""
+"""The Fourier transform by products, of lengths that no model has, against NumPy's; and what the
+inverse is given."""
 
 from __future__ import annotations
 
@@ -18,3 +19,17 @@ def test_both_ways(n: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
     back = np.asarray(spectral._real_idft(tf.constant(wanted), n))
     np.testing.assert_allclose(back, frames, rtol=0, atol=1e-13)
+
+
+def test_inverse_is_given_a_spectrum_of_a_real_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuFFT hears imaginary parts of the first and last frequency, which every other leaves out."""
+    inverse, given = tf.signal.irfft, []
+    monkeypatch.setattr(tf.signal, "irfft", lambda z, n: (given.append(z), inverse(z, n))[1])
+    spectra = np.random.default_rng(0).normal(size=(2, 3, 4, 9)).astype(np.float32)
+    found = spectral._irfft(tf.constant(spectra), 16)
+    (z,) = (np.asarray(each) for each in given)
+    np.testing.assert_array_equal(z.imag[..., [0, -1]], 0)
+    np.testing.assert_array_equal(z.imag[..., 1:-1], spectra[:, :, 1::2, 1:-1])
+    np.testing.assert_array_equal(z.real, spectra[:, :, ::2])
+    wanted = np.fft.irfft(spectra[:, :, ::2] + 1j * spectra[:, :, 1::2], 16)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
