@@ -171,6 +171,7 @@ def _separator(options: SeparateOptions) -> Separator:
     Raises:
         UsageError: the model does not fit the options.
     """
+    from demucs_tf.inference.graphs.precision import unrounded
     from demucs_tf.inference.separator import Separator
 
     settings = settings_of(options)
@@ -188,6 +189,7 @@ def _separator(options: SeparateOptions) -> Separator:
             )
     except ValueError as error:
         raise UsageError(str(error)) from error
+    unrounded()
     interrupts.check()
     if stem is not None and stem not in separator.model.sources:
         raise UsageError(f"--two-stems {stem}: the model has {', '.join(separator.model.sources)}.")

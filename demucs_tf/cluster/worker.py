@@ -228,6 +228,7 @@ def load(job: Job, threads: int | None, check: Callable[[Any], None]) -> tuple[A
         threads: see `Worker`.
         check: called after each chunk.
     """
+    from demucs_tf.inference.graphs.precision import unrounded
     from demucs_tf.inference.separator import Separator
     from demucs_tf.inference.settings import settings_of
     from demucs_tf.runtimes.load import exported_path, load_exported
@@ -240,6 +241,7 @@ def load(job: Job, threads: int | None, check: Callable[[Any], None]) -> tuple[A
         return Separator(model, **settings), _hash_of_files(exported)
     with silent_imports(unless=job.noisy):
         tf = import_tensorflow()
+        unrounded()
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -165,10 +165,15 @@ def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable
     bare = isinstance(model, BareModel)
     made_of = (model.config, model.compute_dtype) if bare else description(model, parts)
     folder = kept()
-    key = (jit, here, folder, precision, made_of)
+    join = jit or _on_cpu(place)
+    key = (jit, here, join, folder, precision, made_of)
     graph = known.get(key) or _graphs.get(key)
     if graph is None:
-        make = Graphs(model, folder, precision) if here else traced(model, jit, None, precision)
+        make = (
+            Graphs(model, folder, precision)
+            if here
+            else traced(model, jit, None, precision, join=join)
+        )
         graph = _Graph(make, parts)
     known[key] = _graphs[key] = graph
     if bare:

@@ -28,6 +28,18 @@ pytestmark = pytest.mark.usefixtures("sigint_heard")
 # --- what is written ----------------------------------------------------------------------
 
 
+def test_products_are_not_rounded_to_tf32(folder: Path, checkpoint: Path) -> None:
+    import tensorflow as tf
+
+    rounding = tf.config.experimental
+    rounding.enable_tensor_float_32_execution(True)  # as TensorFlow starts
+    try:
+        run("song.wav", "-n", checkpoint)
+        assert not rounding.tensor_float_32_execution_enabled()
+    finally:
+        rounding.enable_tensor_float_32_execution(True)
+
+
 def test_writes_every_stem_and_prints_where(
     folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference import engine
 from demucs_tf.inference.engine import forward_function
-from demucs_tf.layers.base import Identity
+from demucs_tf.layers.base import Identity, is_joined
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.hdemucs import HDemucsTF
 from tests.support.fakes import FakeTF, noise
@@ -42,9 +42,9 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     for name in ("Graphs", "traced"):
         make = getattr(engine, name)
 
-        def watched(model: object, *arguments: Any, make: Any = make) -> object:
+        def watched(model: object, *arguments: Any, make: Any = make, **options: Any) -> object:
             models.append(model)
-            return make(model, *arguments)
+            return make(model, *arguments, **options)
 
         monkeypatch.setattr(engine, name, watched)
     return models
@@ -133,6 +133,25 @@ def test_models_that_are_not_ours_have_graphs_of_their_own(traced: list[object])
     for model in [*models, *models]:
         forward_function(model)
     assert traced == models
+
+
+@pytest.mark.parametrize(
+    ("kind", "processor", "joins"),
+    [("graph", True, True), ("graph", False, False), ("xla", True, True), ("xla", False, True)],
+)
+def test_layers_are_joined_but_on_a_gpu_without_xla(
+    kind: str, processor: bool, joins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_on_cpu", lambda place: processor)
+    seen: list[bool] = []
+
+    def split(_: DemucsTF, x: Any) -> Any:
+        seen.append(is_joined())
+        return x[:, None]
+
+    monkeypatch.setattr(DemucsTF, "_split", split)
+    forward_function(small(), kind)(noise(1, 2, 400).astype(np.float32))
+    assert seen == [joins]
 
 
 def test_a_graph_goes_with_its_last_model() -> None:

@@ -3,6 +3,8 @@ inverse is given."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,11 +25,17 @@ def test_both_ways(n: int) -> None:
 
 def test_inverse_is_given_a_spectrum_of_a_real_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """cuFFT hears imaginary parts of the first and last frequency, which every other leaves out."""
-    inverse, given = tf.signal.irfft, []
-    monkeypatch.setattr(tf.signal, "irfft", lambda z, n: (given.append(z), inverse(z, n))[1])
+    inverse = tf.signal.irfft
+    given = []
+
+    def watched(spectra: Any, lengths: list[int]) -> Any:
+        given.append(np.asarray(spectra))
+        return inverse(spectra, lengths)
+
+    monkeypatch.setattr(tf.signal, "irfft", watched)
     spectra = np.random.default_rng(0).normal(size=(2, 3, 4, 9)).astype(np.float32)
     found = spectral._irfft(tf.constant(spectra), 16)
-    (z,) = (np.asarray(each) for each in given)
+    (z,) = given
     np.testing.assert_array_equal(z.imag[..., [0, -1]], 0)
     np.testing.assert_array_equal(z.imag[..., 1:-1], spectra[:, :, 1::2, 1:-1])
     np.testing.assert_array_equal(z.real, spectra[:, :, ::2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,16 @@ def in_reach(precision: str, place: str | None) -> str:
     if missing:
         _warn_once(f"{missing}: products stay in float32, as precision float32 has them.")
     return "float32" if missing else precision
+
+
+def unrounded() -> None:
+    """Let a GPU multiply numbers in float32 as they are: TensorFlow rounds them to TF32 there.
+
+    It holds for the whole process. So commands call it, and no other function does.
+    """
+    if "tensorflow" in sys.modules:  # else an exported file is run, on the processor
+        tf = import_tensorflow(keras=False)
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 @cache

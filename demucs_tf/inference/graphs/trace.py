@@ -17,6 +17,7 @@ def traced(
     length: int | None = None,
     precision: str = "float32",
     batch: int | None = None,
+    join: bool = True,
 ) -> Any:
     """A `tf.function` of the weights' values and the inputs, so that it fits any weights.
 
@@ -26,12 +27,13 @@ def traced(
         length: of the mixture in samples; None: any.
         precision: of large products, which then take their weights in it.
         batch: how many mixtures at once; None: any.
+        join: work out layers in one with their neighbours, which a GPU without XLA loses by.
     """
     tf = import_tensorflow()
     weights, inputs = _signature(model, length, precision, batch)
     # No function of ours: TensorFlow would count the traces of all models as those of one function,
     # and warn of too many.
-    call = partial(with_values, model)
+    call = partial(with_values if join else layer_by_layer, model)
     signature = [weights, *inputs]
     return tf.function(call, input_signature=signature, jit_compile=jit, autograph=False)
 
@@ -97,11 +99,17 @@ def _signature(
 
 def with_values(model: Any, values: list[Any], *inputs: Any) -> Any:
     """Run a model with these in place of its variables' values, layers joined."""
-    import keras
-
     from demucs_tf.layers.base import joined
 
-    with keras.StatelessScope(initialize_variables=False) as scope, joined():
+    with joined():
+        return layer_by_layer(model, values, *inputs)
+
+
+def layer_by_layer(model: Any, values: list[Any], *inputs: Any) -> Any:
+    """As `with_values`, without joining layers."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False) as scope:
         for pair in zip(getattr(model, "variables", []), values, strict=True):
             scope.add_update(pair)  # which takes any precision
         return model(*inputs)
