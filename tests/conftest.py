@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from parity.core.seeding import same_on_every_processor
+from parity.core.machine.mkl import same_on_every_processor
 
 same_on_every_processor()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from parity.commands.outputs import written
+from parity.core.machine.mkl import same_on_every_processor
 from parity.core.result import ParityError
-from parity.core.seeding import same_on_every_processor
 
 
 def add(commands: Any) -> None:

@@ -13,7 +13,6 @@ from parity.commands.capture import add_case
 from parity.commands.outputs import Progress
 from parity.core.capture.progress import heard_by
 from parity.core.result import ParityError, Result
-from parity.core.seeding import mkl_may_differ, same_on_every_processor
 
 SECONDS = 5.0
 
@@ -110,9 +109,6 @@ def _results(options: argparse.Namespace) -> Iterator[Result]:
         raise ParityError("--engine is how the cumulative pass runs: not with --mode isolated.")
     attribution: Any = "always" if options.attribute else "failure"
     dtypes = ["float64", "float32"] if options.dtype == "both" else [options.dtype]
-    # float64 hears the last place of what the reference works out in float32.
-    if "float64" in dtypes and (options.live or options.checkpoint) and mkl_may_differ():
-        same_on_every_processor()
     if options.checkpoint or options.audio:
         if not (options.checkpoint and options.audio) or options.cases:
             raise ParityError("--checkpoint and --audio go together, and without --case.")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from parity.core import tolerances
 from parity.core.capture import port
+from parity.core.capture.behind import Behind
 from parity.core.capture.breaking import PortBroken, told
 from parity.core.capture.recorders import Take
 from parity.core.compare import compare
@@ -82,19 +83,23 @@ def check_expected(
     configuration = _configuration(subject, expected, port_model)
     modes: list[Mode] = ["isolated", "cumulative"] if mode == "both" else [mode]
     judge = Judge(subject, expected, dtype, draw=draw)
-    takers = {name: judge.taking(name) for name in modes}
+    takers: dict[Mode, Take] = {name: judge.taking(name) for name in modes}
     running: Mode = modes[0]
     fails = ""
     try:
         port.build(subject, port_model, expected)
         # A model alone gets what it gets in the real pass: one that runs layer by layer is both.
         once = mode == "both" and engine == "eager" and expected.root.arguments is None
-        if "isolated" in modes:
-            port.isolated(subject, port_model, expected, takers["isolated"], model=not once)
-        if "cumulative" in modes:
-            running = "cumulative"
-            take = _to_both(takers, expected.root.key) if once else takers[running]
-            port.cumulative(subject, port_model, expected, engine, take=take)
+        with Behind(expected.events) as behind:
+            if "isolated" in modes:
+                take = behind.calling(takers["isolated"])
+                port.isolated(subject, port_model, expected, take, model=not once)
+            if "cumulative" in modes:
+                running = "cumulative"
+                take = behind.calling(
+                    _to_both(takers, expected.root.key) if once else takers[running]
+                )
+                port.cumulative(subject, port_model, expected, engine, take=take)
     except PortBroken as error:
         fails = str(error)  # the rest is reported as not compared
     except Exception as error:

@@ -7,12 +7,10 @@ which hides errors in both.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,24 +18,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 SEED = 2026  # of Python's `random`
-_CPUINFO = Path("/proc/cpuinfo")
-
-
-def same_on_every_processor() -> None:
-    """Have MKL, before torch is there, run its code for every processor: goldens are of that.
-
-    For Intel's it has an exponential and a Fourier transform of its own, whose last places are
-    others. Products are up to twenty times slower so: no benchmark may do this.
-    """
-    os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
-
-
-def mkl_may_differ() -> bool:
-    """Whether MKL may have code of this processor alone: of Intel's, or nobody knows."""
-    try:
-        return "GenuineIntel" in _CPUINFO.read_text()
-    except OSError:
-        return True
 
 
 def seeded_state(shapes: Iterable[tuple[str, Sequence[int]]], seed: int) -> dict[str, Array]:

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from parity.core.capture.memory import give_back
 from parity.core.capture.port import Engine, Outputs, build
 from parity.core.checking import Modes, check_expected, check_outputs
 from parity.core.configuration import Arguments
@@ -19,6 +18,7 @@ from parity.core.events import Expected
 from parity.core.files.changes import changes
 from parity.core.files.golden import AnyCase, Golden, Stored
 from parity.core.guards.control import control
+from parity.core.machine.memory import give_back
 from parity.core.result import Mode, ParityError, Result
 from parity.core.subject import Subject
 

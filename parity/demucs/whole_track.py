@@ -19,6 +19,7 @@ from parity.cases.case import Case
 from parity.core.capture.port import Outputs
 from parity.core.compare import relative_l2
 from parity.core.events import Event, Expected
+from parity.core.machine.mkl import common_exponential
 from parity.core.seeding import SEED, seeded_random
 from parity.demucs.arguments import of_reference
 
@@ -36,6 +37,7 @@ class WholeTrack:
 
     case: Case
 
+    @common_exponential()
     def capture(self, module: Any, mix: Array) -> Expected:
         """What the reference's gives, in float64, with its float32 floor."""
         import torch

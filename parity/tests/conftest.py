@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from parity.core.machine.mkl import same_on_every_processor
 from parity.core.result import Record, Result, badness, write_json
-from parity.core.seeding import same_on_every_processor
 from parity.tests.jobs import Pool, case_result, control_path
 
 same_on_every_processor()

@@ -19,7 +19,7 @@ from parity import run, select
 from parity.__main__ import main
 from parity.cases import BY_NAME, Case, signals
 from parity.commands.outputs import Progress
-from parity.core import result, seeding
+from parity.core import result
 from parity.core.files import atomic
 from parity.core.guards import gate
 from parity.faults import FAULTS
@@ -161,35 +161,6 @@ def test_a_case_that_cannot_run_is_said(
 def test_nothing_fits(call: Call, live: tuple[str, ...]) -> None:
     _, err = call("run", *DCONV0, *live, "-k", "lstm and attention", status=2)
     assert err == "error: Nothing was compared: no case fits.\n"
-
-
-@pytest.mark.usefixtures("no_work", "reference_is_golden")
-@pytest.mark.parametrize(
-    ("vendor", "live", "dtype", "kept"),
-    [
-        ("GenuineIntel", ("--live",), "both", "COMPATIBLE"),
-        ("GenuineIntel", ("--live",), "float32", None),
-        ("GenuineIntel", (), "both", None),
-        ("AuthenticAMD", ("--live",), "both", None),
-        (None, ("--live",), "both", "COMPATIBLE"),
-    ],
-)
-def test_last_places_of_the_running_reference(
-    call: Call,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    vendor: str | None,
-    live: tuple[str, ...],
-    dtype: str,
-    kept: str | None,
-) -> None:
-    """In float64 they are those of goldens, also where MKL has code of its own."""
-    if vendor:
-        (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {vendor}\n")
-    monkeypatch.setattr(seeding, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.delenv("MKL_CBWR", raising=False)
-    call("run", "--case", "demucs-dconv0", *live, "--dtype", dtype, "-k", "nowhere", status=2)
-    assert os.environ.get("MKL_CBWR") == kept
 
 
 def test_a_call_that_the_port_lacks_is_no_pass(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,14 @@ from parity.core.capture.operations import Group, tensors_in
 from parity.core.capture.progress import counted, say
 from parity.core.capture.reference import Tracer, call_module
 from parity.core.events import Event, Expected, Key, owner_of
+from parity.core.machine.mkl import common_exponential
 from parity.core.subject import Fused, Subject
 
 Array = npt.NDArray[Any]
 Found = tuple[list[Draws | None], dict[str, Draws | None]]  # by input, by weight
 
 
+@common_exponential()
 def capture(subject: Subject, module: torch.nn.Module, expected: Expected) -> Backward:
     """Capture the gradients of a reference whose forward pass was captured.
 

@@ -36,6 +36,7 @@ from parity.core.capture.shared import Shared
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import PARTS, TENSOR, Event, Expected, Key
+from parity.core.machine import mkl
 from parity.core.result import ParityError
 from parity.core.seeding import seeded_random
 from parity.core.subject import Fused, Subject
@@ -43,8 +44,10 @@ from parity.core.subject import Fused, Subject
 Array = npt.NDArray[Any]
 Call = tuple[str, str]  # module path, class name
 _CORE = str(Path(__file__).parents[1])
+_BETWEEN = mkl.__file__  # stands between the reference and what it calls
 
 
+@mkl.common_exponential()
 def capture(subject: Subject, module: torch.nn.Module, mix: Array | tuple[Array, ...]) -> Expected:
     """Run a reference module on `mix` in float64 and capture everything, floors included.
 
@@ -321,7 +324,7 @@ class Tracer(TorchFunctionMode):
         innermost: tuple[str, str, str] | None = None
         while frame is not None:
             filename = frame.f_code.co_filename
-            if filename.startswith(_CORE):
+            if filename.startswith(_CORE) and filename != _BETWEEN:
                 return None  # our own copying
             last = frame.f_code is code
             if last or self._subject.is_reference(filename):

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 HIGH, WIDE = 32, 96  # cells of a picture at most
 LEVELS = 15  # above 0, which is for what is equal or fainter than the faintest
 STEP = 3.0  # dB from one level to the next
-COUNTED = 2**16  # numbers of a tensor whose last places are counted; of a larger one every n-th
+COUNTED = 2**14  # numbers of a tensor whose last places are counted; of a larger one every n-th
 BINS = 26  # of last places: 0, 1, 2-3, 4-7, ..., 2**24 and more
 # The axes of a layout by which a picture goes down and across: the first that are there.
 DOWN, ACROSS = "CDFQSALHN", "TKFRN"
