@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from parity.core.guards import gate
 from parity.core.mutate import Faults, Line, mutate
 from parity.core.result import ParityError
 from parity.faults import FAULTS
+from parity.run import golden_folder
 from parity.tests.jobs import Job, Pool, fault_outcome
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
@@ -29,6 +31,12 @@ def test_fault_is_caught(name: str, pool: Pool) -> None:
     outcome = pool.result(fault_outcome, name)
     assert outcome.killed, f"{name} went unseen"
     assert outcome.placed, f"found at {outcome.found!r}, expected {outcome.expected!r}"
+
+
+def test_those_of_the_baseline_are_all_there() -> None:
+    """And the baseline has those that were added: a fault that disappears is missed."""
+    kept = gate.read_baseline(golden_folder() / "baseline.json")["faults"]
+    assert {name.split()[0] for name in kept} == {*BY_NAME}
 
 
 def test_names_are_unique() -> None:

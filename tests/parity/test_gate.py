@@ -165,8 +165,22 @@ def test_the_command(tmp_path: Path, call: Call) -> None:
     mutation.write_text("{}[")
     _, err = call("gate", good, "--baseline", base, "--mutation", mutation, status=2)
     assert "no result of `python -m parity mutate --json`" in err
-    _, err = call("gate", good, bad, "--baseline", base, status=2)
-    assert "one RESULT.json" in err
+    for results in ([good, bad], []):
+        _, err = call("gate", *results, "--baseline", base, status=2)
+        assert "one RESULT.json" in err
+
+
+def test_faults_alone_are_added(tmp_path: Path, call: Call) -> None:
+    good, base, mutation = (tmp_path / name for name in ("good.json", "base.json", "faults.json"))
+    write_json(good, [sample(1.0)])
+    call("gate", good, "--baseline", base, "--update")
+    before = gate.read_baseline(base)
+    found = {"fault": "f", "dtype": "float32", "mode": "isolated", "killed": True, "placed": True}
+    mutation.write_text(json.dumps([found, {**found, "fault": "g", "placed": False}]))
+    call("gate", "--mutation", mutation, "--baseline", base, "--update", "--keep")
+    assert gate.read_baseline(base) == {**before, "faults": ["f float32 isolated"]}
+    _, err = call("gate", "--mutation", mutation, "--baseline", base, "--update", status=2)
+    assert "no results to hold" in err
 
 
 def test_nothing_is_no_result() -> None:

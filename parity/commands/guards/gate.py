@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "results",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="RESULT.json",
         help="of `run --json`; with --update several runs, whose spread is kept",
     )
@@ -47,9 +47,12 @@ def run(options: argparse.Namespace) -> int:
     runs = [read_json(path) for path in options.results]
     outcomes = _outcomes(options.mutation) if options.mutation else []
     if options.update:
-        baseline = gate.baseline_of(*runs)
-        if options.keep:
-            baseline = gate.with_kept(baseline, gate.read_baseline(options.baseline))
+        if options.keep and options.mutation and not runs:
+            baseline = gate.read_baseline(options.baseline)
+        else:
+            baseline = gate.baseline_of(*runs)
+            if options.keep:
+                baseline = gate.with_kept(baseline, gate.read_baseline(options.baseline))
         if options.mutation:
             found = [gate.fault_of(o) for o in outcomes if o["killed"] and o["placed"]]
             baseline = {**baseline, "faults": sorted(found)}
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.keep:
         raise ParityError("--keep goes with --update.")
-    if len(runs) > 1:
+    if len(runs) != 1:
         raise ParityError("gate holds one RESULT.json against a baseline; several with --update.")
     baseline = gate.read_baseline(options.baseline)
     names = None if options.verbose else gate.NAMED
