@@ -157,7 +157,9 @@ _graphs: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
 def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable[..., Any]:
-    here = not jit and hasattr(model, "config") and _on_cpu(place)
+    on_cpu = _on_cpu(place)
+    here = on_cpu and not jit and hasattr(model, "config")
+    join = on_cpu or jit
     if isinstance(model, BareModel) and not here:
         model = model.built()
     known: dict[Any, _Graph] = vars(model).setdefault("_graphs", {})
@@ -165,7 +167,6 @@ def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable
     bare = isinstance(model, BareModel)
     made_of = (model.config, model.compute_dtype) if bare else description(model, parts)
     folder = kept()
-    join = jit or _on_cpu(place)
     key = (jit, here, join, folder, precision, made_of)
     graph = known.get(key) or _graphs.get(key)
     if graph is None:

@@ -166,7 +166,7 @@ def _irfft(spectra: Any, n_fft: int) -> Any:
     shape = [*lengths(spectra)[:2], spectra.shape[2] // 2, 2, spectra.shape[3]]
     real, imag = tf.unstack(tf.reshape(spectra, shape), axis=3)  # faster than every other row
     # A real signal's first and last frequency are real. What a model gives for the other part is
-    # left out on a processor, here as in PyTorch; on a GPU cuFFT hears it, at -50 dB.
+    # left out on a processor, here as in PyTorch; on a GPU cuFFT may hear it, at -50 dB.
     inner = np.ones(n_fft // 2 + 1, spectra.dtype.as_numpy_dtype)
     inner[[0, -1]] = 0
     return tf.signal.irfft(tf.complex(real, imag * inner), [n_fft])

@@ -57,6 +57,8 @@ def test_no_more_than_a_few_wait(large: list[Event]) -> None:
     with Behind(large) as other:
         caller = threading.Thread(target=all_of_them, args=[other.calling(work)])
         caller.start()
+        while started[0] < WAITING:
+            caller.join(0.01)
         caller.join(0.5)
         assert started[0] == WAITING
         free.set()

@@ -1,7 +1,8 @@
 """Runs the PyTorch reference and captures every module call and every functional step.
 
-Nothing here changes what the reference computes: hooks and the function mode only copy. With
-`forced` inputs, and only then, a step or a module is fed with them in place of its own.
+Nothing here changes what the reference computes: hooks and the function mode only copy, and
+`torch.exp` has the last places of every processor. With `forced` inputs, and only then, a step or a
+module is fed with them in place of its own.
 """
 
 from __future__ import annotations
