@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from demucs_tf.errors import DemucsTFError
+from demucs_tf.utils.collector import leave_all
 from demucs_tf.utils.quiet import quiet
 from parity.commands import (
     capture,
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.run in NUMBERS:
             with quiet():
                 import tensorflow  # noqa: F401  # here, because it prints when it is imported
+            if arguments is None:
+                leave_all()
         return int(options.run(options))
     except (ParityError, DemucsTFError) as error:
         return _report_error(str(error))
@@ -88,4 +91,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    leave_all()
+    sys.exit(status)

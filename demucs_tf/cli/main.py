@@ -47,10 +47,13 @@ def _of_the_process() -> int:
     """Run the command that this process is there for: nobody else has changed a model in it."""
     from demucs_tf.inference.graphs.kept import keep_graphs
     from demucs_tf.utils.allocator import give_back_memory
+    from demucs_tf.utils.collector import leave_all
 
     give_back_memory()
     with keep_graphs():
-        return _run(sys.argv[1:])
+        status = _run(sys.argv[1:])
+    leave_all()
+    return status
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -19,7 +19,11 @@ Array = npt.NDArray[Any]
 # Unit round-off; a tensor that the reference itself gets right to the last bit has a floor of 0,
 # and its noise ratio is taken over this instead.
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
-_INFINITY = np.array(np.inf).view(np.int64)  # has the bits of the exponent, and no others
+# Infinity has the bits of the exponent, and no others.
+_EXPONENT = {
+    "float32": np.float32(np.inf).view(np.int32),
+    "float64": np.float64(np.inf).view(np.int64),
+}
 # Numbers that a thread looks at at a time, however many threads there are: so sums are the same.
 # What is made of them stays in the cache; of fewer, threads wait for each other.
 BLOCK = 2**17
@@ -139,11 +143,15 @@ def inner(x: Array, y: Array) -> float:
 
 def spacing(x: Array, dtype: Any, out: Array | None = None) -> Array:
     """`np.spacing` of the size of numbers of a type, given and returned in float64; all finite."""
-    limits = np.finfo(dtype)
     out = np.empty_like(x) if out is None else out
-    np.bitwise_and(x.view(np.int64), _INFINITY, out=out.view(np.int64))  # powers of two
-    np.maximum(out, float(limits.tiny), out=out)
-    return np.multiply(out, float(limits.eps), out=out)
+    return np.multiply(_powers(x, dtype, out), float(np.finfo(dtype).eps), out=out)
+
+
+def _powers(x: Array, dtype: Any, out: Array) -> Array:
+    """The powers of two at or below the size of numbers of a type, none below its least normal."""
+    bits = _EXPONENT[x.dtype.name]
+    np.bitwise_and(x.view(bits.dtype), bits, out=out.view(bits.dtype))
+    return np.maximum(out, np.finfo(dtype).tiny.astype(x.dtype), out=out)
 
 
 def in_blocks(look: Callable[..., Any], *flat: Array) -> list[Any]:
@@ -168,7 +176,7 @@ _local = threading.local()
 def _room() -> Array:
     """Room of this thread for what is made of a block: asking the system for it takes as long."""
     if not hasattr(_local, "room"):
-        _local.room = np.empty((4, BLOCK))
+        _local.room = np.empty((3, BLOCK))
     return _local.room
 
 
@@ -242,20 +250,35 @@ def _of_block(actual: Array, expected: Array, bits: bool) -> _Seen | None:
 
 def _measured(actual: Array, expected: Array, rounded: Array) -> _Seen:
     """The same of numbers that are finite; of others, sums or last places that are not."""
-    *rooms, error = _room()[:, : actual.size]
-    a, wide, near = (_wide(x, y) for x, y in zip((actual, expected, rounded), rooms, strict=True))
+    error, other, third = _room()[:, : actual.size]
     with np.errstate(over="ignore", invalid="ignore"):
-        np.subtract(a, wide, out=error)
+        np.subtract(actual, expected, out=error, dtype=np.float64)
+        wide = _wide(expected, other)
         seen = _Seen(inner(error, error), inner(wide, wide), inner(error, wide))
         np.abs(error, out=error)
         seen.where = int(np.argmax(error))
         seen.max_abs = float(error[seen.where])
-        if rounded is not expected:
-            np.abs(np.subtract(a, near, out=error), out=error)
-        # Beside an exact zero the spacing is the tiniest number.
-        error /= spacing(near, rounded.dtype, out=rooms[0])
-        seen.max_ulp = float(error.max())
+        # In the type itself, which takes half the time, unless it has no room for so many.
+        if rounded.dtype != error.dtype:
+            places = other.view(rounded.dtype)[: actual.size]
+            np.abs(np.subtract(actual, rounded, out=places), out=places)
+            seen.max_ulp = _most_places(places, rounded, rounded.dtype, third)
+        if rounded.dtype == error.dtype or not math.isfinite(seen.max_ulp):
+            if rounded is not expected:
+                np.abs(np.subtract(actual, rounded, out=error, dtype=np.float64), out=error)
+            near = _wide(rounded, other)
+            seen.max_ulp = _most_places(error, near, rounded.dtype, third)
     return seen
+
+
+def _most_places(error: Array, near: Array, dtype: Any, room: Array) -> float:
+    """The largest of absolute errors in units in the last place of numbers of a type.
+
+    Beside an exact zero that is the tiniest number.
+    """
+    powers = _powers(near, dtype, room.view(near.dtype)[: near.size])
+    most = float(np.divide(error, powers, out=powers).max())
+    return most / float(np.finfo(dtype).eps)
 
 
 def _wide(x: Array, room: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -58,6 +58,7 @@ class Judge:
         self._most = None if draw else DRAWN
         self._drawn: list[tuple[tuple[bool, float], int, Portrait]] = []  # a heap, the best first
         self._number = count()
+        self._last: _Held | None = None
 
     def taking(self, mode: Mode) -> Callable[[Key, Sequence[Array]], None]:
         """What takes the outputs of calls of a mode, in the port's layout."""
@@ -107,15 +108,19 @@ class Judge:
         return tuple(portrait for *_, portrait in sorted(self._drawn, key=_rank, reverse=True))
 
     def _record(self, event: Event, index: int, mode: Mode, output: Array) -> Record:
-        declared = self._subject.layouts_of(event)[1][index]
-        actual, wanted = layouts.to_reference(output, declared), event.outputs[index]
+        declared, wanted = self._subject.layouts_of(event)[1][index], event.outputs[index]
         factor = 1.0
         if event.kind == "tap":
             factor = self._wider.get(event.path.rpartition(":")[2], 1.0)
         limit = factor * tolerances.tolerance(self._subject, event, index, mode, self._dtype)
         floor = tolerances.floor(self._subject, event, index, mode, self._dtype)
         floating = np.issubdtype(wanted.dtype, np.floating)
-        difference = compare(actual, wanted, limit, floor, self._dtype if floating else "")
+        last = self._last
+        if last is None or not last.same(output, wanted, declared, limit, floor):
+            actual = layouts.to_reference(output, declared)
+            difference = compare(actual, wanted, limit, floor, self._dtype if floating else "")
+            last = _Held(output, wanted, declared, limit, floor, actual, difference)
+        self._last, actual, difference = last, last.actual, last.difference
         fields = plain(difference, wanted)
         if floating and not difference.passed and not self._subject.moves(event):
             fields.update(_cancelled(difference, event, wanted, self._dtype))
@@ -150,6 +155,27 @@ class Judge:
         if portrait is not None:
             push = heapq.heappushpop if full else heapq.heappush
             push(self._drawn, (rank, -next(self._number), portrait))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An output in the port's layout that was held against what was captured, and what came of it.
+
+    A layer mostly returns what the last layer inside it did.
+    """
+
+    output: Array
+    wanted: Array
+    declared: str
+    limit: float
+    floor: float
+    actual: Array
+    difference: Difference
+
+    def same(self, output: Array, wanted: Array, declared: str, limit: float, floor: float) -> bool:
+        """Whether the two are, and are held against each other in the same way."""
+        ours = self.declared, self.limit, self.floor
+        return self.output is output and self.wanted is wanted and ours == (declared, limit, floor)
 
 
 def _rank(entry: tuple[tuple[bool, float], int, Portrait]) -> tuple[tuple[bool, float], int]:

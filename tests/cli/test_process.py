@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from demucs_tf.cli import main as command
 from demucs_tf.cli import separate as cli_separate
 from demucs_tf.cli.main import main
 from demucs_tf.inference import separator
@@ -37,6 +39,17 @@ def test_help_is_quick_and_needs_no_tensorflow() -> None:
     assert done.stderr.strip() == "set()"
     assert "--two-stems" in done.stdout
     assert min(seconds) <= 0.5
+
+
+def test_nothing_is_searched_for_garbage_as_the_process_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "_run", lambda argv: 0)
+    try:
+        assert command.main() == 0
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def start(checkpoint: Path, *options: str) -> subprocess.Popen[str]:

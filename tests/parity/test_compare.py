@@ -122,6 +122,17 @@ def test_spacing_is_that_of_numpy(dtype: str) -> None:
     assert spacing(x.astype("float64"), dtype).tolist() == np.spacing(np.abs(x)).tolist()
 
 
+def test_last_places_are_counted_where_float32_has_no_room_for_their_number() -> None:
+    tiniest = float(np.finfo("float32").smallest_subnormal)
+    for found, wanted, places in (
+        (5.0, 0.0, 5.0 / tiniest),
+        (-3e38, 3e38, 6e38 / 2.0**104),
+        (2 * tiniest, 0.0, 2.0),
+    ):
+        seen = compare(np.array([found], "float32"), np.array([wanted]), 9.0, dtype="float32")
+        assert seen.max_ulp == pytest.approx(places, rel=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 2)])
 def test_tensors_of_any_rank_are_compared(shape: tuple[int, ...]) -> None:
     expected = np.full(shape, 2.0)

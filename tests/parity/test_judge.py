@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
+from parity.core import judge as judging
 from parity.core import layouts
 from parity.core.capture import port, recorders
 from parity.core.events import content
@@ -69,6 +70,34 @@ def test_the_gain_is_over_the_error_of_what_came_in(model: Any) -> None:
         errors[content(event.outputs[record.output])] = record.rel_l2
         gains += bool(known)
     assert gains > len(expected.events) // 2
+
+
+def test_what_a_layer_passes_on_is_compared_once(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last layer inside it gave, held against the same numbers, to the same bound."""
+    expected = stored_expected(CASE)
+    calls: list[int] = []
+    compare = judging.compare
+
+    def counting(*arguments: Any) -> Any:
+        calls[-1] += 1
+        return compare(*arguments)
+
+    monkeypatch.setattr(judging, "compare", counting)
+    found = []
+    for as_it_is in (True, False):
+        judge = Judge(SUBJECT, expected, "float32")
+        take = judge.taking("cumulative")
+
+        def told(key: Any, outputs: list[Any], take: Any = take, same: bool = as_it_is) -> None:
+            take(key, outputs if same else [array.copy() for array in outputs])
+
+        calls.append(0)
+        port.cumulative(SUBJECT, model, expected, take=told)
+        found.append(list(judge.layers()))
+    assert found[0] == found[1]
+    assert calls[1] == len(found[0]) > calls[0] > len(found[0]) // 2
 
 
 def test_what_fails_is_kept(model: Any) -> None:

@@ -197,7 +197,7 @@ class _PulledGroup(Group):
         self.leaves: list[torch.Tensor] = []
 
     def fed(self, array: Array) -> torch.Tensor:
-        self.leaves.append(_leaf(_typed(array, self._dtype)))
+        self.leaves.append(_leaf(_typed(array, self._copies.dtype)))
         return self.leaves[-1].clone()  # some operations work in place, which leaves do not like
 
 

@@ -9,10 +9,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 
+from parity.core.capture.shared import Shared
 from parity.core.subject import Tap
 
 Array = npt.NDArray[Any]
+
+
+class Copies:
+    """What is noted of tensors: one copy for each content, and none of a tensor that has one.
+
+    A tensor is copied again once an operation has written to it, which torch counts; what is
+    written to its `data` is not seen.
+
+    Args:
+        kept: False notes the tensors as they are, for what is looked at at once.
+
+    Attributes:
+        dtype: of the model, in which constants of another float type are noted.
+    """
+
+    def __init__(self, kept: bool = True) -> None:
+        self.dtype = torch.float32
+        self._kept = kept
+        self._shared = Shared()
+        self._known: Any = WeakTensorKeyDictionary()
+
+    def of(self, tensor: torch.Tensor) -> Array:
+        """The numbers of a tensor."""
+        if not self._kept or tensor.is_inference():
+            return self._new(tensor)
+        version, array = self._known.get(tensor, (None, None))
+        if version != tensor._version:
+            array = self._new(tensor)
+            self._known[tensor] = tensor._version, array
+        return array
+
+    def _new(self, tensor: torch.Tensor) -> Array:
+        array = numbers_of(tensor, self.dtype)
+        return self._shared.one(array.copy()) if self._kept else array
 
 
 class Group:
@@ -25,7 +61,7 @@ class Group:
         source: str,
         parameters: set[int],
         forced: Sequence[Array] | None,
-        dtype: torch.dtype,
+        copies: Copies,
     ) -> None:
         self.path = path
         self.tap = tap
@@ -38,7 +74,7 @@ class Group:
         self._inside: dict[int, torch.Tensor] = {}
         self._parameters = parameters
         self._forced = forced
-        self._dtype = dtype
+        self._copies = copies
 
     @property
     def inputs(self) -> list[Array]:
@@ -79,7 +115,7 @@ class Group:
 
     def note(self, tensor: torch.Tensor) -> Array:
         """What is kept of an input."""
-        return copied(tensor, self._dtype)
+        return self._copies.of(tensor)
 
     def give(self, result: Any) -> None:
         """Note what an operation returned."""
@@ -121,11 +157,17 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
     return []
 
 
-def copied(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
-    """A copy; complex numbers as pairs, and constants of float32 in `dtype`."""
+def copied(tensor: torch.Tensor) -> Array:
+    """A copy; complex numbers as pairs."""
+    return numbers_of(tensor).copy()
+
+
+def numbers_of(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> Array:
+    """The numbers of a tensor, complex ones as pairs, and constants of float32 in `dtype`."""
     tensor = tensor.detach()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
     if tensor.is_floating_point() and dtype is not None:
         tensor = tensor.to(dtype)
-    return tensor.cpu().numpy().copy()
+    array: Array = tensor.cpu().numpy()
+    return array

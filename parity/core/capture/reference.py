@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from parity.core.capture.influence import without_influence
 from parity.core.capture.operations import (
+    Copies,
     Group,
     copied,
     is_query,
@@ -33,7 +34,6 @@ from parity.core.capture.operations import (
     tensors_in,
 )
 from parity.core.capture.progress import counted, say
-from parity.core.capture.shared import Shared
 from parity.core.capture.statements import environment, source_of, statement_at, where
 from parity.core.compare import relative_l2_where_finite
 from parity.core.events import PARTS, TENSOR, Event, Expected, Key
@@ -127,7 +127,8 @@ class Tracer(TorchFunctionMode):
         module: what runs.
         forced: inputs that functional steps and modules get in place of their own, rounded to
             float32.
-        sink: takes each event as it ends; None to keep them all and return them from `run`.
+        sink: takes each event as it ends, to look at its outputs at once: nothing is copied; None
+            to keep copies of all and return them from `run`.
 
     `parity.core.backward` traces with gradients: what it changes is in methods of their own.
     """
@@ -148,10 +149,9 @@ class Tracer(TorchFunctionMode):
         self.forced = forced
         self.events: list[Event] = []
         self._sink = self.events.append if sink is None else sink
-        self._arrays = Shared()
+        self._noted = Copies(kept=sink is None)
         self.unmapped: set[str] = set()
         self.keywords: dict[Key, dict[str, Any]] = {}
-        self._dtype = torch.float32
         self._stack: list[tuple[Call, list[Array]]] = []
         self._calls: Counter[str] = Counter()
         self._group: Group | None = None
@@ -160,7 +160,7 @@ class Tracer(TorchFunctionMode):
         """One forward pass on `mix`; the calls, in the order they ended."""
         tensors = [torch.from_numpy(array.copy()) for array in mix]
         numbers = [t for t in (*self.module.parameters(), *tensors) if t.is_floating_point()]
-        self._dtype = numbers[0].dtype if numbers else self._dtype
+        self._noted.dtype = numbers[0].dtype if numbers else self._noted.dtype
         with ExitStack() as stack:
             for path, module in _modules(self.module):
                 handles = (
@@ -224,7 +224,6 @@ class Tracer(TorchFunctionMode):
     ) -> None:
         call = self._calls[path]
         self._calls[path] += 1
-        inputs, outputs = self._shared(inputs), self._shared(outputs)
         self._sink(Event(path, call, kind, owner, source, inputs, outputs, arguments))
 
     def _forced(self, path: str) -> Sequence[Array] | None:
@@ -232,14 +231,8 @@ class Tracer(TorchFunctionMode):
         return None if self.forced is None else self.forced.get((path, self._calls[path]))
 
     def _copies(self, value: Any) -> list[Array]:
-        """Copies of all tensors, in the type of the model where the reference has float32."""
-        return [copied(tensor, self._dtype) for tensor in tensors_in(value)]
-
-    def _shared(self, arrays: list[Array]) -> list[Array]:
-        """Keep one copy of what is one layer's output and the next one's input."""
-        if self._sink != self.events.append:
-            return arrays
-        return [self._arrays.one(array) for array in arrays]
+        """What is noted of all tensors."""
+        return [self._noted.of(tensor) for tensor in tensors_in(value)]
 
     # Functional steps
 
@@ -265,7 +258,7 @@ class Tracer(TorchFunctionMode):
         if group is None or group.path != path:
             self._close_group()
             forced = self._forced(path)
-            group = self._new_group(path, tap, source, self._parameters(), forced, self._dtype)
+            group = self._new_group(path, tap, source, self._parameters(), forced, self._noted)
         args, kwargs = group.take((args, kwargs))
         result = func(*args, **kwargs)
         if func is torch.Tensor.__setitem__:
