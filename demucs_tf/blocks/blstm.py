@@ -9,7 +9,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import BTC, Layer, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size, told
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size, told
 
 
 class BLSTM(Layer):
@@ -74,11 +74,11 @@ class BLSTM(Layer):
         length = size(x, 1)
 
         def cut(x: Any) -> Any:
-            return tf.reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
+            return reshape(frame(x, width), [-1, width, self.dim])  # (B N, width, C)
 
         def join(y: Any) -> Any:
             count = ceil_div(length, width // 2)
-            frames = tf.reshape(y, [*lengths(x)[:1], count, width, self.dim])
+            frames = reshape(y, [*lengths(x)[:1], count, width, self.dim])
             return tf.ensure_shape(unframe(frames, length), x.shape)
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
@@ -95,13 +95,13 @@ class BLSTM(Layer):
         def cut(x: Any) -> Any:
             starts = stride * tf.range(count)
             index = starts[:, None] + tf.range(steps)[None]  # (N, steps)
-            frames = tf.gather(pad_axis(x, 0, width, axis=1), tf.reshape(index, [-1]), axis=1)
-            return tf.reshape(frames, tf.stack([-1, steps, self.dim]))  # (B N, steps, C)
+            frames = tf.gather(pad_axis(x, 0, width, axis=1), reshape(index, [-1]), axis=1)
+            return reshape(frames, tf.stack([-1, steps, self.dim]))  # (B N, steps, C)
 
         def join(y: Any) -> Any:
             time = tf.range(length)
             number = tf.minimum(tf.maximum((time - stride // 2) // stride, 0), count - 1)
-            rows = tf.reshape(y, [size(x, 0), -1, self.dim])  # (B, N steps, C)
+            rows = reshape(y, [size(x, 0), -1, self.dim])  # (B, N steps, C)
             return told(tf.gather(rows, number * steps + time - number * stride, axis=1))
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
@@ -118,7 +118,7 @@ def frame(x: Any, width: int) -> Any:
     count = ceil_div(size(x, 1), stride)
     x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
     # With half-overlapping frames, frame n is block n followed by block n + 1.
-    blocks = tf.reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
+    blocks = reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
     return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
 
 
@@ -134,6 +134,6 @@ def unframe(frames: Any, length: Any) -> Any:
     width, channels = frames.shape[2:]
     limit = width // 4
     middle = frames[:, :, limit:-limit]
-    middle = tf.reshape(middle, [*lengths(middle)[:1], size(frames, 1) * (width // 2), channels])
+    middle = reshape(middle, [*lengths(middle)[:1], size(frames, 1) * (width // 2), channels])
     row = tf.concat([frames[:, 0, :limit], middle, frames[:, -1, -limit:]], axis=1)
     return row[:, :length]

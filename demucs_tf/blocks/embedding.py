@@ -14,7 +14,7 @@ import tensorflow as tf
 from demucs_tf.layers import float32_math
 from demucs_tf.layers.base import Layer, is_portable, weights_are_blank
 from demucs_tf.layers.linear import Embedding
-from demucs_tf.layers.shape import ceil_div
+from demucs_tf.layers.shape import ceil_div, reshape
 
 Float32 = npt.NDArray[np.float32]
 
@@ -108,7 +108,7 @@ def sin_embedding_of_steps(count: int, dim: int, max_period: float, one: Any = 1
     turns = np.stack([[cos, -sin], [sin, cos]], 1)  # (cosine or sine, 2, D / 2, W)
     left = np.concatenate([turned, turned]).astype(np.float32)  # (D, A, 2)
     right = np.concatenate(list(turns.transpose(1, 2, 0, 3))).astype(np.float32)  # (D, 2, W)
-    waves = tf.reshape(tf.matmul(left * one, right), [dim, -1])
+    waves = reshape(tf.matmul(left * one, right), [dim, -1])
     return tf.transpose(waves)[:count]
 
 
@@ -210,4 +210,4 @@ def _interleaved(phase: Any) -> Any:
     both = [float32_math.sin(phase), float32_math.cos(phase)]
     if isinstance(phase, np.ndarray):
         return np.stack(both, -1).reshape(len(phase), 2 * phase.shape[-1])
-    return tf.reshape(tf.stack(both, -1), [-1, 2 * phase.shape[-1]])
+    return reshape(tf.stack(both, -1), [-1, 2 * phase.shape[-1]])

@@ -11,7 +11,7 @@ from demucs_tf.layers.activation import gelu, glu
 from demucs_tf.layers.base import BFTC, BTC, Identity, Layer, is_joined
 from demucs_tf.layers.conv import Conv1d, Conv2d, gated
 from demucs_tf.layers.norm import norm_or_identity
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import lengths, pad_axis, reshape, size
 
 
 class HEncLayer(Layer):
@@ -121,5 +121,5 @@ def by_rows(layer: Any, y: BFTC) -> BFTC:
     """Run the residual branch of `layer` on each frequency by itself."""
     shape = lengths(y)
     count = size(y, 0) * y.shape[1]
-    rows = layer.step("rows", lambda y: tf.reshape(y, [count, *shape[2:]]), y)
-    return layer.step("unrows", lambda y: tf.reshape(y, shape), layer.dconv(rows))
+    rows = layer.step("rows", lambda y: reshape(y, [count, *shape[2:]]), y)
+    return layer.step("unrows", lambda y: reshape(y, shape), layer.dconv(rows))

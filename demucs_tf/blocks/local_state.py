@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, is_portable, weights_are_blank
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.shape import lengths, one_of, size
+from demucs_tf.layers.shape import lengths, one_of, reshape, size
 
 
 class LocalState(Layer):
@@ -71,7 +71,7 @@ class LocalState(Layer):
         return tf.squeeze(tf.matmul(keys[None], tf.stack([ones, -steps])[None]), 0)
 
     def _split(self, x: Any) -> Any:
-        return tf.reshape(x, [*lengths(x)[:-1], self.heads, x.shape[2] // self.heads])
+        return reshape(x, [*lengths(x)[:-1], self.heads, x.shape[2] // self.heads])
 
     def _scores(self, keys: Any, queries: Any) -> Any:
         scale = tf.constant((self.channels // self.heads) ** 0.5, keys.dtype)
@@ -88,4 +88,4 @@ class LocalState(Layer):
 
     def _mix(self, weights: Any, content: Any) -> Any:
         result = tf.einsum("bhst,bthc->bshc", weights, content)
-        return tf.reshape(result, [*lengths(result)[:2], self.channels])
+        return reshape(result, [*lengths(result)[:2], self.channels])

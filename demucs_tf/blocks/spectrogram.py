@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.wiener import mark_silence, portable_wiener, silence, wiener
 from demucs_tf.layers.base import Observable, is_portable
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size, told
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size, told
 from demucs_tf.layers.spectral import Transform, ispectro, spectra_of, spectro
 
 # Frames that the Wiener filter sees at a time.
@@ -49,8 +49,8 @@ class Spectrogram(Observable):
             # With `hybrid` the reference drops the frames that see the reflected ends.
             spectra = spectra_of if self.hybrid else spectro
             z = spectra(x, self.nfft, hop, self.transform)
-            flat = tf.reshape(z, [*lengths(z)[:3], 2 * z.shape[3]])[:, :-1]  # without the last
-            return tf.reshape(flat, [*lengths(flat)[:3], z.shape[3], 2])
+            flat = reshape(z, [*lengths(z)[:3], 2 * z.shape[3]])[:, :-1]  # without the last
+            return reshape(flat, [*lengths(flat)[:3], z.shape[3], 2])
 
         return self.step("stft", transform, x)  # (B, F, T', A, 2)
 
@@ -60,9 +60,9 @@ class Spectrogram(Observable):
         margin = 2 if self.hybrid else 0
 
         def pad(z: Any) -> Any:
-            flat = tf.reshape(z, [*lengths(z)[:3], math.prod(z.shape[3:])])
+            flat = reshape(z, [*lengths(z)[:3], math.prod(z.shape[3:])])
             flat = tf.pad(flat, [[0, 0], [0, 1], [margin, margin], [0, 0]])
-            return tf.reshape(flat, [*lengths(flat)[:3], *z.shape[3:]])
+            return reshape(flat, [*lengths(flat)[:3], *z.shape[3:]])
 
         z = self.step("ispec_pad", pad, z)  # (B, F + 1, T' or T' + 4, S, A, 2)
         start, whole = 0, length
@@ -71,9 +71,9 @@ class Spectrogram(Observable):
             whole = hop * ceil_div(length, hop) + 2 * start
 
         def inverse(z: Any) -> Any:
-            z_ = tf.reshape(z, [*lengths(z)[:3], z.shape[3] * z.shape[4], 2])
+            z_ = reshape(z, [*lengths(z)[:3], z.shape[3] * z.shape[4], 2])
             x = ispectro(z_, hop, whole, self.transform)  # (B, S A, T)
-            return tf.reshape(x, [*lengths(x)[:1], z.shape[3], z.shape[4], size(x, 2)])
+            return reshape(x, [*lengths(x)[:1], z.shape[3], z.shape[4], size(x, 2)])
 
         x = self.step("istft", inverse, z)  # (B, S, A, T)
         if not self.hybrid:
@@ -85,13 +85,13 @@ class Spectrogram(Observable):
         if not self.cac:
             return self.step("magnitude", _magnitudes, z)
         shape = [*lengths(z)[:3], 2 * self.audio_channels]
-        return self.step("complex_as_channels", lambda z: tf.reshape(z, shape), z)
+        return self.step("complex_as_channels", lambda z: reshape(z, shape), z)
 
     def _mask(self, z: Any, m: Any, iterations: int) -> Any:
         """Spectrograms of the sources: (B, F, T, A, 2), (B, F, T, S, C) -> (B, F, T, S, A, 2)."""
         if self.cac:
             shape = [*lengths(m)[:4], self.audio_channels, 2]
-            return self.step("channels_as_complex", lambda m: tf.reshape(m, shape), m)
+            return self.step("channels_as_complex", lambda m: reshape(m, shape), m)
         if iterations < 0:
             return self.step("mask", _phase_times_magnitude, z, m)
         return self._wiener(m, z, iterations)
@@ -145,12 +145,12 @@ class Spectrogram(Observable):
             """(B, F, T, C) -> (W, 300, F, C)"""
             filled = pad_axis(x, 0, count * _WIENER_WINDOW - frames, axis=2)
             filled = tf.transpose(filled, [0, 2, 1, 3])
-            return tf.reshape(filled, [-1, _WIENER_WINDOW, freqs, x.shape[3]])
+            return reshape(filled, [-1, _WIENER_WINDOW, freqs, x.shape[3]])
 
-        flat = tf.reshape(z, [*lengths(z)[:3], 2 * channels])
+        flat = reshape(z, [*lengths(z)[:3], 2 * channels])
         real, imag = flat[..., ::2], flat[..., 1::2]
         real, imag = windows(real + silence(real, imag)), windows(imag)
-        targets = windows(tf.reshape(magnitudes, [*lengths(magnitudes)[:3], sources * channels]))
+        targets = windows(reshape(magnitudes, [*lengths(magnitudes)[:3], sources * channels]))
         estimates = portable_wiener(
             [targets[..., a::channels] for a in range(channels)],
             [(real[..., a : a + 1], imag[..., a : a + 1]) for a in range(channels)],
@@ -158,14 +158,14 @@ class Spectrogram(Observable):
             self.wiener_residual,
         )
         parts = [
-            tf.reshape(part[..., :sources], [-1, freqs, sources, 1])  # without the residual
+            reshape(part[..., :sources], [-1, freqs, sources, 1])  # without the residual
             for pair in estimates
             for part in pair
         ]
         shape = [-1, count * _WIENER_WINDOW, freqs, sources * 2 * channels]
-        y = tf.reshape(tf.concat(parts, -1), shape)[:, :frames]
+        y = reshape(tf.concat(parts, -1), shape)[:, :frames]
         y = tf.transpose(y, [0, 2, 1, 3])
-        return tf.reshape(y, [*lengths(y)[:3], sources, channels, 2])
+        return reshape(y, [*lengths(y)[:3], sources, channels, 2])
 
     def _wiener_of_any(self, targets: Any, mixture: Any, iterations: int) -> Any:
         """The same where the number of items or frames is unknown: zeros fill the last window."""
@@ -174,14 +174,14 @@ class Spectrogram(Observable):
 
         def windows(x: Any) -> Any:
             padded = pad_axis(x, 0, count * _WIENER_WINDOW - frames, axis=1)
-            return tf.reshape(padded, [-1, _WIENER_WINDOW, *x.shape[2:]])
+            return reshape(padded, [-1, _WIENER_WINDOW, *x.shape[2:]])
 
         sources = tf.map_fn(
             lambda pair: self._wiener_of_window(pair[0], pair[1], iterations),
             (windows(targets), windows(mixture)),
             fn_output_signature=mixture.dtype,
         )
-        rows = tf.reshape(sources, [batch, count * _WIENER_WINDOW, *sources.shape[2:]])
+        rows = reshape(sources, [batch, count * _WIENER_WINDOW, *sources.shape[2:]])
         return rows[:, :frames]
 
 
@@ -192,7 +192,7 @@ def _absolute(z: Any) -> Any:
 
 def _magnitudes(z: Any) -> Any:
     """As `_absolute`, at four axes: (B, F, T, A, 2) -> (B, F, T, A)."""
-    return tf.reshape(_absolute(tf.reshape(z, [-1, *z.shape[3:]])), lengths(z)[:4])
+    return reshape(_absolute(reshape(z, [-1, *z.shape[3:]])), lengths(z)[:4])
 
 
 @tf.custom_gradient
@@ -210,10 +210,10 @@ def _root(energy: Any) -> Any:
 def _phase_times_magnitude(z: Any, m: Any) -> Any:
     """(B, F, T, A, 2), (B, F, T, S, A) -> (B, F, T, S, A, 2)."""
     sources, channels = m.shape[3:]
-    flat = tf.reshape(z, [-1, 1, channels, 2])
+    flat = reshape(z, [-1, 1, channels, 2])
     phase = flat / (1e-8 + _absolute(flat)[..., None])
-    y = phase * tf.reshape(m, [-1, sources, channels, 1])
-    return tf.reshape(y, [*lengths(m)[:3], sources, channels, 2])
+    y = phase * reshape(m, [-1, sources, channels, 1])
+    return reshape(y, [*lengths(m)[:3], sources, channels, 2])
 
 
 def pad1d(x: Any, left: Any, right: Any, reflect: bool) -> Any:

@@ -22,7 +22,7 @@ from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.layers.base import BFTC, BTC, BTD, Dropout, Identity, Layer, is_joined, is_portable
 from demucs_tf.layers.linear import Linear, product
 from demucs_tf.layers.norm import GroupNorm, LayerNorm, norm_or_identity
-from demucs_tf.layers.shape import one_of, size
+from demucs_tf.layers.shape import one_of, reshape, size
 
 
 class _AttentionLayer(Layer):
@@ -288,10 +288,10 @@ class CrossTransformerEncoder(Layer):
     def _tokens(self, x: Any) -> Any:
         """Make time-major tokens: (B, F, T, D) -> (B, T F, D)."""
         batch, freqs, frames, dim = (size(x, axis) for axis in range(4))
-        return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, frames * freqs, dim])
+        return reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, frames * freqs, dim])
 
     def _untokens(self, x: Any, freqs: int, frames: Any) -> Any:
-        maps = tf.reshape(x, [size(x, 0), frames, freqs, self.dim])
+        maps = reshape(x, [size(x, 0), frames, freqs, self.dim])
         return tf.transpose(maps, [0, 2, 1, 3])
 
     def _add(self, position: Any, x: Any) -> Any:
@@ -304,7 +304,7 @@ class CrossTransformerEncoder(Layer):
     def _positions_2d(self, freqs: int, frames: Any, one: Any) -> Any:
         """Embed frequency and time of every token: (1, T F, D)."""
         embedding = sin_embedding_2d(self.dim, freqs, frames, self.max_period, one)
-        return self._constant(tf.reshape(embedding, [1, -1, self.dim]))
+        return self._constant(reshape(embedding, [1, -1, self.dim]))
 
     def _positions(self, xt: Any, shift: Any, training: bool) -> Any:
         """Embed the time of every step: (1 or B, T, D)."""
@@ -331,7 +331,7 @@ class CrossTransformerEncoder(Layer):
             steps = tf.cast(tf.range(length), tf.float32)[:, None]
         if self.emb == "sin":
             if isinstance(shift, tf.Tensor):
-                shift = tf.cast(tf.reshape(shift, [1, -1]), tf.float32)
+                shift = tf.cast(reshape(shift, [1, -1]), tf.float32)
             steps = steps + shift
         elif self.cape_mean_normalize:
             # QUIRK demucs/transformer.py:90: the mean of 0, 1, ... in float32.

@@ -18,7 +18,7 @@ from demucs_tf.layers.base import (
     weights_are_blank,
 )
 from demucs_tf.layers.linear import Linear, as_type, product
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size
 
 # Queries that attend at a time.
 _BLOCK = 384
@@ -79,14 +79,14 @@ class MultiheadAttention(Layer):
         return product(x, self.in_proj_weight[:, part], self.in_proj_bias[part])
 
     def _merge(self, heads: Any) -> Any:
-        merged = tf.reshape(heads, [*lengths(heads)[:2], self.embed_dim])
+        merged = reshape(heads, [*lengths(heads)[:2], self.embed_dim])
         merged = as_type(merged, self.compute_dtype)
         return self.out_proj.call(merged)  # not a call of its own in the reference either
 
     def _split(self, x: Any) -> Any:
         """Give each head its part of D: (B, T, D) -> (B, H, T, D / H)."""
         width = self.embed_dim // self.num_heads
-        x = tf.reshape(x, [*lengths(x)[:-1], self.num_heads, width])
+        x = reshape(x, [*lengths(x)[:-1], self.num_heads, width])
         return tf.transpose(x, [0, 2, 1, 3])
 
     def _attend(self, q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
@@ -116,7 +116,7 @@ def _by_blocks(function: Callable[[Any], Any], x: Any) -> Any:
     batch, heads, length, width = (size(x, axis) for axis in range(4))
     count = ceil_div(length, _BLOCK)
     padded = pad_axis(x, 0, count * _BLOCK - length, axis=2)
-    blocks = tf.reshape(padded, [batch, heads, count, _BLOCK, width])
+    blocks = reshape(padded, [batch, heads, count, _BLOCK, width])
     blocks = tf.map_fn(function, tf.transpose(blocks, [2, 0, 1, 3, 4]))
-    rows = tf.reshape(tf.transpose(blocks, [1, 2, 0, 3, 4]), [batch, heads, -1, width])
+    rows = reshape(tf.transpose(blocks, [1, 2, 0, 3, 4]), [batch, heads, -1, width])
     return rows[:, :, :length]

@@ -186,11 +186,21 @@ class Layer(Observable, keras.layers.Layer):
         if weights_are_blank():
             init = tf.zeros  # Keras would multiply a constant with ones
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
-        return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
+        with tf.variable_creator_scope(_by_its_own_name):
+            return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
 
     def build(self, *_: Any) -> None:
         """Do nothing: shapes follow from the constructor's arguments."""
         self.built = True
+
+
+def _by_its_own_name(make: Callable[..., tf.Variable], **given: Any) -> tf.Variable:
+    """Make a variable whose name in TensorFlow is not that of its layer, as its Keras path is.
+
+    TensorFlow makes a kernel for each name and shape, in a millisecond, and keeps it for good.
+    """
+    with tf.name_scope(""):
+        return make(**given)
 
 
 # Weights are drawn by TensorFlow, from the system's randomness or, once `tf.random.set_seed` or

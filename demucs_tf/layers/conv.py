@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
 from demucs_tf.layers.linear import add_bias, as_type, product
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, reshape, size
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours, and with trained
@@ -84,7 +84,7 @@ class Conv1d(Layer):
     def _by_taps(self, x: Any, weight: Any) -> Any:
         """Convolve to few channels: a product for all taps at once, which are then moved apart."""
         taps, channels, width = weight.shape
-        weight = tf.reshape(tf.transpose(weight, [1, 0, 2]), [channels, taps * width])
+        weight = reshape(tf.transpose(weight, [1, 0, 2]), [channels, taps * width])
         y = pad_axis(product(x, weight), self.padding, self.padding, axis=1)
         length = size(y, 1) - self.dilation * (taps - 1)
         starts = range(0, taps * self.dilation, self.dilation)
@@ -113,13 +113,13 @@ def _by_blocks(x: Any, weight: Any, bias: Any, stride: int, activation: Any) -> 
     count = (size(x, 1) - taps) // stride + 1
     span = taps // stride
     x = x[:, : (count + span - 1) * stride]
-    blocks = tf.reshape(x, [*lengths(x)[:1], count + span - 1, stride, *lengths(x)[2:]])
+    blocks = reshape(x, [*lengths(x)[:1], count + span - 1, stride, *lengths(x)[2:]])
     if len(x.shape) == 4:
         blocks = tf.transpose(blocks, [0, 1, 3, 2, 4])
     shape = [*lengths(blocks)[:-2], stride * channels]
-    blocks = tf.reshape(blocks, shape)
+    blocks = reshape(blocks, shape)
     rows = tf.concat([blocks[:, start : start + count] for start in range(span)], -1)
-    return product(rows, tf.reshape(weight, [taps * channels, width]), bias, activation)
+    return product(rows, reshape(weight, [taps * channels, width]), bias, activation)
 
 
 def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
@@ -198,7 +198,7 @@ class _Transposed(Layer):
         x = as_type(x, weight.dtype)
         if not is_portable():
             moved = [pad_axis(x, taps - 1 - tap, tap, axis=1) for tap in range(taps)]
-            weight = tf.reshape(weight, [-1, weight.shape[2]])
+            weight = reshape(weight, [-1, weight.shape[2]])
             return as_type(product(tf.concat(moved, -1), weight, bias, activation), dtype)
         x = pad_axis(x, taps - 1, taps - 1, axis=1)
         if len(x.shape) == 3:
@@ -210,11 +210,11 @@ class _Transposed(Layer):
     def _weight_of_phases(self, taps: int) -> Any:
         """Sort the weight by phases: (taps, C, stride C')."""
         stride = self.stride
-        weight = tf.reshape(self.weight, [self.kernel_size, self.out_channels, -1])
+        weight = reshape(self.weight, [self.kernel_size, self.out_channels, -1])
         weight = pad_axis(weight, 0, taps * stride - self.kernel_size, axis=0)
-        weight = tf.reverse(tf.reshape(weight, [taps, stride, self.out_channels, -1]), [0])
+        weight = tf.reverse(reshape(weight, [taps, stride, self.out_channels, -1]), [0])
         weight = tf.transpose(weight, [0, 3, 1, 2])
-        return tf.reshape(weight, [taps, -1, stride * self.out_channels])
+        return reshape(weight, [taps, -1, stride * self.out_channels])
 
 
 class ConvTranspose1d(_Transposed):
@@ -234,7 +234,7 @@ class ConvTranspose1d(_Transposed):
         length = (size(x, 1) - 1) * self.stride + self.kernel_size
         y = self._phases(x, activation)  # (B, T + taps - 1, stride C')
         rows = [*lengths(y)[:1], size(y, 1) * self.stride, self.out_channels]
-        return tf.reshape(y, rows)[:, :length]
+        return reshape(y, rows)[:, :length]
 
 
 class Conv2d(Layer):
@@ -325,7 +325,7 @@ class ConvTranspose2d(_Transposed):
         freqs = (x.shape[1] - 1) * self.stride + self.kernel_size
         y = self._phases(x, activation)  # (B, F + taps - 1, T, stride C')
         rows, frames, channels = y.shape[1], size(y, 2), self.out_channels
-        phases = tf.reshape(y, [-1, frames, self.stride, channels])
+        phases = reshape(y, [-1, frames, self.stride, channels])
         phases = tf.transpose(phases, [0, 2, 1, 3])
         shape = [*lengths(y)[:1], rows * self.stride, frames, channels]
-        return tf.reshape(phases, shape)[:, :freqs]
+        return reshape(phases, shape)[:, :freqs]

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer, is_joined, is_portable, normal, uniform
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size
 
 # Rows that a gradient adds up one after the other.
 _ROWS = 32
@@ -67,15 +67,15 @@ def product(
     """
     weight, dtype = tf.convert_to_tensor(weight), x.dtype
     x = as_type(x, weight.dtype)
-    rows = _times(tf.reshape(x, [-1, weight.shape[0]]), weight)
+    rows = _times(reshape(x, [-1, weight.shape[0]]), weight)
     shape = [*lengths(x)[:-1], weight.shape[1]]
     if is_portable():  # ONNX's converter loses one of two shapes with nothing in between
-        rows = tf.reshape(rows, shape)
+        rows = reshape(rows, shape)
     if bias is not None:
         rows = add_bias(rows, as_type(bias, weight.dtype))
     if activation is not None:
         rows = activation(rows)
-    return rows if is_portable() else as_type(tf.reshape(rows, shape), dtype)
+    return rows if is_portable() else as_type(reshape(rows, shape), dtype)
 
 
 # A weight in bfloat16 (`inference/graphs/precision.py`) has its products worked out in bfloat16,
@@ -154,7 +154,7 @@ def _times(rows: Any, weight: Any) -> Any:
         def gradient(slope: Any) -> Any:
             missing = -size(rows, 0) % _ROWS
             blocks, slopes = (
-                tf.reshape(pad_axis(x, 0, missing, axis=0), [-1, _ROWS, x.shape[1]])
+                reshape(pad_axis(x, 0, missing, axis=0), [-1, _ROWS, x.shape[1]])
                 for x in (rows, slope)
             )
             products = tf.matmul(blocks, slopes, transpose_a=True)  # (N / _ROWS, C, C')
@@ -168,7 +168,7 @@ def _times(rows: Any, weight: Any) -> Any:
 def _over_positions(x: Any) -> Any:
     """(..., C) -> (C)"""
     width = x.shape[-1]
-    return tf.reshape(_over_axis_1(tf.reshape(x, [1, -1, width])), [width])
+    return reshape(_over_axis_1(reshape(x, [1, -1, width])), [width])
 
 
 def _over_axis_1(x: Any) -> Any:
@@ -177,8 +177,8 @@ def _over_axis_1(x: Any) -> Any:
     while not isinstance(length, int) or length > 2 * _ROWS:
         count = ceil_div(length, _ROWS)
         x = pad_axis(x, 0, count * _ROWS - length, axis=1)
-        blocks = tf.reshape(x, [size(x, 0), _ROWS, -1])
-        x = tf.reshape(tf.reduce_sum(blocks, 1), [size(x, 0), count, *rest])
+        blocks = reshape(x, [size(x, 0), _ROWS, -1])
+        x = reshape(tf.reduce_sum(blocks, 1), [size(x, 0), count, *rest])
         if not isinstance(length, int):
             break
         length = count

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Identity, Layer, is_portable
 from demucs_tf.layers.linear import add_bias, as_type, scaled, scaled_and_shifted
-from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, size
+from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size
 
 # TensorFlow adds up any axis but the last one number after the other, which over the positions of a
 # song costs float32 four of its seven digits. So all sums run along the last axis, in two or three
@@ -27,7 +27,7 @@ def total(x: Any) -> Any:
         missing = count * _ROW - length
         if not isinstance(missing, int) or missing:
             x = pad_axis(x, 0, missing, axis=1)
-        x = tf.reduce_sum(tf.reshape(x, _rows(x, count)), -1)
+        x = tf.reduce_sum(reshape(x, _rows(x, count)), -1)
         if not isinstance(length, int):
             return tf.reduce_sum(x, 1, keepdims=True)
         length = count
@@ -35,7 +35,7 @@ def total(x: Any) -> Any:
 
 
 def _rows(x: Any, count: Any) -> list[Any]:
-    """Lengths for `tf.reshape`: (B, N) -> (B, count, row)."""
+    """Lengths for `reshape`: (B, N) -> (B, count, row)."""
     batch = _batch(x)
     return [batch, count if batch < 0 else -1, _ROW]
 
@@ -61,7 +61,7 @@ def unbiased_std(x: Any) -> Any:
 
 def _flat(x: Any) -> Any:
     wide, rest = x if is_portable() else tf.cast(x, tf.float64), x.shape[1:]
-    return tf.reshape(wide, [size(x, 0), -1] if None in rest else [-1, math.prod(rest)])
+    return reshape(wide, [size(x, 0), -1] if None in rest else [-1, math.prod(rest)])
 
 
 def _mean(flat: Any) -> Any:
@@ -79,11 +79,11 @@ def _number(count: Any, dtype: Any) -> Any:
 
 def _like(value: Any, x: Any) -> Any:
     shape = [_batch(x), *[1] * (len(x.shape) - 1)]
-    return tf.reshape(tf.cast(value, x.dtype), shape)
+    return reshape(tf.cast(value, x.dtype), shape)
 
 
 def _batch(x: Any) -> int:
-    """The batch, for `tf.reshape`: said where it would be the only thing that a graph knows."""
+    """The batch, for `reshape`: said where it would be the only thing that a graph knows."""
     return -1 if x.shape[0] is None or None not in x.shape[1:] else x.shape[0]
 
 
@@ -125,17 +125,17 @@ class GroupNorm(Layer):
             rows = _even_rows(x)
         else:
             positions.insert(-1, groups)
-            rows = tf.reshape(x, positions)  # (B, P, G, C / G)
-            weight, bias = (tf.reshape(each, [groups, width]) for each in (weight, bias))
+            rows = reshape(x, positions)  # (B, P, G, C / G)
+            weight, bias = (reshape(each, [groups, width]) for each in (weight, bias))
         centred = rows - average(rows)
         # What rounding left in the mean would be divided by sqrt(epsilon) in a group that is nearly
         # constant, so it goes into the shift.
         rest = average(centred)
         variance = average(tf.square(centred)) - tf.square(rest)
         scale = weight / tf.sqrt(variance + tf.constant(self.epsilon, x.dtype))
-        centred = tf.reshape(centred, positions)
+        centred = reshape(centred, positions)
         y = scaled_and_shifted(centred, scale, bias - rest * scale)
-        return tf.reshape(y, lengths(x)) if groups > 1 or len(x.shape) > 3 else y
+        return reshape(y, lengths(x)) if groups > 1 or len(x.shape) > 3 else y
 
 
 def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
@@ -155,14 +155,14 @@ def fold(x: BTC, weight: Any, bias: Any, norm: GroupNorm) -> tuple[BTC, Any]:
         x' (B, T, C + 2) and W' (C + 2, C'): norm(x W + b) is x' W' + norm.bias.
     """
     weight, length = as_type(weight, x.dtype), _number(size(x, 1), x.dtype)
-    columns = tf.reshape(tf.transpose(x, [0, 2, 1]), [-1, size(x, 1), 1])  # (B C, T, 1)
-    mean = tf.reshape(_mean_of_rows(_even_rows(columns)), [-1, x.shape[2]])  # (B, C)
+    columns = reshape(tf.transpose(x, [0, 2, 1]), [-1, size(x, 1), 1])  # (B C, T, 1)
+    mean = reshape(_mean_of_rows(_even_rows(columns)), [-1, x.shape[2]])  # (B, C)
     covariance = _gram(x - tf.expand_dims(mean, 1)) / length
     middle, between = (_by_matrix if is_portable() else _by_column)(mean, weight, bias)
     inside = covariance * (tf.matmul(weight, weight, transpose_b=True) / weight.shape[1])
     # Rounding may leave less than nothing of the variance of a large and constant input.
     variance = tf.nn.relu(tf.reduce_sum(inside, [1, 2])) + between
-    scale = tf.reshape(tf.math.rsqrt(variance + tf.constant(norm.epsilon, x.dtype)), [-1, 1, 1])
+    scale = reshape(tf.math.rsqrt(variance + tf.constant(norm.epsilon, x.dtype)), [-1, 1, 1])
     # Not ones, which a file would have for each position.
     one = x[..., :1] * 0 + 1 if is_portable() else tf.ones_like(x[..., :1])
     wider = tf.concat([x, one, one * -tf.expand_dims(middle, 1)], -1)
@@ -200,13 +200,13 @@ def _gram(x: Any) -> Any:
         row = _ROW
         x = pad_axis(x, 0, ceil_div(length, row) * row - length, axis=1)
     count = ceil_div(length, row)
-    x = tf.reshape(x, [-1, row, channels])
-    rows = tf.reshape(tf.matmul(x, x, transpose_a=True), [-1, count, channels**2])
-    return tf.reshape(tf.reduce_sum(rows, 1), [-1, channels, channels])
+    x = reshape(x, [-1, row, channels])
+    rows = reshape(tf.matmul(x, x, transpose_a=True), [-1, count, channels**2])
+    return reshape(tf.reduce_sum(rows, 1), [-1, channels, channels])
 
 
 def _merged(x: Any) -> list[Any]:
-    """Lengths for `tf.reshape` with all axes between the first and the last as one."""
+    """Lengths for `reshape` with all axes between the first and the last as one."""
     middle = x.shape[1:-1]
     if None in middle:
         return [size(x, 0), -1]
@@ -232,10 +232,10 @@ def _even_rows(x: Any) -> Any:
     """Cut each batch item into rows: (B, ...) -> (B, R, N); one where there would be a rest."""
     rest = x.shape[1:]
     if None in rest:
-        return tf.reshape(x, [size(x, 0), 1, -1])
+        return reshape(x, [size(x, 0), 1, -1])
     count = math.prod(rest)
     row = _even_row(count) or count
-    return tf.reshape(x, [-1, count // row, row])
+    return reshape(x, [-1, count // row, row])
 
 
 def _mean_of_rows(rows: Any) -> Any:
@@ -251,10 +251,8 @@ def _group_mean(grouped: Any) -> Any:
     groups, width = grouped.shape[2:]
     batch, count = _batch(grouped), size(grouped, 1) * width
     rows = tf.transpose(tf.reduce_sum(grouped, -1), [0, 2, 1])  # (B, G, P)
-    rows = tf.reshape(
-        rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1]
-    )  # (B G, P)
-    return tf.reshape(total(rows) / _number(count, rows.dtype), [batch, 1, groups, 1])
+    rows = reshape(rows, [-1, size(grouped, 1)] if batch < 0 else [batch * groups, -1])  # (B G, P)
+    return reshape(total(rows) / _number(count, rows.dtype), [batch, 1, groups, 1])
 
 
 def norm_or_identity(norm: bool, num_groups: int, num_channels: int, dtype: str) -> Layer:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, has_arrays, is_portable, uniform
 from demucs_tf.layers.linear import add_bias, product
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import pad_axis, reshape, size
 
 
 class LSTM(Layer):
@@ -94,7 +94,7 @@ def _recur_trainably(inputs: list[Any], weights: list[Any], units: int) -> tuple
 
 def _over_rows(x: Any, slope: Any) -> Any:
     """The gradient of a matrix: (T, B, D), (T, B, 4 D) -> (D, 4 D)."""
-    x, slope = (tf.reshape(each, [-1, each.shape[-1]]) for each in (x, slope))
+    x, slope = (reshape(each, [-1, each.shape[-1]]) for each in (x, slope))
     return tf.matmul(x, slope, transpose_a=True)
 
 
@@ -174,10 +174,10 @@ def _recur_portably(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, An
 
     def joined(rows: Any, count: Any) -> Any:
         """(N, B, K D) -> (N K, B, D)"""
-        rows = tf.reshape(rows, [-1, batch, count, units])
-        return tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), [-1, batch, units])
+        rows = reshape(rows, [-1, batch, count, units])
+        return reshape(tf.transpose(rows, [0, 2, 1, 3]), [-1, batch, units])
 
-    both = tf.reshape(rows.stack(), [-1, batch, 2 * block * units])
+    both = reshape(rows.stack(), [-1, batch, 2 * block * units])
     ahead = joined(both[..., : block * units], block)
     behind = joined(both[::-1, :, block * units :], block)
     if rest:
@@ -209,7 +209,7 @@ def _recur_growing(inputs: list[Any], weights: list[Any]) -> tuple[Any, Any, Any
 
     def advance(state: Any, t: Any, direction: int) -> Any:
         h, c = state
-        gates = tf.reshape(tf.slice(inputs[direction], [t, 0, 0], row), [batch or -1, 4 * units])
+        gates = reshape(tf.slice(inputs[direction], [t, 0, 0], row), [batch or -1, 4 * units])
         return _advance(h, c, gates, weights[direction])
 
     def both(t: Any, before: Any, after: Any) -> Any:
@@ -245,7 +245,7 @@ def _rows(count: Any, shape: list[int | None], dtype: Any) -> Any:
         return rows
     # LiteRT's converter would start from a table of zeros in the file; products it leaves alone.
     zeros = tf.matmul(tf.zeros([1, count, 1], dtype), tf.zeros([1, 1, math.prod(known[1:])], dtype))
-    return rows.unstack(tf.reshape(zeros, [count, *shape]))
+    return rows.unstack(reshape(zeros, [count, *shape]))
 
 
 def _sigmoid(x: Any) -> Any:

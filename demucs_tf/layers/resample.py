@@ -126,20 +126,20 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     import tensorflow as tf
 
     from demucs_tf.layers.base import is_portable
-    from demucs_tf.layers.shape import lengths, size
+    from demucs_tf.layers.shape import lengths, reshape, size
 
     common = math.gcd(old_sr, new_sr)
     old_sr, new_sr = old_sr // common, new_sr // common
     kernel = sinc_kernel(old_sr, new_sr)
     width = (kernel.shape[1] - old_sr) // 2
-    rows = tf.reshape(x, [-1, size(x, 2)] if x.shape[0] is None else [math.prod(x.shape[:2]), -1])
+    rows = reshape(x, [-1, size(x, 2)] if x.shape[0] is None else [math.prod(x.shape[:2]), -1])
     # Products with ones, because not every runtime can repeat.
     before = rows[:, :1] * tf.ones([1, width], x.dtype)
     after = rows[:, -1:] * tf.ones([1, width + old_sr], x.dtype)
     rows = tf.concat([before, rows, after], axis=1)
     weight = tf.constant(kernel.T[:, None, :], x.dtype)  # (K, 1, phases)
     phases = tf.nn.conv1d(rows[..., None], weight, old_sr, "VALID")
-    y = tf.reshape(phases, [*lengths(x)[:2], size(phases, 1) * new_sr])
+    y = reshape(phases, [*lengths(x)[:2], size(phases, 1) * new_sr])
     if x.shape[-1] is not None:
         length = int(np.float32(new_sr * x.shape[-1] / old_sr))
         return tf.ensure_shape(y[..., :length], [*x.shape[:-1], length])

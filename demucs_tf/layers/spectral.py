@@ -18,7 +18,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import is_portable
 from demucs_tf.layers.float32_math import cos
 from demucs_tf.layers.linear import product
-from demucs_tf.layers.shape import lengths, pad_axis, size
+from demucs_tf.layers.shape import lengths, pad_axis, reshape, size
 
 Transform = Literal["fft", "dft"]
 TRANSFORMS = ("fft", "dft")
@@ -74,7 +74,7 @@ def spectra_of(x: Any, n_fft: int, hop_length: int, transform: Transform = "fft"
     spectra = _real_dft(frames) if _real(transform) else _rfft(frames)  # (B, T', 2 A, F)
     scale = tf.constant(n_fft**-0.5, x.dtype)
     spectra = tf.transpose(spectra * scale, [0, 3, 1, 2])
-    return tf.reshape(spectra, [*lengths(spectra)[:3], x.shape[1], 2])
+    return reshape(spectra, [*lengths(spectra)[:3], x.shape[1], 2])
 
 
 def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft") -> Any:
@@ -93,7 +93,7 @@ def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft")
     """
     n_fft = 2 * z.shape[1] - 2
     channels = z.shape[3]
-    spectra = tf.reshape(z, [*lengths(z)[:3], 2 * channels])
+    spectra = reshape(z, [*lengths(z)[:3], 2 * channels])
     spectra = tf.transpose(spectra, [0, 2, 3, 1])  # (B, T', 2 C, F)
     frames = _real_idft(spectra, n_fft) if _real(transform) else _irfft(spectra, n_fft)
     window = tf.constant(hann_window(n_fft), z.dtype)
@@ -102,7 +102,7 @@ def ispectro(z: Any, hop_length: int, length: Any, transform: Transform = "fft")
     blocks = _divide(blocks, hann_window(n_fft).reshape(-1, hop_length), size(z, 2))
     signal = tf.transpose(blocks, [0, 2, 1, 3])
     shape = [*lengths(signal)[:1], channels, size(signal, 2) * hop_length]
-    signal = tf.reshape(signal, shape)
+    signal = reshape(signal, shape)
     start = n_fft // 2
     return signal[..., start : start + length]
 
@@ -115,7 +115,7 @@ def _frame(x: Any, width: int, hop: int) -> Any:
     """Cut time into frames: (B, A, T) -> (B, 1 + (T - width) // hop, A, width)."""
     blocks_per_frame = width // hop
     count = size(x, -1) // hop
-    blocks = tf.reshape(x[..., : count * hop], [*lengths(x)[:2], count, hop])
+    blocks = reshape(x[..., : count * hop], [*lengths(x)[:2], count, hop])
     blocks = tf.transpose(blocks, [0, 2, 1, 3])
     last = count - blocks_per_frame + 1
     return tf.concat([blocks[:, i : i + last] for i in range(blocks_per_frame)], -1)
@@ -141,7 +141,7 @@ def _divide(blocks: Any, window: npt.NDArray[np.float32], frames: Any) -> Any:
     squares = tf.square(tf.constant(window, blocks.dtype))
     count = len(window)
     if not isinstance(frames, int) or frames < count:
-        ones = tf.reshape(squares, [1, 1, 1, -1]) * tf.ones([1, frames, 1, 1], blocks.dtype)
+        ones = reshape(squares, [1, 1, 1, -1]) * tf.ones([1, frames, 1, 1], blocks.dtype)
         return blocks / _not_zero(_overlap_add(ones, window.shape[1]))
     rising = _not_zero(tf.cumsum(squares)[:, None])  # (width / hop, 1, hop)
     falling = tf.cumsum(squares, reverse=True)[1:, None]
@@ -158,13 +158,13 @@ def _rfft(frames: Any) -> Any:
     """Transform real numbers: (B, T', A, N) -> (B, T', 2 A, N / 2 + 1)."""
     spectra = tf.signal.rfft(frames)
     both = tf.stack([tf.math.real(spectra), tf.math.imag(spectra)], 3)
-    return tf.reshape(both, [*lengths(frames)[:2], 2 * frames.shape[2], both.shape[-1]])
+    return reshape(both, [*lengths(frames)[:2], 2 * frames.shape[2], both.shape[-1]])
 
 
 def _irfft(spectra: Any, n_fft: int) -> Any:
     """Transform back to real numbers: (B, T', 2 C, N / 2 + 1) -> (B, T', C, N)."""
     shape = [*lengths(spectra)[:2], spectra.shape[2] // 2, 2, spectra.shape[3]]
-    real, imag = tf.unstack(tf.reshape(spectra, shape), axis=3)  # faster than every other row
+    real, imag = tf.unstack(reshape(spectra, shape), axis=3)  # faster than every other row
     # A real signal's first and last frequency are real. What a model gives for the other part is
     # left out on a processor, here as in PyTorch; on a GPU cuFFT may hear it, at -50 dB.
     inner = np.ones(n_fft // 2 + 1, spectra.dtype.as_numpy_dtype)
@@ -195,7 +195,7 @@ def _real_dft(frames: Any) -> Any:
     """Transform by matrix products: (B, T', A, N) -> (B, T', 2 A, N / 2 + 1)."""
     n, dtype = frames.shape[-1], frames.dtype.as_numpy_dtype
     p, q = _factors(n)
-    x = tf.transpose(tf.reshape(frames, [-1, p, q]), [0, 2, 1])
+    x = tf.transpose(reshape(frames, [-1, p, q]), [0, 2, 1])
     c, s = _waves(p, p, p, dtype)
     x = product(x, np.concatenate([c, -s], 1))  # (M, Q, 2 P): over p, real and imaginary part
     real, imag = x[..., :p], x[..., p:]
@@ -203,9 +203,9 @@ def _real_dft(frames: Any) -> Any:
     x = tf.concat([real * c + imag * s, imag * c - real * s], 1)  # (M, 2 Q, P)
     c, s = _waves(q, q // 2 + 1, q, dtype)  # k <= N / 2 is enough
     x = product(tf.transpose(x, [0, 2, 1]), np.block([[c, -s], [s, c]]))  # (M, P, 2 J): over q
-    x = tf.transpose(tf.reshape(x, [-1, p, 2, q // 2 + 1]), [0, 2, 3, 1])  # (M, 2, J, P)
-    x = tf.reshape(x, [-1, 2, (q // 2 + 1) * p])[..., : n // 2 + 1]
-    return tf.reshape(x, [*lengths(frames)[:2], 2 * frames.shape[2], n // 2 + 1])
+    x = tf.transpose(reshape(x, [-1, p, 2, q // 2 + 1]), [0, 2, 3, 1])  # (M, 2, J, P)
+    x = reshape(x, [-1, 2, (q // 2 + 1) * p])[..., : n // 2 + 1]
+    return reshape(x, [*lengths(frames)[:2], 2 * frames.shape[2], n // 2 + 1])
 
 
 def _real_idft(spectra: Any, n: int) -> Any:
@@ -216,8 +216,8 @@ def _real_idft(spectra: Any, n: int) -> Any:
     weight = np.full(n // 2 + 1, 2 / n)
     weight[[0, -1]] = 1 / n
     x = pad_axis(spectra * weight.astype(dtype), 0, (q // 2 + 1) * p - (n // 2 + 1), axis=3)
-    x = tf.transpose(tf.reshape(x, [-1, 2, q // 2 + 1, p]), [0, 3, 1, 2])
-    x = tf.reshape(x, [-1, p, 2 * (q // 2 + 1)])  # (M, P, 2 J)
+    x = tf.transpose(reshape(x, [-1, 2, q // 2 + 1, p]), [0, 3, 1, 2])
+    x = reshape(x, [-1, p, 2 * (q // 2 + 1)])  # (M, P, 2 J)
     c, s = _waves(q // 2 + 1, q, q, dtype)
     x = product(x, np.block([[c, s], [-s, c]]))  # (M, P, 2 Q)
     real, imag = x[..., :q], x[..., q:]
@@ -226,4 +226,4 @@ def _real_idft(spectra: Any, n: int) -> Any:
     c, s = _waves(p, p, p, dtype)
     x = product(tf.transpose(x, [0, 2, 1]), np.concatenate([c, -s]))  # (M, Q, P)
     x = tf.transpose(x, [0, 2, 1])
-    return tf.reshape(x, [*lengths(spectra)[:2], spectra.shape[2] // 2, n])
+    return reshape(x, [*lengths(spectra)[:2], spectra.shape[2] // 2, n])

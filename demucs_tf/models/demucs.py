@@ -15,7 +15,7 @@ from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
 from demucs_tf.layers.norm import mean as mean_of
 from demucs_tf.layers.norm import norm_or_identity, unbiased_std
 from demucs_tf.layers.resample import resample_frac
-from demucs_tf.layers.shape import center_trim, lengths, pad_axis, size
+from demucs_tf.layers.shape import center_trim, lengths, pad_axis, reshape, size
 from demucs_tf.models.base import Model
 from demucs_tf.models.config import DemucsConfig
 
@@ -195,7 +195,7 @@ class DemucsTF(Model):
         return self.step("split", self._split, x)
 
     def _split(self, x: Any) -> Any:
-        return tf.reshape(x, [*lengths(x)[:1], len(self.sources), self.audio_channels, size(x, -1)])
+        return reshape(x, [*lengths(x)[:1], len(self.sources), self.audio_channels, size(x, -1)])
 
 
 def _is_zero(length: Any) -> bool:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.transformer import CrossTransformerEncoder
 from demucs_tf.layers.conv import Conv1d
-from demucs_tf.layers.shape import pad_axis, size
+from demucs_tf.layers.shape import pad_axis, reshape, size
 from demucs_tf.models.config import HTDemucsConfig
 from demucs_tf.models.hybrid import HybridModel
 
@@ -193,8 +193,6 @@ class HTDemucsTF(HybridModel):
     def _by_position(self, layer: Any, x: Any) -> Any:
         """A 1x1 convolution over frequency and time: (B, F, T, C) -> (B, F, T, C')."""
         batch, freqs, frames = size(x, 0), x.shape[1], size(x, 2)
-        x = self.step("flatten", lambda x: tf.reshape(x, [batch, -1, x.shape[3]]), x)
+        x = self.step("flatten", lambda x: reshape(x, [batch, -1, x.shape[3]]), x)
         x = layer(x)
-        return self.step(
-            "unflatten", lambda x: tf.reshape(x, [batch, freqs, frames, x.shape[2]]), x
-        )
+        return self.step("unflatten", lambda x: reshape(x, [batch, freqs, frames, x.shape[2]]), x)

@@ -11,7 +11,7 @@ from demucs_tf.blocks.embedding import ScaledEmbedding
 from demucs_tf.blocks.spectrogram import Spectrogram
 from demucs_tf.layers.norm import mean as mean_of
 from demucs_tf.layers.norm import unbiased_std
-from demucs_tf.layers.shape import lengths, size
+from demucs_tf.layers.shape import lengths, reshape, size
 from demucs_tf.models.base import Model
 from demucs_tf.models.branches import Layers, Row, rows
 from demucs_tf.models.config import HybridConfig
@@ -147,12 +147,12 @@ class HybridModel(Spectrogram, Model):
     def _denormalize(self, x: Any, std: Any, mean: Any) -> Any:
         """(B, F, T', S C) -> (B, F, T', S, C), where C is A or, with `cac`, 2 A."""
         shape = [*lengths(x)[:3], len(self.sources), x.shape[3] // len(self.sources)]
-        return tf.reshape(x * std + mean, shape)
+        return reshape(x * std + mean, shape)
 
     def _denormalize_t(self, xt: Any, std: Any, mean: Any) -> Any:
         """(B, T, S A) -> (B, S, A, T)."""
         shape = [*lengths(xt)[:2], len(self.sources), self.audio_channels]
-        xt = tf.transpose(tf.reshape(xt, shape), [0, 2, 3, 1])
+        xt = tf.transpose(reshape(xt, shape), [0, 2, 3, 1])
         return xt * std[:, None] + mean[:, None]
 
 
