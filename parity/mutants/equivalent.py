@@ -203,7 +203,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.norm _rows: *", "batch < 0 -> batch <= 0", NEVER),
     Equivalent("layers.norm _rows: *", "0 -> 1", NEVER),
     Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),
-    Equivalent("layers.norm _group_mean: rows = tf.reshape(rows, *", "0 -> 1", NEVER),
+    Equivalent("layers.norm _group_mean: rows = reshape(rows, *", "0 -> 1", NEVER),
     Equivalent(
         "layers.spectral _divide: ones = *", "* * tf.ones(* -> * / tf.ones(*", "They are ones."
     ),
