@@ -25,9 +25,9 @@ def without_collector() -> Iterator[None]:
 
 
 def leave_all() -> None:
-    """Search nothing for garbage any more: for a process that ends, whose memory goes at once.
+    """Search nothing that there is for garbage any more.
 
-    Python goes through all objects again before it ends, which takes it most of a second after an
-    import of TensorFlow.
+    For a process of ours: after an import of TensorFlow, and before it ends, when its memory goes
+    at once. Python would go through all objects once more, which takes most of a second.
     """
     gc.freeze()

@@ -258,12 +258,13 @@ def _measured(actual: Array, expected: Array, rounded: Array) -> _Seen:
         np.abs(error, out=error)
         seen.where = int(np.argmax(error))
         seen.max_abs = float(error[seen.where])
+        seen.max_ulp = math.inf
         # In the type itself, which takes half the time, unless it has no room for so many.
         if rounded.dtype != error.dtype:
             places = other.view(rounded.dtype)[: actual.size]
             np.abs(np.subtract(actual, rounded, out=places), out=places)
             seen.max_ulp = _most_places(places, rounded, rounded.dtype, third)
-        if rounded.dtype == error.dtype or not math.isfinite(seen.max_ulp):
+        if not math.isfinite(seen.max_ulp):
             if rounded is not expected:
                 np.abs(np.subtract(actual, rounded, out=error, dtype=np.float64), out=error)
             near = _wide(rounded, other)

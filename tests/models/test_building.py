@@ -154,9 +154,7 @@ def test_models_that_are_gone_leave_nothing() -> None:
 def test_variables_have_the_path_of_their_layer() -> None:
     """In Keras; their names in TensorFlow are shared, as kernels go by them."""
     model = make("Demucs")
-    assert not any("/" in variable.value.name for variable in model.weights), (
-        "but not in TensorFlow"
-    )
+    assert not any("/" in variable.value.name for variable in model.weights)
     paths = [variable.path for variable in model.weights]
     assert all("/" in path for path in paths)
     assert len(set(paths)) == len(paths)

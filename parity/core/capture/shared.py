@@ -23,7 +23,7 @@ class Shared:
         some = bits[:: max(1, bits.size // _LOOKED_AT)].tobytes()
         alike = self._known.setdefault((array.shape, array.dtype, some), [])
         for known in alike:
-            if known is array or np.array_equal(_bits(known), bits):
+            if np.array_equal(_bits(known), bits):
                 return known
         alike.append(array)
         return array
