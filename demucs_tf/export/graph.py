@@ -125,54 +125,49 @@ def trace(
     from demucs_tf.layers.base import joined, observe, portable
 
     run = forward(model, lengths if time is not None else None)
-    weights = _Weights(model) if rounded else None
+    weights = _Weights(model, rounded)
     names: list[str] = ["stems"]
 
     def call(mix: Any, *factors: Any) -> list[Any]:
-        replaced = weights.replaced_by(factors) if weights else nullcontext()
         together = joined() if in_one else nullcontext()
         seen = observe(watch.observer if watch else None)
-        with portable(arrays), together, seen, replaced:
+        with portable(arrays), together, seen, weights.replaced_by(factors):
             stems = run(mix)
         extra = dict(watch.tensors) if watch else {}
         names[1:] = extra
         return [tf.identity(each) for each in (stems, *extra.values())]
 
     mix = tf.TensorSpec([batch, model.audio_channels, time], tf.float32, name="mix")
-    factors = weights.factors if weights else ()
     more = [
-        tf.TensorSpec(each.shape, tf.float32, name=f"factor_{n}") for n, each in enumerate(factors)
+        tf.TensorSpec(each.shape, tf.float32, name=f"factor_{n}")
+        for n, each in enumerate(weights.factors)
     ]
     function = tf.function(call, input_signature=[mix, *more], autograph=False)
-    graph, large = _frozen(function.get_concrete_function()), weights.large if weights else 0
-    return Traced(graph, tuple(names), tuple(factors), large)
-
-
-def _frozen(function: Any) -> Any:
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
-
-    # tf2onnx and LiteRT's converter know loops as they are, not as they are lowered to.
-    return convert_variables_to_constants_v2(
-        function, lower_control_flow=False, aggressive_inlining=True
-    )
+    graph = function.get_concrete_function()
+    return Traced(graph, tuple(names), weights.factors, weights.large)
 
 
 class _Weights:
-    """A model's weights, rounded to float16 where they are large."""
+    """A model's weights as constants.
 
-    def __init__(self, model: Any) -> None:
+    Attributes:
+        factors: those that stay apart, and come as inputs.
+        large: how many numbers a weight has at least that is rounded to float16; 0: none is.
+    """
+
+    def __init__(self, model: Any, rounded: bool) -> None:
         models = model.models if isinstance(model, BagOfModels) else [model]
         variables = {id(v): v for each in models for v in each.variables}.values()
-        self._factors = [v for v in variables if _is_factor(v)]
-        self._others = [v for v in variables if not _is_factor(v)]
-        values = [np.asarray(v) for v in self._others]  # not inside the graph, which has none
-        self.large = _large(values)
-        self._values = [_rounded(each, self.large) for each in values]
+        self._factors = [v for v in variables if rounded and _is_factor(v)]
+        self._others = [v for v in variables if not (rounded and _is_factor(v))]
+        # Read outside of the graph, which has no values.
+        values = [np.asarray(v) for v in self._others]
+        self.large = _large(values) if rounded else 0
+        self._values = [_rounded(each, self.large) for each in values] if rounded else values
         self.factors = tuple(map(np.asarray, self._factors))
 
     def replaced_by(self, factors: tuple[Any, ...]) -> Any:
+        """Put constants and `factors` in place of the variables inside the block."""
         import keras
 
         pairs = [*zip(self._factors, factors, strict=True)]
