@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from demucs_tf.layers.base import Layer
+from demucs_tf.layers.shape import parts
 
 
 class GELU(Layer):
@@ -67,5 +68,5 @@ def glu(x: Any) -> Any:
 
     Reference: torch.nn.functional.glu
     """
-    half = x.shape[-1] // 2
-    return x[..., :half] * tf.sigmoid(x[..., half:])
+    ahead, gate = parts(x, 2)
+    return ahead * tf.sigmoid(gate)

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from demucs_tf.utils.context import during
+
+try:
+    from tensorflow.python.eager.record import could_possibly_record as _may_be_recorded
+except ImportError:  # it is not public: without it, calls outside of graphs take a little longer
+
+    def _may_be_recorded() -> bool:
+        return True
+
 
 # Shape and dtype -> what a variable starts with.
 Initializer = Callable[..., Any]
@@ -184,7 +193,7 @@ class Layer(Observable, keras.layers.Layer):
         if budget is not None:
             budget.charge(shape)
         if weights_are_blank():
-            init = tf.zeros  # Keras would multiply a constant with ones
+            init = np.zeros  # Keras would multiply a constant with ones
         initializer = keras.initializers.Constant(init) if isinstance(init, (int, float)) else init
         with tf.variable_creator_scope(_by_its_own_name):
             return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=True)
@@ -221,6 +230,25 @@ def uniform_within(bound: float) -> Initializer:
 def normal(shape: tuple[int, ...], dtype: Any) -> Any:
     """N(0, 1): what torch draws for embeddings."""
     return tf.random.normal(shape, dtype=dtype)
+
+
+def with_gradient(function: Callable[..., Any], gradient: Callable[..., Any], *inputs: Any) -> Any:
+    """Return the tensor `function(*inputs)`, whose gradient is ours.
+
+    Args:
+        function: of tensors.
+        gradient: (slope of what `function` gives, *inputs) -> a slope for each input.
+        inputs: tensors or variables.
+    """
+    tensors = [tf.convert_to_tensor(each) for each in inputs]
+    if tf.executing_eagerly() and not _may_be_recorded():
+        return function(*tensors)  # in a tenth of the time
+
+    @tf.custom_gradient
+    def call(*tensors: Any) -> Any:
+        return function(*tensors), lambda slope: gradient(slope, *tensors)
+
+    return call(*tensors)
 
 
 class Identity(Layer):

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform
+from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform, with_gradient
 from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, reshape, size
 
@@ -66,7 +66,8 @@ class Conv1d(Layer):
         weight = tf.convert_to_tensor(weight)
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
-            return product(x, weight[0], bias, activation)  # faster than a convolution
+            weight = reshape(weight, [channels, width])
+            return product(x, weight, bias, activation)  # faster than a convolution
         dtype = x.dtype
         x, bias = as_type(x, weight.dtype), as_type(bias, weight.dtype)
         if activation and _pays(weight, self.stride) and not is_portable():
@@ -139,20 +140,17 @@ def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
     if dilation == 1:
         return tf.nn.conv1d(x, weight, stride, "VALID")
 
-    @tf.custom_gradient
     def dilated(x: Any, weight: Any) -> Any:
-        """Convolve with a gradient of ours: TensorFlow does not have one on every CPU."""
-        y = tf.nn.conv1d(x, weight, stride, "VALID", dilations=dilation)
+        return tf.nn.conv1d(x, weight, stride, "VALID", dilations=dilation)
 
-        def gradient(upstream: Any) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch([x, weight])
-                taps = _convolve_by_taps(x, weight, stride, dilation)
-            return tape.gradient(taps, [x, weight], output_gradients=upstream)
+    def gradient(upstream: Any, x: Any, weight: Any) -> Any:
+        """TensorFlow does not have one on every CPU."""
+        with tf.GradientTape() as tape:
+            tape.watch([x, weight])
+            taps = _convolve_by_taps(x, weight, stride, dilation)
+        return tape.gradient(taps, [x, weight], output_gradients=upstream)
 
-        return y, gradient
-
-    return dilated(x, weight)
+    return with_gradient(dilated, gradient, x, weight)
 
 
 def _convolve_by_taps(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -279,7 +277,7 @@ class Conv2d(Layer):
         """The same with the part of both variables that belongs to some output channels."""
         weight = tf.convert_to_tensor(weight)
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
-            return product(x, weight[0, 0], bias, activation)
+            return product(x, reshape(weight, [*weight.shape[2:]]), bias, activation)
         dtype = x.dtype
         x, bias = as_type(x, weight.dtype), as_type(bias, weight.dtype)
         if activation and self._along_frequency() and _pays(weight[:, 0], self.stride[0]):

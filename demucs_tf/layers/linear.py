@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, is_joined, is_portable, normal, uniform
+from demucs_tf.layers.base import Layer, is_joined, is_portable, normal, uniform, with_gradient
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size
 
 # Rows that a gradient adds up one after the other.
@@ -97,8 +97,8 @@ def as_type(x: Any, dtype: Any) -> Any:
 
 # The gradient of what is added to, or multiplied with, every position is a sum over all positions.
 # TensorFlow adds them up one after the other, which costs float32 four of its seven digits over
-# some seconds of audio. So these two have gradients of ours, which add up in blocks; graphs that
-# are never trained go without.
+# some seconds of audio. So these have gradients of ours, which add up in blocks; graphs that are
+# never trained go without.
 
 
 def add_bias(x: Any, bias: Any) -> Any:
@@ -108,12 +108,7 @@ def add_bias(x: Any, bias: Any) -> Any:
     plus = tf.nn.bias_add if fused else tf.add
     if is_joined() or is_portable():
         return plus(x, bias)
-
-    @tf.custom_gradient
-    def added(x: Any, bias: Any) -> Any:
-        return plus(x, bias), lambda slope: (slope, _over_positions(slope))
-
-    return added(tf.convert_to_tensor(x), tf.convert_to_tensor(bias))
+    return with_gradient(plus, lambda slope, *_: (slope, _over_positions(slope)), x, bias)
 
 
 def scaled(x: Any, factor: Any) -> Any:
@@ -121,11 +116,10 @@ def scaled(x: Any, factor: Any) -> Any:
     if is_joined() or is_portable():
         return x * factor
 
-    @tf.custom_gradient
-    def multiplied(x: Any, factor: Any) -> Any:
-        return x * factor, lambda slope: (slope * factor, _over_positions(slope * x))
+    def gradient(slope: Any, x: Any, factor: Any) -> Any:
+        return slope * factor, _over_positions(slope * x)
 
-    return multiplied(tf.convert_to_tensor(x), tf.convert_to_tensor(factor))
+    return with_gradient(tf.multiply, gradient, x, factor)
 
 
 def scaled_and_shifted(x: Any, scale: Any, shift: Any) -> Any:
@@ -133,14 +127,10 @@ def scaled_and_shifted(x: Any, scale: Any, shift: Any) -> Any:
     if is_joined() or is_portable():
         return x * scale + shift
 
-    @tf.custom_gradient
-    def both(x: Any, scale: Any, shift: Any) -> Any:
-        def gradient(slope: Any) -> Any:
-            return slope * scale, _over_axis_1(slope * x), _over_axis_1(slope)
+    def gradient(slope: Any, x: Any, scale: Any, _: Any) -> Any:
+        return slope * scale, _over_axis_1(slope * x), _over_axis_1(slope)
 
-        return x * scale + shift, gradient
-
-    return both(x, scale, shift)
+    return with_gradient(lambda x, scale, shift: x * scale + shift, gradient, x, scale, shift)
 
 
 def _times(rows: Any, weight: Any) -> Any:
@@ -149,20 +139,15 @@ def _times(rows: Any, weight: Any) -> Any:
     if is_joined() or is_portable() or math.prod(weight.shape) > _SMALL:
         return tf.matmul(rows, weight)
 
-    @tf.custom_gradient
-    def times(rows: Any, weight: Any) -> Any:
-        def gradient(slope: Any) -> Any:
-            missing = -size(rows, 0) % _ROWS
-            blocks, slopes = (
-                reshape(pad_axis(x, 0, missing, axis=0), [-1, _ROWS, x.shape[1]])
-                for x in (rows, slope)
-            )
-            products = tf.matmul(blocks, slopes, transpose_a=True)  # (N / _ROWS, C, C')
-            return tf.matmul(slope, weight, transpose_b=True), _over_axis_1(products[None])[0, 0]
+    def gradient(slope: Any, rows: Any, weight: Any) -> Any:
+        missing = -size(rows, 0) % _ROWS
+        blocks, slopes = (
+            reshape(pad_axis(x, 0, missing, axis=0), [-1, _ROWS, x.shape[1]]) for x in (rows, slope)
+        )
+        products = tf.matmul(blocks, slopes, transpose_a=True)  # (N / _ROWS, C, C')
+        return tf.matmul(slope, weight, transpose_b=True), _over_axis_1(products[None])[0, 0]
 
-        return tf.matmul(rows, weight), gradient
-
-    return times(rows, weight)
+    return with_gradient(tf.matmul, gradient, rows, weight)
 
 
 def _over_positions(x: Any) -> Any:

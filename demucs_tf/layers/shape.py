@@ -35,10 +35,12 @@ def lengths(x: Any) -> list[Any]:
 def reshape(x: Any, shape: Any) -> Any:
     """Return `x` in another shape: a list of lengths, or a tensor of them.
 
-    Outside of graphs TensorFlow takes twice as long for a list of numbers as for an array.
+    Outside of graphs TensorFlow takes twice as long for a list of numbers as for an array, and for
+    its function as for the operation.
     """
-    known = isinstance(shape, list) and all(isinstance(length, int) for length in shape)
-    return tf.reshape(x, np.array(shape, np.int32) if known else shape)
+    if isinstance(shape, list) and all(isinstance(length, int) for length in shape):
+        return tf.raw_ops.Reshape(tensor=x, shape=np.array(shape, np.int32))
+    return tf.reshape(x, shape)
 
 
 def one_of(x: Any) -> Any:
@@ -59,6 +61,8 @@ def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
     paddings = [[0, 0] for _ in x.shape]
     paddings[axis] = [left, right]
+    if isinstance(left, int) and isinstance(right, int):  # outside of graphs in a fifth of the time
+        return told(tf.raw_ops.Pad(input=x, paddings=np.array(paddings, np.int32)))
     return told(tf.pad(x, paddings))
 
 
