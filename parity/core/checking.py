@@ -74,10 +74,12 @@ def check_expected(
     case: str = "",
     engine: port.Engine = "eager",
     draw: bool = False,
+    to_first: bool = False,
 ) -> Result:
     """The same with a captured reference.
 
-    `engine` is how the cumulative pass runs; `draw` asks for a portrait of every tensor.
+    `engine` is how the cumulative pass runs; `draw` asks for a portrait of every tensor;
+    `to_first` ends the isolated mode once its first divergence is known.
     """
     refuse_dtype(port_model, dtype)
     configuration = _configuration(subject, expected, port_model)
@@ -93,7 +95,8 @@ def check_expected(
         with Behind(expected.events) as behind:
             if "isolated" in modes:
                 take = behind.calling(takers["isolated"])
-                port.isolated(subject, port_model, expected, take, model=not once)
+                enough = judge.failed_before if to_first else lambda _: False
+                port.isolated(subject, port_model, expected, take, model=not once, enough=enough)
             if "cumulative" in modes:
                 running = "cumulative"
                 take = behind.calling(

@@ -59,6 +59,8 @@ class Judge:
         self._drawn: list[tuple[tuple[bool, float], int, Portrait]] = []  # a heap, the best first
         self._number = count()
         self._last: _Held | None = None
+        self._order = {event.key: place for place, event in enumerate(expected.events)}
+        self._first_failed = len(self._order)
 
     def taking(self, mode: Mode) -> Callable[[Key, Sequence[Array]], None]:
         """What takes the outputs of calls of a mode, in the port's layout."""
@@ -78,6 +80,10 @@ class Judge:
     def forget(self, mode: Mode) -> None:
         """Take back what came of a pass that did not end."""
         self.records[mode] = {}
+
+    def failed_before(self, event: Event) -> bool:
+        """Whether something failed that the reference does before a call."""
+        return self._first_failed < self._order[event.key]
 
     def compared(self, event: Event) -> bool:
         """Whether a call was compared in all modes."""
@@ -137,6 +143,8 @@ class Judge:
             module_class=event.owner,
             **fields,
         )
+        if record.verdict == "fail":
+            self._first_failed = min(self._first_failed, self._order[event.key])
         if record.verdict == "fail" or event is self._expected.root:
             self.kept[mode, event.key, index] = actual
         if record.verdict == "fail" or (record.share and record.rel_l2):

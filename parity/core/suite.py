@@ -92,17 +92,19 @@ class Suite:
         folder: Path | None = None,
         engine: Engine = "eager",
         draw: bool = False,
+        to_first: bool = False,
     ) -> Result:
         """Compare the port with a case's golden, or, with `live`, with the running reference.
 
-        `draw` asks for a portrait of every tensor.
+        `draw` asks for a portrait of every tensor; `to_first` ends the isolated mode once its first
+        divergence is known.
         """
         port = self.port(case, dtype)
         expected = self.live_expected(case) if live else self.stored_expected(case, folder)
         whole = self.whole(case)
         if whole is None:
             return check_expected(
-                self.subject, expected, port, dtype, mode, case.name, engine, draw
+                self.subject, expected, port, dtype, mode, case.name, engine, draw, to_first
             )
         found: dict[Mode, Outputs] = {"cumulative": whole.outputs(port, expected.mix)}
         result = check_outputs(self.subject, expected, port, dtype, found, case.name, draw=draw)

@@ -104,7 +104,10 @@ def judge(check: str) -> str:
     from parity.run import run_case
 
     case = BY_NAME[name]
-    result = backward.run_case(case, "float64") if kind == "backward" else run_case(case, kind)
+    if kind == "backward":
+        result = backward.run_case(case, "float64")
+    else:
+        result = run_case(case, kind, to_first=True)
     if result.verdict == "pass":
         return ""
     first = result.first_failure

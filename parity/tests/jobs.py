@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 from parity.core.capture.port import Engine
+from parity.core.checking import Modes
 from parity.core.mutate import Outcome
 from parity.core.result import Result
 from parity.exports.any_length import Way
@@ -31,12 +32,13 @@ def control_path(live: bool) -> str:
     return control(live=live)
 
 
-def backward_result(name: str, dtype: str) -> Result:
-    """The result of a case's gradients, against its golden."""
-    from parity.backward import run_case
+def backward_result(name: str, dtype: str, engine: Engine) -> Result:
+    """The result of a case's gradients, against its golden; of the whole model in a graph."""
+    from parity.backward import BACKWARD
     from parity.cases import BY_NAME
 
-    return run_case(BY_NAME[name], dtype)
+    mode: Modes = "both" if engine == "eager" else "cumulative"
+    return BACKWARD.run_case(BY_NAME[name], dtype, mode=mode, engine=engine)
 
 
 def engine_result(name: str, engine: Engine) -> Result:
@@ -137,10 +139,16 @@ class Pool:
 
 
 def _quicken() -> None:
-    """One thread each, and nothing hidden in a failure, which makes eager operations quicker."""
+    """One thread each, and nothing hidden in a failure, which makes eager operations quicker.
+
+    What importing TensorFlow has made is never searched for garbage.
+    """
     import keras
     import tensorflow as tf
+
+    from demucs_tf.utils.collector import leave_all
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.debugging.disable_traceback_filtering()
     keras.config.disable_traceback_filtering()
+    leave_all()

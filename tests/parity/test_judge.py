@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from parity.cases import BY_NAME
+from parity.core import checking, layouts
 from parity.core import judge as judging
-from parity.core import layouts
 from parity.core.capture import port, recorders
 from parity.core.events import content
 from parity.core.judge import Judge
@@ -98,6 +98,25 @@ def test_what_a_layer_passes_on_is_compared_once(
         found.append(list(judge.layers()))
     assert found[0] == found[1]
     assert calls[1] == len(found[0]) > calls[0] > len(found[0]) // 2
+
+
+def test_to_the_first_divergence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies behind it is not called; what lies before it is, as that could be the first."""
+    wrong, expected, root = make_port(CASE, "float64"), stored_expected(CASE), "encoder.1.3"
+    layer = port.layers_by_path(SUBJECT, wrong)[root]
+    sound = type(layer).call
+    monkeypatch.setattr(
+        type(layer), "call", lambda self, x: sound(self, x) + 1e-3 * (self is layer)
+    )
+    every, some = (
+        checking.check_expected(SUBJECT, expected, wrong, "float64", "isolated", to_first=to_first)
+        for to_first in (False, True)
+    )
+    assert every.first_divergence == some.first_divergence == root
+    left_out = {record.path for record in every.layers} - {record.path for record in some.layers}
+    assert left_out == {"encoder.1", "decoder.0", "decoder.1", ""}
+    assert every.coverage.call_sites.compared == every.coverage.call_sites.total
+    assert some.coverage.call_sites.compared == some.coverage.call_sites.total - 4
 
 
 def test_what_fails_is_kept(model: Any) -> None:

@@ -85,12 +85,18 @@ def cumulative(
 
 
 def isolated(
-    subject: Subject, port: Any, expected: Expected, take: Take, model: bool = True
+    subject: Subject,
+    port: Any,
+    expected: Expected,
+    take: Take,
+    model: bool = True,
+    enough: Callable[[Event], bool] = lambda _: False,
 ) -> None:
     """Feed every layer and every step with the reference's own input, and tell what it gives.
 
     Steps and leaf layers are fed during a pass of the whole model; layers in which others are
-    called are called one by one. So is the model itself, unless `model` is False.
+    called are called one by one. So is the model itself, unless `model` is False. That ends at the
+    first of which `enough` is true.
     """
     layers, dtype = layers_by_path(subject, port), port.compute_dtype
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
@@ -104,6 +110,8 @@ def isolated(
         run(port, tensors_of(subject, expected.root, dtype))
     called = forcer.outputs
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
+        if enough(event):
+            return
         was_called = event.kind == "module" and called.pop(event.key, None) is not None
         done = event.key in forcer.told or (event is expected.root and not model)
         if was_called and event.path in layers and not done:

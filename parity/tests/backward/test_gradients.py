@@ -16,6 +16,7 @@ from parity.backward import BACKWARD, STORED
 from parity.cases import BY_NAME
 from parity.core.backward import checking
 from parity.core.backward.gradients import CONSTANT, ROUNDING, UNCONNECTED, Gradient, judged
+from parity.core.capture.port import Engine
 from parity.core.events import owner_of
 from parity.core.files import numbers
 from parity.core.result import ParityError, Result, read_json, write_json
@@ -29,13 +30,15 @@ from parity.tests.jobs import Job, Pool, backward_result
 
 def jobs(params: Mapping[str, Any], live: bool) -> list[Job]:
     """What a test below waits for."""
-    return [(backward_result, params["name"], params["dtype"])] if "dtype" in params else []
+    if "name" not in params:
+        return []
+    return [(backward_result, params["name"], params["dtype"], params.get("engine", "eager"))]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", STORED)
 def test_gradients_equal_the_references(name: str, dtype: str, pool: Pool) -> None:
-    result: Result = pool.result(backward_result, name, dtype)
+    result: Result = pool.result(backward_result, name, dtype, "eager")
     assert result.verdict == "pass", text.details(result)
     weights = BACKWARD.stored_expected(BY_NAME[name], None).whole.weights
     assert result.coverage.parameters.total == len(weights) > 0
@@ -124,7 +127,7 @@ def test_verdicts(found: float | None, gradient: Gradient, verdict: str, reason:
 
 
 def test_a_result_with_undecided_records_is_reported(tmp_path: Path, pool: Pool) -> None:
-    result: Result = pool.result(backward_result, "hdemucs-plain", "float64")
+    result: Result = pool.result(backward_result, "hdemucs-plain", "float64", "eager")
     assert result.case == "hdemucs-plain backward"
     assert f"0 failed, {len(result.undecided)} not decided" in text.summary(result)
     assert 0 < len(result.undecided) < 10
@@ -156,8 +159,8 @@ def test_a_missing_gradient_is_missing_coverage() -> None:
         checking.check_backward(replace(SUBJECT, variables=None), backward, port, "float64")
 
 
+@pytest.mark.parametrize(("dtype", "engine"), [("float64", "graph")])
 @pytest.mark.parametrize("name", ["demucs-lstm", "htdemucs-plain"])
-def test_gradients_in_a_graph(name: str) -> None:
-    case = BY_NAME[name]
-    result = BACKWARD.run_case(case, "float64", mode="cumulative", engine="graph")
+def test_gradients_in_a_graph(name: str, dtype: str, engine: Engine, pool: Pool) -> None:
+    result: Result = pool.result(backward_result, name, dtype, engine)
     assert result.verdict == "pass", text.details(result)
