@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,11 @@ from demucs_tf.utils.text import printable, shown
 if TYPE_CHECKING:
     from demucs_tf.models.base import Model
 
-# Package, its path, dtype (None: as the file) -> a model.
-Make = Callable[[Package, Path, str | None], Any]
+# Package, its path, dtype (None: as the file) -> what makes the model. It runs while TensorFlow is
+# imported, and what it gives afterwards.
+Make = Callable[[Package, Path, str | None], Callable[[], Any]]
+# The block that a model is made in, once TensorFlow is there.
+Device = Callable[[], AbstractContextManager[Any]]
 
 # A model may have this many times the numbers that the file has before it is given up: a mere
 # mismatch is reported weight by weight, and only what would fill the memory is stopped.
@@ -38,30 +41,46 @@ _SPARE = 100
 _MAX_VARIABLES = 5000
 
 
-def read_model(path: Path, dtype: str | None = None, make: Make | None = None) -> Any:
+def read_model(
+    path: Path, dtype: str | None = None, make: Make | None = None, device: Device = nullcontext
+) -> Any:
     """Make the model that a checkpoint file holds.
 
     Args:
         path: of a file whose suffix is in `READERS`.
         dtype: "float32" or "float64", of the model, whatever the file holds; None: as the file.
         make: what makes a model of a package; None: `port_of`.
+        device: the block that it is made in.
 
     Raises:
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or does not fit the class that it names.
     """
     if path.suffix in PACKAGES:
-        return _load_package(PACKAGES[path.suffix], path, dtype, make)
-    return READERS[path.suffix](path, dtype)
+        return _load_package(PACKAGES[path.suffix], path, dtype, make, device)
+    import_tensorflow()
+    with device():
+        return READERS[path.suffix](path, dtype)
 
 
 def _load_package(
-    read: Callable[[Path], Package], path: Path, dtype: str | None = None, make: Make | None = None
+    read: Callable[[Path], Package],
+    path: Path,
+    dtype: str | None = None,
+    make: Make | None = None,
+    device: Device = nullcontext,
 ) -> Any:
+    def begun() -> Callable[[], Any]:
+        package = read(path)
+        if make is None:
+            return partial(port_of, package, path, dtype)
+        return make(package, path, dtype)
+
     with ThreadPoolExecutor(1) as pool:  # what takes longest runs beside it, once in a process
-        package = pool.submit(read, path)
+        rest = pool.submit(begun)
         import_tensorflow(keras=make is None)
-        return (make or port_of)(package.result(), path, dtype)
+        with device():
+            return rest.result()()
 
 
 def port_of(package: Package, path: Path, dtype: str | None = None) -> Model:

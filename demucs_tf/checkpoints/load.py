@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from os import PathLike
 from typing import Any
 
-from demucs_tf.checkpoints.assemble import Make, converted, read_model
+from demucs_tf.checkpoints.assemble import Device, Make, converted, read_model
 from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.bag import Bag, BagOfModels
@@ -25,21 +26,28 @@ def load_model(
 
     Reference: demucs/pretrained.py::get_model
     """
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+    check_dtype(dtype)
     return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype)
 
 
-def load_located(found: Located, dtype: str | None, make: Make | None = None) -> Any:
+def check_dtype(dtype: str) -> None:
+    """ValueError for a type that no model has."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+
+
+def load_located(
+    found: Located, dtype: str | None, make: Make | None = None, device: Device = nullcontext
+) -> Any:
     """Load what `locate` has found; returns and raises as `load_model`.
 
-    Without a `dtype` the model is float64 if the file, or any of a bag's files, is. `make` is that
-    of `read_model`, and needs a `dtype`.
+    Without a `dtype` the model is float64 if the file, or any of a bag's files, is. `make` and
+    `device` are those of `read_model`; `make` needs a `dtype`.
     """
     models = {}
     for signature, file in found.files.items():
         with file.being_read() as path:
-            models[signature] = read_model(path, dtype, make)
+            models[signature] = read_model(path, dtype, make, device)
     if dtype is None:
         widest = max(model.compute_dtype for model in models.values())  # "float64" > "float32"
         models = {name: converted(model, widest) for name, model in models.items()}

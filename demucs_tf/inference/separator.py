@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -14,7 +15,7 @@ import numpy as np
 from demucs_tf.audio.checks import check_rate, check_samples
 from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.checkpoints.load import load_located
+from demucs_tf.checkpoints.load import check_dtype, load_located
 from demucs_tf.checkpoints.locate import locate
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
@@ -396,13 +397,14 @@ def _load(
         return load_model(source, repo, dtype, allow_legacy)
     check_engine(settings.engine, None, None, settings.precision)  # before anything is downloaded
 
-    def read() -> Model | BagOfModels:
-        layers = settings.engine not in ("auto", "graph") or settings.precision != "float32"
-        if kept() is None or layers:
-            return load_model(source, repo, dtype, allow_legacy)
-        return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype, model_of)
+    check_dtype(dtype)
+    folder, bare = kept(), settings.engine in ("auto", "graph") and settings.precision == "float32"
+    make = partial(model_of, folder) if folder is not None and bare else None
 
-    if settings.device is None:  # TensorFlow is imported while the file is read
-        return read()
-    with import_tensorflow(keras=False).device(device_name(settings.device)):
-        return read()
+    def on_device() -> AbstractContextManager[Any]:
+        return import_tensorflow(keras=False).device(device_name(settings.device))
+
+    if settings.device not in (None, "cpu"):
+        device_name(settings.device)  # the same; it takes TensorFlow, which else comes meanwhile
+    found = locate(source, repo, allow_legacy=allow_legacy)
+    return load_located(found, dtype, make, on_device if settings.device else nullcontext)

@@ -126,7 +126,7 @@ def test_signals_stop_without_leftovers(
 
 @SIGNALS
 @pytest.mark.parametrize("error", [OSError, ValueError])
-@pytest.mark.parametrize("at", ["_separator", "load_model", "_separate", "place"])
+@pytest.mark.parametrize("at", ["_separator", "load_located", "_separate", "place"])
 def test_what_a_library_makes_of_a_signal_is_no_error(
     folder: Path,
     checkpoint: Path,
@@ -147,7 +147,7 @@ def test_what_a_library_makes_of_a_signal_is_no_error(
         except KeyboardInterrupt as found:
             raise error("'SymbolicTensor' object has no attribute '_type_spec'") from found
 
-    owner = {"load_model": separator, "place": outputs}.get(at, cli_separate)
+    owner = {"load_located": separator, "place": outputs}.get(at, cli_separate)
     monkeypatch.setattr(owner, at, interrupted)
     arguments = ["separate", "song.wav", "song.wav", "-n", str(checkpoint)]
     if status == 130:

@@ -6,7 +6,7 @@ To make some hundred Keras layers takes as long as to import TensorFlow.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -18,9 +18,9 @@ from demucs_tf.checkpoints.assemble import constructor_arguments, port_of, withi
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
 from demucs_tf.checkpoints.formats.untrusted import check_segment
-from demucs_tf.checkpoints.weights import arranged, places_of
+from demucs_tf.checkpoints.weights import Place, arranged, places_of
 from demucs_tf.errors import CheckpointError
-from demucs_tf.inference.graphs.kept import Kept, kept
+from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
 from demucs_tf.utils.aligned import aligned
 from demucs_tf.utils.collector import without_collector
@@ -132,34 +132,56 @@ def _made(config: Config, dtype: str) -> Any:
     return PORTS[config.reference](**config.arguments(), dtype=dtype)
 
 
-def model_of(package: Package, path: Path, dtype: str | None) -> Any:
-    """The model of a package, without layers' values where graphs of such models are kept.
+def model_of(folder: Kept, package: Package, path: Path, dtype: str | None) -> Callable[[], Any]:
+    """What makes the model of a package, without layers' values where its graphs are kept.
 
-    Raises:
+    What needs no TensorFlow is done before this returns.
+
+    Raises, and what it returns raises:
         CheckpointError: see `port_of`.
     """
-    folder = kept()
-    bare = None if folder is None else _bare(package, dtype or package.dtype, folder)
-    return bare or port_of(package, path, dtype)
+    begun = _begun(folder, package, dtype or package.dtype)
+
+    def model() -> Any:
+        devices = import_tensorflow(keras=False).config.list_logical_devices
+        bare = begun and not devices("GPU") and _bare(folder, package.state, *begun)
+        return bare or port_of(package, path, dtype)
+
+    return model
 
 
-def _bare(package: Package, dtype: str, folder: Kept) -> BareModel | None:
-    """None: it would not be used, or something is wrong, which `port_of` tells."""
-    tf = import_tensorflow(keras=False)
+# Either gives None where something is wrong, which `port_of` tells.
+
+
+def _begun(
+    folder: Kept, package: Package, dtype: str
+) -> tuple[Config, str, list[Any] | None] | None:
+    """The configuration, the type, and the weights if it is known where they go."""
     kind, state = CONFIGS[package.klass], package.state
-    known = package.kwargs.keys() <= set(kind.names())
-    if not known or isinstance(state, Quantized) or tf.config.list_logical_devices("GPU"):
+    if isinstance(state, Quantized) or not package.kwargs.keys() <= set(kind.names()):
         return None
     with suppress(CheckpointError, ValueError, TypeError):
         config = kind(**constructor_arguments(kind, package, kind.port))
         check_segment(config.segment)
-        places, outline = folder.find_places(kind.port, config), None
-        if places is None:
+        places = folder.find_places(kind.port, config)
+        return config, dtype, None if places is None else _weights(places, state, dtype, kind.port)
+    return None
+
+
+def _bare(
+    folder: Kept, state: Any, config: Config, dtype: str, weights: list[Any] | None
+) -> BareModel | None:
+    bare, outline = BareTransformer if isinstance(config, HTDemucsConfig) else BareModel, None
+    with suppress(CheckpointError, ValueError, TypeError):
+        if weights is None:
             with within(sum(array.size for array in state.values()), len(state)):
                 outline = outlined(config, dtype)
             places = places_of(outline)
-            folder.put_places(kind.port, config, places)
-        weights = [aligned(array, dtype) for array in arranged(places, state, dtype, kind.port)]
-        bare = BareTransformer if kind is HTDemucsConfig else BareModel
+            folder.put_places(config.port, config, places)
+            weights = _weights(places, state, dtype, config.port)
         return bare(config, dtype, weights, outline)
     return None
+
+
+def _weights(places: Sequence[Place], state: Any, dtype: str, about: str) -> list[Any]:
+    return [aligned(array, dtype) for array in arranged(places, state, dtype, about)]

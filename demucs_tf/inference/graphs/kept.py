@@ -70,7 +70,8 @@ class Kept:
     def key(self, model: Any, length: int | None, precision: str = "float32") -> str:
         """Name everything that a graph for `length` samples (None: any) depends on."""
         kind = getattr(model, "port", type(model).__name__)
-        return _name([kind, model.config.to_dict(), model.compute_dtype, precision, length])
+        what = [kind, model.config.to_dict(), model.compute_dtype, precision, length]
+        return _name([*what, _traced_for()])
 
     def find(self, key: str) -> Any:
         """The graph of that name, a GraphDef; None: not there, or not whole."""
@@ -135,26 +136,31 @@ class Kept:
 def _places_file(kind: str, config: Config) -> str:
     # A bag may have given its members another segment, which moves no weight.
     rest = {name: value for name, value in config.to_dict().items() if name != "segment"}
-    return f"{_name([kind, rest])}.places"
+    return f"{_name([kind, rest, _made_by()])}.places"  # before TensorFlow is imported
 
 
 def _name(parts: list[Any]) -> str:
-    """The name of a file that depends on `parts`, and on what all depend on."""
-    text = json.dumps([_FORMAT, *parts, _made_by(), _settings()], sort_keys=True, default=str)
+    text = json.dumps([_FORMAT, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
 def _made_by() -> list[Any]:
-    """The versions, the code and the processor that make a graph."""
-    tf = import_tensorflow(keras=False)
+    """The code that makes a model, and what runs it."""
     package = Path(__file__).parents[2]
     files = sorted(path for each in _SOURCES for path in (package / each).glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     python = ".".join(map(str, sys.version_info[:2]))
-    return [VERSION, code, tf.version.VERSION, version("keras"), python, *_processor()]
+    return [VERSION, code, version("keras"), python]
 
 
+def _traced_for() -> list[Any]:
+    """The TensorFlow, its settings and the processor that a graph is for."""
+    tf = import_tensorflow(keras=False)
+    return [_made_by(), tf.version.VERSION, _processor(), _settings()]
+
+
+@cache
 def _processor() -> list[str]:
     found = [platform.machine(), platform.processor()]
     with suppress(OSError):
