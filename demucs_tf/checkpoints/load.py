@@ -11,6 +11,7 @@ from demucs_tf.checkpoints.assemble import Device, Make, converted, read_model
 from demucs_tf.checkpoints.locate import Located, locate
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.bag import Bag, BagOfModels
+from demucs_tf.models.ranges import check_dtype
 
 
 def load_model(
@@ -28,12 +29,6 @@ def load_model(
     """
     check_dtype(dtype)
     return load_located(locate(source, repo, allow_legacy=allow_legacy), dtype)
-
-
-def check_dtype(dtype: str) -> None:
-    """ValueError for a type that no model has."""
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
 
 
 def load_located(

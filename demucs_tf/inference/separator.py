@@ -15,7 +15,7 @@ import numpy as np
 from demucs_tf.audio.checks import check_rate, check_samples
 from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
-from demucs_tf.checkpoints.load import check_dtype, load_located
+from demucs_tf.checkpoints.load import load_located
 from demucs_tf.checkpoints.locate import locate
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
@@ -35,6 +35,7 @@ from demucs_tf.inference.settings import Settings, named, takes_settings
 from demucs_tf.inference.single import Model, check_segment, segment_and_stride
 from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
+from demucs_tf.models.ranges import check_dtype
 from demucs_tf.runtimes.load import exported_path, load_model
 from demucs_tf.utils.quiet import import_tensorflow
 
@@ -395,16 +396,17 @@ def _load(
     """Reference: demucs/api.py::Separator._load_model"""
     if exported_path(source) is not None:
         return load_model(source, repo, dtype, allow_legacy)
-    check_engine(settings.engine, None, None, settings.precision)  # before anything is downloaded
-
+    # Before anything is downloaded. TensorFlow is imported while the file is read, unless it has to
+    # tell whether there is such a device.
+    check_engine(settings.engine, None, None, settings.precision)
     check_dtype(dtype)
+    if settings.device not in (None, "cpu"):
+        device_name(settings.device)
     folder, bare = kept(), settings.engine in ("auto", "graph") and settings.precision == "float32"
     make = partial(model_of, folder) if folder is not None and bare else None
 
     def on_device() -> AbstractContextManager[Any]:
         return import_tensorflow(keras=False).device(device_name(settings.device))
 
-    if settings.device not in (None, "cpu"):
-        device_name(settings.device)  # the same; it takes TensorFlow, which else comes meanwhile
     found = locate(source, repo, allow_legacy=allow_legacy)
     return load_located(found, dtype, make, on_device if settings.device else nullcontext)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import Observable, is_portable, named_layers, portable, weights_are_blank
 from demucs_tf.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from demucs_tf.models.config import Config
+from demucs_tf.models.ranges import check_dtype
 
 
 class _Signature:
@@ -50,8 +51,7 @@ class Model(Observable, keras.Model):
     __signature__ = _Signature()
 
     def __init__(self, *arguments: Any, dtype: str = "float32", **named: Any) -> None:
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+        check_dtype(dtype)
         names = self.config_class.names(ours=True)
         ours = {name: named.pop(name) for name in names if name in named}
         super().__init__(dtype=dtype, **named)

@@ -168,6 +168,12 @@ def check_segment(segment: Any, samplerate: int) -> None:
         )
 
 
+def check_dtype(dtype: str) -> None:
+    """ValueError for a type that no model has."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+
+
 def check_step(step: int) -> None:
     """Refuse an innermost layer that takes very many samples: input is padded to so many."""
     if step > _LONGEST_STEP:
