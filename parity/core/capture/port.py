@@ -90,13 +90,13 @@ def isolated(
     expected: Expected,
     take: Take,
     model: bool = True,
-    enough: Callable[[Event], bool] = lambda _: False,
+    enough: Callable[[Event], bool] | None = None,
 ) -> None:
     """Feed every layer and every step with the reference's own input, and tell what it gives.
 
     Steps and leaf layers are fed during a pass of the whole model; layers in which others are
-    called are called one by one. So is the model itself, unless `model` is False. That ends at the
-    first of which `enough` is true.
+    called are called one by one, up to the first of which `enough` is true. So is the model itself,
+    unless `model` is False.
     """
     layers, dtype = layers_by_path(subject, port), port.compute_dtype
     forced = {e.key: partial(tensors_of, subject, e, dtype) for e in expected.events}
@@ -110,7 +110,7 @@ def isolated(
         run(port, tensors_of(subject, expected.root, dtype))
     called = forcer.outputs
     for event in counted(expected.events, f"port: alone in {dtype}, call"):
-        if enough(event):
+        if enough is not None and enough(event):
             return
         was_called = event.kind == "module" and called.pop(event.key, None) is not None
         done = event.key in forcer.told or (event is expected.root and not model)
