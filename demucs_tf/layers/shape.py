@@ -35,12 +35,10 @@ def lengths(x: Any) -> list[Any]:
 def reshape(x: Any, shape: Any) -> Any:
     """Return `x` in another shape: a list of lengths, or a tensor of them.
 
-    Outside of graphs TensorFlow takes twice as long for a list of numbers as for an array, and for
-    its function as for the operation.
+    Outside of graphs TensorFlow takes twice as long for a list of numbers as for an array.
     """
-    if isinstance(shape, list) and all(isinstance(length, int) for length in shape):
-        return tf.raw_ops.Reshape(tensor=x, shape=np.array(shape, np.int32))
-    return tf.reshape(x, shape)
+    known = isinstance(shape, list) and all(isinstance(length, int) for length in shape)
+    return tf.reshape(x, np.array(shape, np.int32) if known else shape)
 
 
 def one_of(x: Any) -> Any:
