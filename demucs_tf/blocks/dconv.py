@@ -90,7 +90,7 @@ class DConv(Layer):
 
     def call(self, x: BTC) -> BTC:
         for layer in self.layers:
-            if is_joined() and [type(each) for each in layer.layers[-4:]] == _END:
+            if is_joined() and _is_foldable(layer.layers[-4:]):
                 x = x + _at_once(layer.layers, x)
             else:
                 x = self.step("skip", tf.add, x, layer(x))
@@ -100,6 +100,13 @@ class DConv(Layer):
 # The convolution at the end of a branch makes two dozen channels of one, and what follows would go
 # over them a dozen times. Two products do it all, but for multiplying one with the other.
 _END = [Conv1d, GroupNorm, GLU, LayerScale]
+# From more channels than these, to which a few hundred positions belong, the product of its weight
+# with itself takes longer than all of that.
+_MOST = 256
+
+
+def _is_foldable(end: list[Any]) -> bool:
+    return [type(each) for each in end] == _END and end[0].weight.shape[1] <= _MOST
 
 
 def _at_once(layers: list[Any], x: Any) -> Any:

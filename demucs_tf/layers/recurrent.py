@@ -98,8 +98,24 @@ def _over_rows(x: Any, slope: Any) -> Any:
     return tf.matmul(x, slope, transpose_a=True)
 
 
+# TensorFlow works a product out in one thread of a processor if it fits into a core's second cache,
+# 1 MB or more. A larger one is shared by all threads, who wait for each other about as long as the
+# product of one step takes. What is larger by far comes from memory, and gains nothing.
+_PART = 3 << 18  # bytes of a weight
+_PARTS = 32
+
+
+def _parts(weight: Any) -> list[Any]:
+    """Cut the columns of a recurrent weight into parts that are multiplied side by side."""
+    count, size = 1, weight.dtype.size * math.prod(weight.shape)
+    while size > count * _PART:
+        count *= 2
+    whole = weight.shape[1] % count or count > _PARTS or tf.config.list_logical_devices("GPU")
+    return [weight] if whole else tf.split(weight, count, 1)
+
+
 # Compiled, because an eager loop takes ten times as long. Both directions advance in one loop, each
-# by a product of its own: a batch of two products takes twice as long.
+# by products of its own: a batch of two products takes twice as long.
 @tf.function(reduce_retracing=True, autograph=False)
 def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any, Any]:
     """Run the recurrence of both directions: inputs (T, B, 4 D) each, weights (D, 4 D) each.
@@ -108,23 +124,31 @@ def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any,
     """
     either, _ = inputs  # both directions are alike
     steps = tf.shape(either)[0]
-    row = tf.TensorShape([None, units])
+    row, wide = (tf.TensorShape([None, width]) for width in (units, 4 * units))
     zeros = tf.zeros(tf.stack([tf.shape(either)[1], units]), either.dtype)
+    parts = [_parts(tf.stop_gradient(weight)) for weight in weights]  # see `_recur_trainably`
+
+    def array(shape: Any) -> Any:
+        return tf.TensorArray(either.dtype, steps, element_shape=shape)
+
+    # Of a slice, the gradient of each step would be as large as all steps are.
+    given = [array(wide).unstack(each) for each in inputs]
 
     def advance(state: Any, t: Any, direction: int) -> tuple[Any, Any, Any]:
         h, c, rows = state
-        weight = tf.stop_gradient(weights[direction])  # see `_recur_trainably`
-        gates = inputs[direction][t] + tf.matmul(h, weight)
+        products = tf.concat([tf.matmul(h, part) for part in parts[direction]], -1)
+        gates = given[direction].read(t) + products
         i, f, g, o = tf.split(gates, 4, axis=-1)
-        c = tf.ensure_shape(_sigmoid(f) * c + _sigmoid(i) * tf.tanh(g), row)
-        h = tf.ensure_shape(_sigmoid(o) * tf.tanh(c), row)
+        c = _gated(c, f) + _gated(tf.tanh(g), i)
+        h = _gated(tf.tanh(c), o)
+        for each in (h, c):
+            each.set_shape(row)
         return h, c, rows.write(t, h)
 
     def step(t: Any, before: Any, after: Any) -> Any:
         return t + 1, advance(before, t, 0), advance(after, steps - 1 - t, 1)
 
-    rows = [tf.TensorArray(either.dtype, steps, element_shape=row) for _ in inputs]
-    state: Any = (tf.constant(0), *((zeros, zeros, each) for each in rows))
+    state: Any = (tf.constant(0), *((zeros, zeros, array(row)) for _ in inputs))
     shapes: Any = (tf.TensorShape([]), *[(row, row, tf.TensorShape(None))] * 2)
     _, before, after = tf.while_loop(
         lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
@@ -248,9 +272,10 @@ def _rows(count: Any, shape: list[int | None], dtype: Any) -> Any:
     return rows.unstack(reshape(zeros, [count, *shape]))
 
 
-def _sigmoid(x: Any) -> Any:
-    """Sigmoid, as fast as TensorFlow's and closer to the truth in float32: a loop adds errors up.
+def _gated(x: Any, gate: Any) -> Any:
+    """`x` times the sigmoid of `gate`, rounded less often: a loop adds errors up.
 
-    Below -80 it is zero for float32; the bound keeps its gradient from becoming infinity by zero.
+    Below -80 the sigmoid is zero for float32; the bound keeps its gradient from becoming infinity
+    by zero.
     """
-    return 1 / (1 + tf.exp(-tf.maximum(x, tf.constant(-80, x.dtype))))
+    return x / (1 + tf.exp(-tf.maximum(gate, tf.constant(-80, gate.dtype))))

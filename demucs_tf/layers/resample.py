@@ -125,7 +125,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     """
     import tensorflow as tf
 
-    from demucs_tf.layers.base import is_portable
+    from demucs_tf.layers.base import is_joined, is_portable
     from demucs_tf.layers.shape import lengths, reshape, size
 
     common = math.gcd(old_sr, new_sr)
@@ -137,8 +137,11 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     before = rows[:, :1] * tf.ones([1, width], x.dtype)
     after = rows[:, -1:] * tf.ones([1, width + old_sr], x.dtype)
     rows = tf.concat([before, rows, after], axis=1)
-    weight = tf.constant(kernel.T[:, None, :], x.dtype)  # (K, 1, phases)
-    phases = tf.nn.conv1d(rows[..., None], weight, old_sr, "VALID")
+    if is_joined() and not is_portable():
+        phases = _from_blocks(rows, kernel, old_sr)
+    else:
+        weight = tf.constant(kernel.T[:, None, :], x.dtype)  # (K, 1, phases)
+        phases = tf.nn.conv1d(rows[..., None], weight, old_sr, "VALID")
     y = reshape(phases, [*lengths(x)[:2], size(phases, 1) * new_sr])
     if x.shape[-1] is not None:
         length = int(np.float32(new_sr * x.shape[-1] / old_sr))
@@ -147,3 +150,29 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
         return y[..., : tf.shape(x)[-1] * new_sr // old_sr]
     exact = tf.cast(tf.shape(x)[-1], tf.float64) * new_sr / old_sr
     return y[..., : tf.cast(tf.cast(exact, tf.float32), tf.int32)]
+
+
+_BLOCK = 64  # output samples of each phase, at least
+
+
+def _from_blocks(rows: Any, kernel: Float32, stride: int) -> Any:
+    """Convolve as `tf.nn.conv1d` does: (B, T) -> (B, F, phases), with some frames too many.
+
+    From one channel it would take each number by itself; from blocks of samples as channels it is a
+    product of matrices, of which the larger half is not zero.
+    """
+    import tensorflow as tf
+
+    from demucs_tf.layers.shape import ceil_div, pad_axis, reshape, size
+
+    phases, taps = kernel.shape
+    frames = max(_BLOCK, ceil_div(taps, stride))  # of a block, which reach into the next one
+    block = frames * stride
+    matrix = np.zeros((2 * block, frames, phases), kernel.dtype)
+    for frame in range(frames):
+        matrix[frame * stride : frame * stride + taps, frame] = kernel.T
+    weight = tf.constant(matrix.reshape(2, block, frames * phases), rows.dtype)
+    count = ceil_div((size(rows, 1) - taps) // stride + 1, frames)
+    rows = pad_axis(rows, 0, (count + 1) * block - size(rows, 1), axis=1)
+    y = tf.nn.conv1d(reshape(rows, [size(rows, 0), -1, block]), weight, 1, "VALID")
+    return reshape(y, [size(rows, 0), -1, phases])

@@ -29,7 +29,7 @@ Function = Callable[..., Any]
 _step, _conv1d, _groupnorm = Observable.step, conv.Conv1d.call, norm.GroupNorm.call
 _transposed, _attend = conv.ConvTranspose1d.call, attention.MultiheadAttention._attend
 _sum, _layernorm = linear._over_axis_1, norm.LayerNorm.call
-_sigmoid, _over_rows = recurrent._sigmoid, recurrent._over_rows
+_gated, _over_rows = recurrent._gated, recurrent._over_rows
 _stop = tf.stop_gradient
 
 
@@ -225,9 +225,9 @@ fault(
     _LSTM,
     "lstm.* LSTM$",
     in_pass=_SOMEWHERE,
-    replaces=(recurrent, "_sigmoid"),
+    replaces=(recurrent, "_gated"),
     within=traced_anew,
-)(back(_sigmoid, lambda x: x * _stop(_sigmoid(x))))
+)(back(_gated, lambda x, gate: _gated(x, _stop(gate)) + _stop(x * tf.sigmoid(gate)) * gate))
 fault(
     "lstm-weight-without-last-step",
     _LSTM,

@@ -44,8 +44,8 @@ def traced_anew() -> Iterator[None]:
         yield
 
 
-fault("lstm-hard-sigmoid", _LSTM, " LSTM$", replaces=(recurrent, "_sigmoid"), within=traced_anew)(
-    lambda x: tf.clip_by_value(x / 6 + 0.5, 0, 1)
+fault("lstm-hard-sigmoid", _LSTM, " LSTM$", replaces=(recurrent, "_gated"), within=traced_anew)(
+    lambda x, gate: x * tf.clip_by_value(gate / 6 + 0.5, 0, 1)
 )
 
 

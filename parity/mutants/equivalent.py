@@ -136,7 +136,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "What rounding leaves in a mean is so small that its square is below all digits.",
     ),
     Equivalent(
-        "layers.recurrent _sigmoid: return *", "80 -> 81", "Any bound up to 88 does: see there."
+        "layers.recurrent _gated: return *", "80 -> 81", "Any bound up to 88 does: see there."
     ),
     Equivalent(
         "layers.resample _sinc: t = np.clip(*",

@@ -57,7 +57,7 @@ def test_a_fault_knows_where_it_is_written() -> None:
     ("name", "code"),
     [
         ("conv-causal-padding", "    def call("),
-        ("lstm-hard-sigmoid", "def _sigmoid("),
+        ("lstm-hard-sigmoid", "def _gated("),
         ("resample-linear", "def resample_frac("),
         ("wiener-exact-pi", "_PI = "),
         ("loader-ignores-an-argument", "PORTS: "),

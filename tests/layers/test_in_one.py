@@ -15,6 +15,7 @@ from demucs_tf.blocks.decoder import HDecLayer
 from demucs_tf.blocks.encoder import HEncLayer
 from demucs_tf.blocks.transformer import MyTransformerEncoderLayer
 from demucs_tf.layers.base import joined, portable
+from demucs_tf.layers.resample import resample_frac
 
 DCONV: dict[str, Any] = {"compress": 4, "depth": 2, "init": 0.5}
 COMMON: dict[str, Any] = {
@@ -63,6 +64,18 @@ def dconv(**options: Any) -> Callable[[], Any]:
     return lambda: DConv(16, **{**DCONV, **options}, dtype="float64")
 
 
+class Resampling:
+    """Between two rates, of which only the ratio counts."""
+
+    variables = ()
+
+    def __init__(self, old: int, new: int) -> None:
+        self._rates = old, new
+
+    def __call__(self, x: Any) -> Any:
+        return tf.transpose(resample_frac(tf.transpose(x, [0, 2, 1]), *self._rates), [0, 2, 1])
+
+
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "branches": (dconv(), (3, 20, 16)),
     "branches, two rows of sums": (dconv(), (1, 700, 16)),
@@ -77,6 +90,10 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "decoder": (decoder(False), (2, 16, 16)),
     "decoder, frequencies": (decoder(True), (2, 8, 9, 16)),
     "transformer": (transformer, (2, 20, 16)),
+    "twice the rate": (lambda: Resampling(1, 2), (2, 333, 2)),
+    "half the rate": (lambda: Resampling(2, 1), (2, 333, 2)),
+    "half the rate of a few samples": (lambda: Resampling(2, 1), (2, 3, 2)),
+    "two thirds of the rate": (lambda: Resampling(3, 2), (2, 200, 2)),
 }
 
 
