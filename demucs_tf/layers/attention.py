@@ -83,21 +83,23 @@ class MultiheadAttention(Layer):
         merged = as_type(merged, self.compute_dtype)
         return self.out_proj.call(merged)  # not a call of its own in the reference either
 
-    def _split(self, x: Any) -> Any:
-        """Give each head its part of D: (B, T, D) -> (B, H, T, D / H)."""
+    def _split(self, x: Any, turned: bool = False) -> Any:
+        """Give each head its part of D: (B, T, D) -> (B, H, T, D / H), turned (B, H, D / H, T)."""
         width = self.embed_dim // self.num_heads
         x = reshape(x, [*lengths(x)[:-1], self.num_heads, width])
-        return tf.transpose(x, [0, 2, 1, 3])
+        return tf.transpose(x, [0, 2, 3, 1] if turned else [0, 2, 1, 3])
 
     def _attend(self, q: Any, k: Any, v: Any, drop: Callable[[Any], Any] | None = None) -> Any:
         precision = tf.convert_to_tensor(self.in_proj_weight).dtype
-        q, k, v = (self._split(as_type(each, precision)) for each in (q, k, v))
+        q, k, v = (as_type(each, precision) for each in (q, k, v))
+        turned = not is_portable()  # a product takes less time with keys that lie as it wants them
+        q, k, v = self._split(q), self._split(k, turned), self._split(v)
         scale = tf.constant((self.embed_dim // self.num_heads) ** -0.5, q.dtype)
 
         def attend(q: Any) -> Any:
             # Scaled block by block: LiteRT's converter would multiply the weights of all with it.
             # Softmax of bfloat16 is worked out in float32 by oneDNN, and on GPUs.
-            weights = tf.nn.softmax(tf.matmul(q * scale, k, transpose_b=True))
+            weights = tf.nn.softmax(tf.matmul(q * scale, k, transpose_b=not turned))
             return tf.matmul(weights if drop is None else drop(weights), v)
 
         length = size(q, 2)

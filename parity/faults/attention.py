@@ -82,10 +82,10 @@ fault("multihead-softmax-over-queries", _TRANSFORMER, _HEADS, replaces=_ATTEND)(
 
 
 @fault("multihead-heads-interleaved", _TRANSFORMER, _HEADS, replaces=(MultiheadAttention, "_split"))
-def every_other_channel(self: Any, x: Any) -> Any:
+def every_other_channel(self: Any, x: Any, turned: bool = False) -> Any:
     """Heads take every H-th channel."""
     x = tf.reshape(x, [x.shape[0], x.shape[1], -1, self.num_heads])
-    return tf.transpose(x, [0, 3, 1, 2])
+    return tf.transpose(x, [0, 3, 2, 1] if turned else [0, 3, 1, 2])
 
 
 fault(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from demucs_tf import blocks
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.blocks.decoder import HDecLayer
 from demucs_tf.blocks.encoder import HEncLayer
@@ -144,6 +145,17 @@ def test_outputs_and_gradients(name: str) -> None:
         if other is not None:
             scale = max(np.abs(other).max(), 1e-3)
             np.testing.assert_allclose(gradient, other, rtol=0, atol=1e-9 * scale)
+
+
+def test_a_norm_behind_many_channels_is_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = fill(dconv()()), draw(2, 20, 16)
+    plain = layer(x).numpy()
+    with joined():
+        folded = layer(x).numpy()
+        monkeypatch.setattr(blocks.dconv, "_MOST", 3)  # it has four
+        by_layers = layer(x).numpy()
+    assert np.array_equal(by_layers, plain)
+    assert not np.array_equal(folded, plain)  # so it is
 
 
 @pytest.mark.parametrize("name", LAYERS)
