@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BFTC, BTC, Layer, is_portable, uniform, with_gradient
+from demucs_tf.layers.base import BFTC, BTC, Layer, is_joined, is_portable, uniform, with_gradient
 from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, reshape, size
 
@@ -74,16 +74,32 @@ class Conv1d(Layer):
             x = pad_axis(x, self.padding, self.padding, axis=1)
             return as_type(_by_blocks(x, weight, bias, self.stride, activation), dtype)
         if self.stride == 1 and taps * width <= channels and not is_portable():
-            y = self._by_taps(x, weight)
+            y = self._to_few(x, weight, bias)
         else:
             if self.padding:
                 x = pad_axis(x, self.padding, self.padding, axis=1)
-            y = _in_parts(lambda x, w: _convolve(x, w, self.stride, self.dilation), x, weight, taps)
-        y = as_type(add_bias(y, bias), dtype)
+
+            def convolve(x: Any, weight: Any) -> Any:
+                return _convolve(x, weight, self.stride, self.dilation)
+
+            y = _in_parts(convolve, x, weight, bias, taps)
+        y = as_type(y, dtype)
         return y if activation is None else activation(y)
 
+    def _to_few(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Convolve to few channels."""
+        taps, channels, _ = weight.shape
+        keeps = 2 * self.padding == self.dilation * (taps - 1)
+        if not is_joined() or not keeps or taps * channels > _LONGEST_SUM:
+            return add_bias(self._by_taps(x, weight), bias)
+
+        def convolve(x: Any, weight: Any) -> Any:
+            return tf.nn.conv1d(x, weight, 1, "SAME", dilations=self.dilation)
+
+        return add_bias(_with_gradient_of(self._by_taps, convolve, x, weight), bias)
+
     def _by_taps(self, x: Any, weight: Any) -> Any:
-        """Convolve to few channels: a product for all taps at once, which are then moved apart."""
+        """A product for all taps at once, which are then moved apart."""
         taps, channels, width = weight.shape
         weight = reshape(tf.transpose(weight, [1, 0, 2]), [channels, taps * width])
         y = pad_axis(product(x, weight), self.padding, self.padding, axis=1)
@@ -123,17 +139,20 @@ def _by_blocks(x: Any, weight: Any, bias: Any, stride: int, activation: Any) -> 
     return product(rows, reshape(weight, [taps * channels, width]), bias, activation)
 
 
-def _in_parts(convolve: Callable[[Any, Any], Any], x: Any, weight: Any, taps: int) -> Any:
+def _in_parts(
+    convolve: Callable[[Any, Any], Any], x: Any, weight: Any, bias: Any, taps: int
+) -> Any:
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, ceil_div(taps * channels, _LONGEST_SUM))
     # Other runtimes add up blockwise, and products in bfloat16 are less exact than any sum of them.
     if parts == 1 or x.dtype == tf.bfloat16 or is_portable():
-        return convolve(x, weight)
+        return add_bias(convolve(x, weight), bias)
     ends = [channels * index // parts for index in range(parts + 1)]
     widths = [stop - start for start, stop in pairwise(ends)]
     pairs = zip(tf.split(x, widths, -1), tf.split(weight, widths, -2), strict=True)
-    return tf.add_n([convolve(*pair) for pair in pairs])
+    first, *others = [convolve(*pair) for pair in pairs]
+    return tf.add_n([add_bias(first, bias), *others])  # a convolution does its bias with it
 
 
 def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -143,14 +162,22 @@ def _convolve(x: Any, weight: Any, stride: int, dilation: int) -> Any:
     def dilated(x: Any, weight: Any) -> Any:
         return tf.nn.conv1d(x, weight, stride, "VALID", dilations=dilation)
 
+    def by_taps(x: Any, weight: Any) -> Any:
+        return _convolve_by_taps(x, weight, stride, dilation)
+
+    return _with_gradient_of(by_taps, dilated, x, weight)
+
+
+def _with_gradient_of(other: Any, function: Any, x: Any, weight: Any) -> Any:
+    """`function(x, weight)`, which TensorFlow has no gradient of on every CPU: `other` has one."""
+
     def gradient(upstream: Any, x: Any, weight: Any) -> Any:
-        """TensorFlow does not have one on every CPU."""
         with tf.GradientTape() as tape:
             tape.watch([x, weight])
-            taps = _convolve_by_taps(x, weight, stride, dilation)
-        return tape.gradient(taps, [x, weight], output_gradients=upstream)
+            y = other(x, weight)
+        return tape.gradient(y, [x, weight], output_gradients=upstream)
 
-    return with_gradient(dilated, gradient, x, weight)
+    return with_gradient(function, gradient, x, weight)
 
 
 def _convolve_by_taps(x: Any, weight: Any, stride: int, dilation: int) -> Any:
@@ -184,8 +211,8 @@ class _Transposed(Layer):
         self.bias = self.variable("bias", (out_channels,), uniform(fan_in))
 
     # It is a convolution with an output channel for each of `stride` phases, which then lie side by
-    # side. LiteRT takes three to five times as long for a transposed one, and here that convolution
-    # is a product, which does bias and activation as well.
+    # side. LiteRT takes three to five times as long for a transposed one. Here a product does bias
+    # and activation as well; where there is no activation, a convolution needs no copies of x.
 
     def _phases(self, x: Any, activation: Activation = None) -> Any:
         """Convolve over axis 1: (B, L, ..., C) -> (B, L + taps - 1, ..., stride C')."""
@@ -194,7 +221,8 @@ class _Transposed(Layer):
         bias = tf.tile(tf.convert_to_tensor(self.bias), [self.stride])
         dtype = x.dtype
         x = as_type(x, weight.dtype)
-        if not is_portable():
+        convolves = activation is None and is_joined() and taps * x.shape[-1] <= _LONGEST_SUM
+        if not convolves and not is_portable():
             moved = [pad_axis(x, taps - 1 - tap, tap, axis=1) for tap in range(taps)]
             weight = reshape(weight, [-1, weight.shape[2]])
             return as_type(product(tf.concat(moved, -1), weight, bias, activation), dtype)
@@ -203,7 +231,9 @@ class _Transposed(Layer):
             y = tf.nn.conv1d(x, weight, 1, "VALID")
         else:
             y = tf.nn.conv2d(x, weight[:, None], 1, "VALID")
-        return y + bias if activation is None else activation(y + bias)
+        plus = tf.add if is_portable() else add_bias
+        y = as_type(plus(y, as_type(bias, weight.dtype)), dtype)
+        return y if activation is None else activation(y)
 
     def _weight_of_phases(self, taps: int) -> Any:
         """Sort the weight by phases: (taps, C, stride C')."""
@@ -294,9 +324,10 @@ class Conv2d(Layer):
             lambda x, w: tf.nn.conv2d(x, w, self.stride, padding),
             x,
             weight,
+            bias,
             self.kernel_size[0] * self.kernel_size[1],
         )
-        y = as_type(add_bias(y, bias), dtype)
+        y = as_type(y, dtype)
         return y if activation is None else activation(y)
 
     def _along_frequency(self) -> bool:

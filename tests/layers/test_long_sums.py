@@ -28,8 +28,10 @@ def test_as_few_parts_as_are_short_enough(taps: int, channels: int, parts: int) 
         sums.append(taps * x.shape[-1])
         return tf.einsum("btc,kcd->btkd", x, weight)
 
-    found = conv._in_parts(convolve, tf.constant(x), tf.constant(weight), taps)
-    np.testing.assert_allclose(found, np.einsum("btc,kcd->btkd", x, weight), atol=1e-11)
+    bias = np.arange(4.0)
+    found = conv._in_parts(convolve, tf.constant(x), tf.constant(weight), tf.constant(bias), taps)
+    expected = np.einsum("btc,kcd->btkd", x, weight) + bias
+    np.testing.assert_allclose(found, expected, atol=1e-11)
     assert len(sums) == parts
     assert sum(sums) == taps * channels
     assert max(sums) <= max(LONGEST, taps)
@@ -44,8 +46,9 @@ def test_files_and_bfloat16_have_them_whole() -> None:
         return x
 
     x, weight = tf.zeros([1, 9, 700]), tf.zeros([3, 700, 4])
-    narrow = (tf.cast(x, tf.bfloat16), tf.cast(weight, tf.bfloat16))
-    conv._in_parts(convolve, *narrow, 3)
+    bias = tf.zeros([700])
+    narrow = [tf.cast(each, tf.bfloat16) for each in (x, weight, bias)]
+    conv._in_parts(convolve, narrow[0], narrow[1], narrow[2], 3)
     with portable():
-        conv._in_parts(convolve, x, weight, 3)
+        conv._in_parts(convolve, x, weight, bias, 3)
     assert whole == [700, 700]
