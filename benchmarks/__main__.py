@@ -78,7 +78,15 @@ def _run(options: argparse.Namespace) -> int:
         arguments += [f"--{name}"] if getattr(options, name) else []
     arguments += ["-k", options.keyword] if options.keyword else []
     arguments += ["--threads", str(options.threads)] if options.threads else []
-    return int(pytest.main([*arguments, "-q", "--benchmark-columns=min,median,max,rounds"]))
+    arguments += ["-q", "--benchmark-columns=min,median,max,rounds"]
+    # pytest-benchmark would say by a warning, which is an error here, what is said below.
+    status = int(pytest.main([*arguments, "-W", "ignore:Not saving anything"]))
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        print(
+            f"error: no case fits -k {options.keyword!r}: see benchmarks/cases.py.", file=sys.stderr
+        )
+        return 2
+    return status
 
 
 def _gpu(options: argparse.Namespace) -> int:

@@ -68,6 +68,17 @@ def test_where_there_is_no_gpu_the_command_says_so(capsys: pytest.CaptureFixture
     assert "error: expected a GPU that both frameworks see, but" in capsys.readouterr().err
 
 
+@pytest.mark.live
+def test_a_name_that_no_case_has_is_told(tmp_path: Path) -> None:
+    records = tmp_path / "records.json"
+    command = [sys.executable, "-m", "benchmarks", "run", "-k", "unheard", "-o", str(records)]
+    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: no case fits -k 'unheard': see benchmarks/cases.py.\n")
+    assert "Traceback" not in done.stderr
+    assert not records.exists()
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The port of a tiny model, which stands for all models."""
