@@ -159,7 +159,7 @@ def _from_blocks(rows: Any, kernel: Float32, stride: int) -> Any:
     """Convolve as `tf.nn.conv1d` does: (B, T) -> (B, F, phases), with some frames too many.
 
     From one channel it would take each number by itself; from blocks of samples as channels it is a
-    product of matrices, of which the larger half is not zero.
+    product of matrices, of which two fifths are not zero.
     """
     import tensorflow as tf
 
