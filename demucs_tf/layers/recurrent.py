@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from demucs_tf.layers.base import BTC, Layer, has_arrays, is_portable, uniform
 from demucs_tf.layers.linear import add_bias, product
-from demucs_tf.layers.shape import pad_axis, reshape, size
+from demucs_tf.layers.shape import ceil_div, pad_axis, reshape, size
 
 
 class LSTM(Layer):
@@ -107,9 +107,8 @@ _PARTS = 32
 
 def _parts(weight: Any) -> list[Any]:
     """Cut the columns of a recurrent weight into parts that are multiplied side by side."""
-    count, size = 1, weight.dtype.size * math.prod(weight.shape)
-    while size > count * _PART:
-        count *= 2
+    least = ceil_div(weight.dtype.size * math.prod(weight.shape), _PART)
+    count = 1 << (least - 1).bit_length()  # a power of two
     whole = weight.shape[1] % count or count > _PARTS or tf.config.list_logical_devices("GPU")
     return [weight] if whole else tf.split(weight, count, 1)
 
