@@ -10,7 +10,7 @@ from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined
+from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined, is_plain
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.norm import GroupNorm, fold, norm_or_identity
@@ -106,7 +106,8 @@ _MOST = 256
 
 
 def _is_foldable(end: list[Any]) -> bool:
-    return [type(each) for each in end] == _END and end[0].weight.shape[1] <= _MOST
+    as_usual = len(end) == len(_END) and all(map(is_plain, end, _END))
+    return as_usual and end[0].weight.shape[1] <= _MOST
 
 
 def _at_once(layers: list[Any], x: Any) -> Any:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.layers.activation import gelu, glu
-from demucs_tf.layers.base import BFTC, BTC, Identity, Layer, is_joined
+from demucs_tf.layers.base import BFTC, BTC, Identity, Layer, is_joined, is_plain
 from demucs_tf.layers.conv import Conv1d, Conv2d, gated
 from demucs_tf.layers.norm import norm_or_identity
 from demucs_tf.layers.shape import lengths, pad_axis, reshape, size
@@ -114,7 +114,7 @@ class HEncLayer(Layer):
 
 def in_one(norm: Layer) -> bool:
     """Whether the layers on both sides of `norm` may be one, which saves passes over memory."""
-    return isinstance(norm, Identity) and is_joined()
+    return is_joined() and is_plain(norm, Identity)
 
 
 def by_rows(layer: Any, y: BFTC) -> BFTC:

@@ -75,7 +75,10 @@ class LocalState(Layer):
 
     def _scores(self, keys: Any, queries: Any) -> Any:
         scale = tf.constant((self.channels // self.heads) ** 0.5, keys.dtype)
-        return tf.einsum("bthc,bshc->bhst", keys, queries) / scale
+        # Einstein's sum of these axes takes twice as long as a product of axes that are in order.
+        return (
+            tf.matmul(tf.transpose(queries, [0, 2, 1, 3]), tf.transpose(keys, [0, 2, 3, 1])) / scale
+        )
 
     def _penalise(self, decays: Any, rates: Any, delta: Any, scores: Any) -> Any:
         # Every decay kernel is a multiple of |delta|, so the rates can be summed beforehand.

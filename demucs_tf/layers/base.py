@@ -251,6 +251,11 @@ def with_gradient(function: Callable[..., Any], gradient: Callable[..., Any], *i
     return call(*tensors)
 
 
+def is_plain(layer: Any, *kinds: type) -> bool:
+    """Whether a layer does what one of `kinds` does: no subclass, and nobody replaced its call."""
+    return type(layer) in kinds and "call" not in vars(layer)
+
+
 class Identity(Layer):
     """Return the input: where the reference has a normalisation switched off.
 

@@ -73,6 +73,10 @@ class Conv1d(Layer):
         if activation and _pays(weight, self.stride) and not is_portable():
             x = pad_axis(x, self.padding, self.padding, axis=1)
             return as_type(_by_blocks(x, weight, bias, self.stride, activation), dtype)
+        if self._shares_blocks(weight):
+            x = pad_axis(x, self.padding, self.padding, axis=1)
+            y = _by_shared_blocks(x, weight, bias, self.stride)
+            return y if activation is None else activation(y)
         if self.stride == 1 and taps * width <= channels and not is_portable():
             y = self._to_few(x, weight, bias)
         else:
@@ -85,6 +89,10 @@ class Conv1d(Layer):
             y = _in_parts(convolve, x, weight, bias, taps)
         y = as_type(y, dtype)
         return y if activation is None else activation(y)
+
+    def _shares_blocks(self, weight: Any) -> bool:
+        half = self.kernel_size == 2 * self.stride and self.dilation == 1
+        return half and is_joined() and not is_portable() and weight.dtype != tf.bfloat16
 
     def _to_few(self, x: Any, weight: Any, bias: Any) -> Any:
         """Convolve to few channels."""
@@ -137,6 +145,22 @@ def _by_blocks(x: Any, weight: Any, bias: Any, stride: int, activation: Any) -> 
     blocks = reshape(blocks, shape)
     rows = tf.concat([blocks[:, start : start + count] for start in range(span)], -1)
     return product(rows, reshape(weight, [taps * channels, width]), bias, activation)
+
+
+def _by_shared_blocks(x: Any, weight: Any, bias: Any, stride: int) -> Any:
+    """Convolve along axis 1 over blocks of `stride` steps, each of which two outputs share.
+
+    That is two products of rows that lie in `x` as they are: (B, L, C) -> (B, L', C').
+    """
+    taps, channels, width = weight.shape
+    batch, count = size(x, 0), (size(x, 1) - taps) // stride + 1
+    rows = reshape(x[:, : (count + 1) * stride], [-1, stride * channels])
+    first, second = tf.unstack(reshape(weight, [2, stride * channels, width]))
+    y = tf.add_n([add_bias(tf.matmul(rows[:-1], first), bias), tf.matmul(rows[1:], second)])
+    # The last block of an item and the first of the next gave a row as well, but for the last item.
+    between = min(batch - 1, 1) if isinstance(batch, int) else tf.minimum(batch - 1, 1)
+    y = pad_axis(y, 0, between, axis=0)
+    return reshape(y, [batch, count + between, width])[:, :count]
 
 
 def _in_parts(
@@ -217,13 +241,17 @@ class _Transposed(Layer):
     def _phases(self, x: Any, activation: Activation = None) -> Any:
         """Convolve over axis 1: (B, L, ..., C) -> (B, L + taps - 1, ..., stride C')."""
         taps = ceil_div(self.kernel_size, self.stride)
-        weight = self._weight_of_phases(taps)
+        weight, order = self._weight_of_phases(taps), range(taps)
         bias = tf.tile(tf.convert_to_tensor(self.bias), [self.stride])
         dtype = x.dtype
         x = as_type(x, weight.dtype)
         convolves = activation is None and is_joined() and taps * x.shape[-1] <= _LONGEST_SUM
-        if not convolves and not is_portable():
-            moved = [pad_axis(x, taps - 1 - tap, tap, axis=1) for tap in range(taps)]
+        multiplies = not convolves and not is_portable()
+        # The kernel runs backwards; a product may take its rows in any order, which saves a pass.
+        if not (multiplies and is_joined()):
+            weight, order = tf.reverse(weight, [0]), order[::-1]
+        if multiplies:
+            moved = [pad_axis(x, tap, taps - 1 - tap, axis=1) for tap in order]
             weight = reshape(weight, [-1, weight.shape[2]])
             return as_type(product(tf.concat(moved, -1), weight, bias, activation), dtype)
         x = pad_axis(x, taps - 1, taps - 1, axis=1)
@@ -240,7 +268,7 @@ class _Transposed(Layer):
         stride = self.stride
         weight = reshape(self.weight, [self.kernel_size, self.out_channels, -1])
         weight = pad_axis(weight, 0, taps * stride - self.kernel_size, axis=0)
-        weight = tf.reverse(reshape(weight, [taps, stride, self.out_channels, -1]), [0])
+        weight = reshape(weight, [taps, stride, self.out_channels, -1])
         weight = tf.transpose(weight, [0, 3, 1, 2])
         return reshape(weight, [taps, -1, stride * self.out_channels])
 

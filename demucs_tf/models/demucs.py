@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.dconv import DConv
+from demucs_tf.blocks.encoder import in_one
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import Layer, Sequential
-from demucs_tf.layers.conv import Conv1d, ConvTranspose1d
+from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined, is_plain
+from demucs_tf.layers.conv import Conv1d, ConvTranspose1d, gated
 from demucs_tf.layers.norm import mean as mean_of
 from demucs_tf.layers.norm import norm_or_identity, unbiased_std
 from demucs_tf.layers.resample import resample_frac
@@ -175,13 +176,13 @@ class DemucsTF(Model):
         x = tf.transpose(x, [0, 2, 1])  # (B, T, C) from here to the last decoder layer
         saved = []
         for encode in self.encoder:
-            x = encode(x)
+            x = _run(encode, x)
             saved.append(x)
         if self.lstm is not None:
             x = self.lstm(x)
         for decode in self.decoder:
             skip = center_trim(saved.pop(), size(x, 1), axis=1)  # equal at every valid length
-            x = decode(self.step("skip", tf.add, x, skip))
+            x = _run(decode, self.step("skip", tf.add, x, skip))
         x = tf.transpose(x, [0, 2, 1])  # (B, S A, T)
 
         if self.resample:
@@ -196,6 +197,23 @@ class DemucsTF(Model):
 
     def _split(self, x: Any) -> Any:
         return reshape(x, [*lengths(x)[:1], len(self.sources), self.audio_channels, size(x, -1)])
+
+
+def _run(stage: Sequential, x: BTC) -> BTC:
+    """Run the layers of a stage, a convolution in one with its activation where that may be."""
+    if not is_joined():
+        return stage(x)
+    layers, at = stage.layers, 0
+    while at < len(layers):
+        layer, *behind = layers[at : at + 3]
+        meet = len(behind) == 2 and in_one(behind[0]) and is_plain(layer, Conv1d, ConvTranspose1d)
+        if meet and is_plain(behind[1], GELU, ReLU):
+            x, at = layer.activated(x, behind[1].call), at + 3
+        elif meet and is_plain(layer, Conv1d) and is_plain(behind[1], GLU):
+            x, at = gated(layer, x), at + 3
+        else:
+            x, at = layer(x), at + 1
+    return x
 
 
 def _is_zero(length: Any) -> bool:
