@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, is_portable
+from demucs_tf.layers.base import BTC, Layer, is_joined, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size, told
@@ -71,6 +71,8 @@ class BLSTM(Layer):
         return self.step("unframe", tf.identity, self._recurrent(x))
 
     def _framed(self, x: Any, width: int) -> Any:
+        if is_joined() and not is_portable() and self.lstm.num_layers > 1:
+            return self._framed_late(x, width)
         length = size(x, 1)
 
         def cut(x: Any) -> Any:
@@ -82,6 +84,38 @@ class BLSTM(Layer):
             return tf.ensure_shape(unframe(frames, length), x.shape)
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
+
+    def _framed_late(self, x: Any, width: int) -> Any:
+        """As `_framed`, without what would be worked out twice, or for nothing.
+
+        What a position is multiplied by does not depend on its frame. And frames give the middle
+        half of the last layer's outputs; only the first one gives its first quarter as well.
+        """
+        lstm, last, quarter = self.lstm, self.lstm.num_layers - 1, width // 4
+        batch, length = size(x, 0), size(x, 1)
+        blocks = tf.transpose(_blocks(x, width // 2), [2, 0, 1, 3])  # (stride, B, N + 1, C)
+
+        def cut(gates: Any) -> Any:  # into (width, B N, 4 D)
+            frames = tf.concat([gates[:, :, :-1], gates[:, :, 1:]], 0)
+            return reshape(frames, [width, -1, frames.shape[-1]])
+
+        def firsts(rows: Any) -> Any:  # (..., B N, C) -> (..., B, C)
+            steps = [size(rows, axis) for axis in range(len(rows.shape) - 2)]
+            return reshape(rows, [*steps, batch, -1, rows.shape[-1]])[..., 0, :]
+
+        y, _, _ = lstm.recur([cut(lstm.gates(blocks, 0, reverse)) for reverse in (False, True)], 0)
+        for n in range(1, last):
+            y, _, _ = lstm.layer(y, n)
+        inputs = [lstm.gates(y[:-quarter], last, False), lstm.gates(y[quarter:], last, True)]
+        outputs, h, c = lstm.recur(inputs, last)
+        ahead, behind = tf.split(outputs, 2, -1)
+        rest = lstm.gates(firsts(y[:quarter]), last, True)
+        rest = lstm.go_on_backwards(rest, last, firsts(h[1]), firsts(c[1]))
+        first = tf.concat([firsts(ahead[:quarter]), rest], -1)
+        middle = tf.concat([ahead[quarter:], behind[:-quarter]], -1)
+        middle = reshape(tf.transpose(middle, [1, 0, 2]), [batch, -1, 2 * self.dim])
+        row = tf.concat([tf.transpose(first, [1, 0, 2]), middle], 1)
+        return self.linear(row[:, :length])
 
     def _unknown(self, x: Any, width: int) -> Any:
         """As `_whole` or `_framed`, whichever it has to be, without a branch in the graph.
@@ -114,12 +148,16 @@ def frame(x: Any, width: int) -> Any:
 
     Reference: demucs/utils.py::unfold
     """
-    stride = width // 2
+    # With half-overlapping frames, frame n is block n followed by block n + 1.
+    blocks = _blocks(x, width // 2)
+    return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
+
+
+def _blocks(x: Any, stride: int) -> Any:
+    """Cut time into blocks, and one of zeros more: (B, T, C) -> (B, N + 1, stride, C)."""
     count = ceil_div(size(x, 1), stride)
     x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
-    # With half-overlapping frames, frame n is block n followed by block n + 1.
-    blocks = reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
-    return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
+    return reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
 
 
 def unframe(frames: Any, length: Any) -> Any:

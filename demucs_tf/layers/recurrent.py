@@ -46,34 +46,55 @@ class LSTM(Layer):
                     setattr(self, name, self.variable(name, shape, uniform(hidden_size)))
 
     def call(self, x: BTC) -> tuple[BTC, Any, Any]:
+        x = tf.transpose(x, [1, 0, 2])
         hidden, cell = [], []
         for n in range(self.num_layers):
-            x, h, c = self._bidirectional(x, n)
+            x, h, c = self.layer(x, n)
             hidden.append(h)
             cell.append(c)
-        return x, tf.concat(hidden, 0), tf.concat(cell, 0)
+        return tf.transpose(x, [1, 0, 2]), tf.concat(hidden, 0), tf.concat(cell, 0)
 
-    def _bidirectional(self, x: Any, n: int) -> tuple[Any, Any, Any]:
-        """Run layer `n`."""
-        suffixes = (f"l{n}", f"l{n}_reverse")
-        weights = [tf.convert_to_tensor(getattr(self, f"weight_hh_{s}")) for s in suffixes]
+    # The rest is for this, and for who frames time and needs some of it only. Time comes first.
 
-        def gates(x: Any, suffix: str) -> Any:
-            bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
-            return add_bias(product(x, getattr(self, f"weight_ih_{suffix}")), bias)
-
-        turned = tf.transpose(x, [1, 0, 2])
-        inputs = [gates(turned, s) for s in suffixes]
+    def layer(self, x: Any, n: int) -> tuple[Any, Any, Any]:
+        """Run layer `n`: (T, B, C) -> (T, B, 2 D), (2, B, D), (2, B, D)."""
+        inputs = [self.gates(x, n, reverse) for reverse in (False, True)]
         if not is_portable():
-            y, h, c = _recur_trainably(inputs, weights, self.hidden_size)
-        elif has_arrays() or None not in turned.shape[:2]:
-            y, h, c = _recur_portably(inputs, weights)
-        else:
-            y, h, c = _recur_growing(inputs, weights)
-        return tf.transpose(y, [1, 0, 2]), h, c
+            return self.recur(inputs, n)
+        weights = self._recurrent_weights(n)
+        if has_arrays() or None not in x.shape[:2]:
+            return _recur_portably(inputs, weights)
+        return _recur_growing(inputs, weights)
+
+    def gates(self, x: Any, n: int, reverse: bool) -> Any:
+        """What one direction of layer `n` makes of its input: (T, B, C) -> (T, B, 4 D)."""
+        suffix = _suffix(n, reverse)
+        bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
+        return add_bias(product(x, getattr(self, f"weight_ih_{suffix}")), bias)
+
+    def recur(self, inputs: list[Any], n: int) -> tuple[Any, Any, Any]:
+        """Run layer `n` on the gates of both directions, which may belong to different steps."""
+        return _recur_trainably(inputs, self._recurrent_weights(n), self.hidden_size)
+
+    def go_on_backwards(self, inputs: Any, n: int, h: Any, c: Any) -> Any:
+        """Run the backward direction alone, from states (B, D): (T, B, 4 D) -> (T, B, D)."""
+        _, weight = self._recurrent_weights(n)
+        turned = [tf.reverse(inputs, [0])]
+        y, _, _ = _recur_trainably(turned, [weight], self.hidden_size, h, c)
+        return tf.reverse(y, [0])
+
+    def _recurrent_weights(self, n: int) -> list[Any]:
+        names = [f"weight_hh_{_suffix(n, reverse)}" for reverse in (False, True)]
+        return [tf.convert_to_tensor(getattr(self, name)) for name in names]
 
 
-def _recur_trainably(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any, Any]:
+def _suffix(n: int, reverse: bool) -> str:
+    return f"l{n}_reverse" if reverse else f"l{n}"
+
+
+def _recur_trainably(
+    inputs: list[Any], weights: list[Any], units: int, *start: Any
+) -> tuple[Any, Any, Any]:
     """As `_recur`, with the gradient of the weights, which a loop would add up step by step."""
 
     @tf.custom_gradient
@@ -81,14 +102,16 @@ def _recur_trainably(inputs: list[Any], weights: list[Any], units: int) -> tuple
         """Return the inputs; what arrives at them is the slope of each step's product as well."""
 
         def gradient(*slopes: Any) -> list[Any]:
-            ahead, behind = tf.split(outputs, 2, -1)
-            before = pad_axis(ahead[:-1], 1, 0, axis=0), pad_axis(behind[1:], 0, 1, axis=0)
+            ahead, *behind = tf.split(outputs, len(inputs), -1)
+            first = start[0] if start else tf.zeros_like(ahead[0])
+            before = [tf.concat([first[None], ahead[:-1]], 0)]
+            before += [pad_axis(each[1:], 0, 1, axis=0) for each in behind]
             pairs = zip(before, slopes, strict=True)
             return [*slopes, *[_over_rows(*pair) for pair in pairs]]
 
-        return list(tensors[:2]), gradient
+        return list(tensors[: len(inputs)]), gradient
 
-    outputs, h, c = _recur(linked(*inputs, *weights), weights, units)
+    outputs, h, c = _recur(linked(*inputs, *weights), weights, units, *start)
     return outputs, h, c
 
 
@@ -116,16 +139,19 @@ def _parts(weight: Any) -> list[Any]:
 # Compiled, because an eager loop takes ten times as long. Both directions advance in one loop, each
 # by products of its own: a batch of two products takes twice as long.
 @tf.function(reduce_retracing=True, autograph=False)
-def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any, Any]:
+def _recur(inputs: list[Any], weights: list[Any], units: int, *start: Any) -> tuple[Any, Any, Any]:
     """Run the recurrence of both directions: inputs (T, B, 4 D) each, weights (D, 4 D) each.
 
+    One that starts from a hidden and a cell state, (B, D) each, goes forward, and is alone.
     Returns the outputs (T, B, 2 D) and the last hidden and cell states (2, B, D).
     """
-    either, _ = inputs  # both directions are alike
+    either, *_ = inputs  # both directions are alike
     steps = tf.shape(either)[0]
     row, wide = (tf.TensorShape([None, width]) for width in (units, 4 * units))
-    zeros = tf.zeros(tf.stack([tf.shape(either)[1], units]), either.dtype)
-    parts = [_parts(tf.stop_gradient(weight)) for weight in weights]  # see `_recur_trainably`
+    if not start:
+        start = (tf.zeros(tf.stack([tf.shape(either)[1], units]), either.dtype),) * 2
+    # Without their gradient: see `_recur_trainably`. One tensor, as each turn hands on what it has.
+    parts = [tf.stack(_parts(tf.stop_gradient(weight))) for weight in weights]
 
     def array(shape: Any) -> Any:
         return tf.TensorArray(either.dtype, steps, element_shape=shape)
@@ -135,7 +161,7 @@ def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any,
 
     def advance(state: Any, t: Any, direction: int) -> tuple[Any, Any, Any]:
         h, c, rows = state
-        products = tf.concat([tf.matmul(h, part) for part in parts[direction]], -1)
+        products = tf.concat([tf.matmul(h, part) for part in tf.unstack(parts[direction])], -1)
         gates = given[direction].read(t) + products
         i, f, g, o = tf.split(gates, 4, axis=-1)
         c = _gated(c, f) + _gated(tf.tanh(g), i)
@@ -144,15 +170,16 @@ def _recur(inputs: list[Any], weights: list[Any], units: int) -> tuple[Any, Any,
             each.set_shape(row)
         return h, c, rows.write(t, h)
 
-    def step(t: Any, before: Any, after: Any) -> Any:
-        return t + 1, advance(before, t, 0), advance(after, steps - 1 - t, 1)
+    def step(t: Any, *states: Any) -> Any:
+        places = (t, steps - 1 - t)[: len(states)]
+        return t + 1, *[advance(*each) for each in zip(states, places, (0, 1), strict=False)]
 
-    state: Any = (tf.constant(0), *((zeros, zeros, array(row)) for _ in inputs))
-    shapes: Any = (tf.TensorShape([]), *[(row, row, tf.TensorShape(None))] * 2)
-    _, before, after = tf.while_loop(
+    state: Any = (tf.constant(0), *((*start, array(row)) for _ in inputs))
+    shapes: Any = (tf.TensorShape([]), *[(row, row, tf.TensorShape(None))] * len(inputs))
+    _, *states = tf.while_loop(
         lambda t, *_: t < steps, step, state, shape_invariants=shapes, maximum_iterations=steps
     )
-    h, c, written = zip(before, after, strict=True)
+    h, c, written = zip(*states, strict=True)
     return tf.concat([each.stack() for each in written], -1), tf.stack(h), tf.stack(c)
 
 

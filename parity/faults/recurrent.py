@@ -18,7 +18,7 @@ fault = Faults()
 _LSTM, _FRAMED = "demucs-lstm", "demucs-lstm-framed-edge"
 _RECUR = (recurrent, "_recur")
 # The originals, before anything is replaced.
-_recur, _bidirectional = recurrent._recur, recurrent.LSTM._bidirectional
+_recur, _layer = recurrent._recur, recurrent.LSTM.layer
 
 
 def recur_gates(order: tuple[int, ...]) -> Callable[..., Any]:
@@ -64,13 +64,13 @@ def recur_one_way(inputs: list[Any], weights: list[Any], units: int) -> Any:
     return tf.concat([forward, tf.reverse(backward, [0])], -1), h, c
 
 
-@fault("lstm-double-bias", _LSTM, " LSTM$", replaces=(recurrent.LSTM, "_bidirectional"))
+@fault("lstm-double-bias", _LSTM, " LSTM$", replaces=(recurrent.LSTM, "layer"))
 def with_double_bias(self: Any, x: Any, n: int) -> Any:
     biases = [getattr(self, f"bias_hh_{suffix}") for suffix in (f"l{n}", f"l{n}_reverse")]
     for bias in biases:
         bias.assign(2 * bias)
     try:
-        return _bidirectional(self, x, n)
+        return _layer(self, x, n)
     finally:
         for bias in biases:
             bias.assign(bias / 2)

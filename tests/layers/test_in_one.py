@@ -11,13 +11,16 @@ import pytest
 import tensorflow as tf
 
 from demucs_tf import blocks
+from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.dconv import DConv
 from demucs_tf.blocks.decoder import HDecLayer
 from demucs_tf.blocks.encoder import HEncLayer
 from demucs_tf.blocks.transformer import MyTransformerEncoderLayer
 from demucs_tf.layers.base import joined, portable
+from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.norm import fold
 from demucs_tf.layers.resample import resample_frac
+from demucs_tf.models.demucs import DemucsTF
 
 DCONV: dict[str, Any] = {"compress": 4, "depth": 2, "init": 0.5}
 COMMON: dict[str, Any] = {
@@ -66,6 +69,10 @@ def dconv(**options: Any) -> Callable[[], Any]:
     return lambda: DConv(16, **{**DCONV, **options}, dtype="float64")
 
 
+def lstm(layers: int, **options: Any) -> Callable[[], Any]:
+    return lambda: BLSTM(4, layers, max_steps=8, **options, dtype="float64")
+
+
 class Resampling:
     """Between two rates, of which only the ratio counts."""
 
@@ -78,6 +85,17 @@ class Resampling:
         return tf.transpose(resample_frac(tf.transpose(x, [0, 2, 1]), *self._rates), [0, 2, 1])
 
 
+def in_time(**options: Any) -> Callable[[], Any]:
+    """Time-domain models, whose second layer has norms."""
+    arguments: dict[str, Any] = {"channels": 8, "depth": 2, "norm_starts": 1, "resample": False}
+
+    def make() -> Any:
+        model = DemucsTF(["a", "b"], **{**arguments, **options}, dtype="float64")
+        return Call(model, lambda x: model(tf.transpose(x, [0, 2, 1])))
+
+    return make
+
+
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "branches": (dconv(), (3, 20, 16)),
     "branches, two rows of sums": (dconv(), (1, 700, 16)),
@@ -85,6 +103,12 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "branches, LSTM and attention": (dconv(lstm=True, attn=True), (2, 20, 16)),
     "branches without norms": (dconv(norm=False), (2, 20, 16)),
     "branches, wide": (dconv(compress=1), (2, 20, 16)),
+    "convolution": (lambda: Conv1d(16, 32, 4, 2, 1, dtype="float64"), (3, 21, 16)),
+    "convolution, dilated": (lambda: Conv1d(16, 32, 2, 1, 0, 2, dtype="float64"), (2, 21, 16)),
+    "LSTM in frames": (lstm(2, skip=True), (2, 21, 4)),
+    "LSTM in frames, one layer": (lstm(1), (2, 21, 4)),
+    "LSTM in frames, three layers": (lstm(3), (2, 21, 4)),
+    "LSTM without frames": (lstm(2), (2, 7, 4)),
     "encoder": (encoder(16, False), (2, 61, 16)),
     "encoder from few channels": (encoder(2, False), (2, 61, 2)),
     "encoder, frequencies": (encoder(16, True), (2, 32, 9, 16)),
@@ -92,6 +116,11 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "decoder": (decoder(False), (2, 16, 16)),
     "decoder, frequencies": (decoder(True), (2, 8, 9, 16)),
     "transformer": (transformer, (2, 20, 16)),
+    "time": (in_time(), (2, 100, 2)),
+    "time, one item": (in_time(norm_starts=2), (1, 100, 2)),
+    "time, ReLU": (in_time(gelu=False, glu=False), (2, 100, 2)),
+    "time, kernels of another length": (in_time(kernel_size=7, stride=3), (2, 100, 2)),
+    "time, without the 1 x 1 convolutions": (in_time(rewrite=False), (2, 100, 2)),
     "twice the rate": (lambda: Resampling(1, 2), (2, 333, 2)),
     "half the rate": (lambda: Resampling(2, 1), (2, 333, 2)),
     "half the rate of a few samples": (lambda: Resampling(2, 1), (2, 3, 2)),
