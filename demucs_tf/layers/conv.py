@@ -76,8 +76,7 @@ class Conv1d(Layer):
         if self._shares_blocks(weight):
             x = pad_axis(x, self.padding, self.padding, axis=1)
             y = _by_shared_blocks(x, weight, bias, self.stride)
-            return y if activation is None else activation(y)
-        if self.stride == 1 and taps * width <= channels and not is_portable():
+        elif self.stride == 1 and taps * width <= channels and not is_portable():
             y = self._to_few(x, weight, bias)
         else:
             if self.padding:
@@ -247,7 +246,7 @@ class _Transposed(Layer):
         x = as_type(x, weight.dtype)
         convolves = activation is None and is_joined() and taps * x.shape[-1] <= _LONGEST_SUM
         multiplies = not convolves and not is_portable()
-        # The kernel runs backwards; a product may take its rows in any order, which saves a pass.
+        # The kernel runs backwards; products in graphs take it as it lies, which saves a pass.
         if not (multiplies and is_joined()):
             weight, order = tf.reverse(weight, [0]), order[::-1]
         if multiplies:

@@ -29,13 +29,12 @@ class LSTM(Layer):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         # The recurrence itself takes one step after the other, where little is gained.
-        directions = ("", "_reverse")
         self.factors = tuple(
-            f"weight_ih_l{n}{each}" for n in range(num_layers) for each in directions
+            f"weight_ih_{suffix}" for n in range(num_layers) for suffix in _suffixes(n)
         )
         for n in range(num_layers):
             columns = input_size if n == 0 else 2 * hidden_size
-            for suffix in (f"l{n}", f"l{n}_reverse"):
+            for suffix in _suffixes(n):
                 for kind, shape in (
                     ("weight_ih", (columns, 4 * hidden_size)),
                     ("weight_hh", (hidden_size, 4 * hidden_size)),
@@ -68,7 +67,7 @@ class LSTM(Layer):
 
     def gates(self, x: Any, n: int, reverse: bool) -> Any:
         """What one direction of layer `n` makes of its input: (T, B, C) -> (T, B, 4 D)."""
-        suffix = _suffix(n, reverse)
+        suffix = _suffixes(n)[reverse]
         bias = getattr(self, f"bias_ih_{suffix}") + getattr(self, f"bias_hh_{suffix}")
         return add_bias(product(x, getattr(self, f"weight_ih_{suffix}")), bias)
 
@@ -84,12 +83,13 @@ class LSTM(Layer):
         return tf.reverse(y, [0])
 
     def _recurrent_weights(self, n: int) -> list[Any]:
-        names = [f"weight_hh_{_suffix(n, reverse)}" for reverse in (False, True)]
-        return [tf.convert_to_tensor(getattr(self, name)) for name in names]
+        weights = [getattr(self, f"weight_hh_{suffix}") for suffix in _suffixes(n)]
+        return [tf.convert_to_tensor(weight) for weight in weights]
 
 
-def _suffix(n: int, reverse: bool) -> str:
-    return f"l{n}_reverse" if reverse else f"l{n}"
+def _suffixes(n: int) -> tuple[str, str]:
+    """How the names of variables of layer `n` end, forward and backward."""
+    return f"l{n}", f"l{n}_reverse"
 
 
 def _recur_trainably(
@@ -171,8 +171,8 @@ def _recur(inputs: list[Any], weights: list[Any], units: int, *start: Any) -> tu
         return h, c, rows.write(t, h)
 
     def step(t: Any, *states: Any) -> Any:
-        places = (t, steps - 1 - t)[: len(states)]
-        return t + 1, *[advance(*each) for each in zip(states, places, (0, 1), strict=False)]
+        places = t, steps - 1 - t
+        return t + 1, *[advance(state, places[k], k) for k, state in enumerate(states)]
 
     state: Any = (tf.constant(0), *((*start, array(row)) for _ in inputs))
     shapes: Any = (tf.TensorShape([]), *[(row, row, tf.TensorShape(None))] * len(inputs))
