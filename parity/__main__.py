@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from demucs_tf.errors import DemucsTFError
-from demucs_tf.utils.collector import leave_all
+from demucs_tf.utils.memory import leave_all
 from demucs_tf.utils.quiet import quiet
 from parity.commands import (
     capture,

@@ -20,6 +20,7 @@ from demucs_tf.checkpoints.formats.untrusted import check_segment, made_from
 from demucs_tf.errors import CheckpointError
 from demucs_tf.models.config import Config
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 from demucs_tf.utils.text import printable, shown
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _load_package(
 
     with ThreadPoolExecutor(1) as pool:  # what takes longest runs beside it, once in a process
         rest = pool.submit(begun)
-        import_tensorflow(keras=make is None)
+        (import_tensorflow if make is None else import_runtime)()
         with device():
             return rest.result()()
 

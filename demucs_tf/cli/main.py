@@ -46,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _of_the_process() -> int:
     """Run the command that this process is there for: nobody else has changed a model in it."""
     from demucs_tf.inference.graphs.kept import keep_graphs
-    from demucs_tf.utils.allocator import give_back_memory
-    from demucs_tf.utils.collector import leave_all
+    from demucs_tf.utils.memory import give_back_memory, leave_all
 
     give_back_memory()
     with keep_graphs():

@@ -17,7 +17,7 @@ from demucs_tf.errors import AudioError, DemucsTFError, UsageError
 from demucs_tf.inference.settings import settings_of
 from demucs_tf.tracks.find import Track
 from demucs_tf.utils import interrupts
-from demucs_tf.utils.allocator import give_back_now
+from demucs_tf.utils.memory import give_back_now
 from demucs_tf.utils.quiet import mute_stdout
 from demucs_tf.utils.text import printable, reason_of
 

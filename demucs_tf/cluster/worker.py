@@ -232,7 +232,8 @@ def load(job: Job, threads: int | None, check: Callable[[Any], None]) -> tuple[A
     from demucs_tf.inference.separator import Separator
     from demucs_tf.inference.settings import settings_of
     from demucs_tf.runtimes.load import exported_path, load_exported
-    from demucs_tf.utils.quiet import import_tensorflow, silent_imports
+    from demucs_tf.utils.quiet import silent_imports
+    from demucs_tf.utils.runtime import import_runtime
 
     exported = exported_path(job.name) if job.repo is None else None
     settings = {**settings_of(job.settings), "callback": check, "progress": False}
@@ -240,11 +241,11 @@ def load(job: Job, threads: int | None, check: Callable[[Any], None]) -> tuple[A
         model: Any = load_exported(exported, threads)
         return Separator(model, **settings), _hash_of_files(exported)
     with silent_imports(unless=job.noisy):
-        tf = import_tensorflow()
+        runtime = import_runtime()
         unrounded()
         if threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
+            runtime.set_intra_op_parallelism_threads(threads)
+            runtime.set_inter_op_parallelism_threads(threads)
         separator = Separator(
             job.name, job.repo, **settings, dtype=job.dtype, allow_legacy=job.allow_legacy
         )

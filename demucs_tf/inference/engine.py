@@ -20,6 +20,7 @@ from demucs_tf.inference.graphs.precision import Weights, in_reach
 from demucs_tf.inference.graphs.session import Graphs
 from demucs_tf.inference.graphs.trace import eager, traced
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 from demucs_tf.utils.text import printable
 
 Array = npt.NDArray[Any]
@@ -50,22 +51,22 @@ def forward_function(
     if runtime is not None:
         run: Callable[..., Array] = model
         return run
-    tf = import_tensorflow(keras=not isinstance(model, BareModel))
-    place = device_name(device)
+    if not isinstance(model, BareModel):
+        import_tensorflow()
+    place, wrong = device_name(device), import_runtime().InvalidArgumentError
     precision = in_reach(checked_precision(precision, model), place)
     if isinstance(model, BareModel) and precision != "float32":
         model = model.built()  # its layers know what they multiply by
     function = (
-        eager(model, precision)
+        _placed(eager(model, precision), place)
         if engine == "eager"
         else _graph(model, engine == "xla", place, precision)
     )
 
     def forward(*inputs: Array) -> Array:
         try:
-            with tf.device(place):
-                return np.asarray(function(*map(tf.convert_to_tensor, inputs)))
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            return np.asarray(function(*inputs))
+        except (ValueError, wrong) as error:
             if not hasattr(model, "config"):  # a stranger, whose errors are its own
                 raise
             raise CheckpointError(
@@ -180,7 +181,22 @@ def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable
     if bare:
         return partial(graph.function, model.weights)
     weights = Weights(model, precision)
-    return lambda *inputs: graph.function(weights(), *inputs)
+
+    def run(*inputs: Any) -> Any:
+        return graph.function(weights(), *inputs)
+
+    return run if here else _placed(run, place)
+
+
+def _placed(function: Callable[..., Any], place: str | None) -> Callable[..., Any]:
+    """A function of tensors as one of arrays, which runs on a device."""
+    tf = import_tensorflow()
+
+    def run(*inputs: Array) -> Any:
+        with tf.device(place):
+            return function(*map(tf.convert_to_tensor, inputs))
+
+    return run
 
 
 @dataclass(eq=False)
@@ -190,8 +206,7 @@ class _Graph:
 
 
 def _on_cpu(place: str | None) -> bool:
-    tf = import_tensorflow(keras=False)
-    return place.startswith("CPU") if place else not tf.config.list_logical_devices("GPU")
+    return place.startswith("CPU") if place else not import_runtime().list_logical_devices("GPU")
 
 
 def device_name(name: str | None) -> str | None:
@@ -208,8 +223,7 @@ def device_name(name: str | None) -> str | None:
         return None
     kind, _, index = name.lower().replace("cuda", "gpu").partition(":")
     wanted = f"{kind.upper()}:{index or 0}"
-    tf = import_tensorflow(keras=False)
-    found = [d.name.partition("device:")[2] for d in tf.config.list_logical_devices()]
+    found = [d.name.partition("device:")[2] for d in import_runtime().list_logical_devices()]
     if wanted not in found:
         raise ValueError(f"device {name!r} is not there; TensorFlow has {', '.join(found)}.")
     return wanted

@@ -37,7 +37,7 @@ from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
 from demucs_tf.models.ranges import check_dtype
 from demucs_tf.runtimes.load import exported_path, load_model
-from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 
 # What the rest is called, in front of the name of the stem.
 REST = {"add": "no_", "minus": "minus_"}
@@ -406,7 +406,7 @@ def _load(
     make = partial(model_of, folder) if folder is not None and bare else None
 
     def on_device() -> AbstractContextManager[Any]:
-        return import_tensorflow(keras=False).device(device_name(settings.device))
+        return import_runtime().device_v2(device_name(settings.device))
 
     found = locate(source, repo, allow_legacy=allow_legacy)
     return load_located(found, dtype, make, on_device if settings.device else nullcontext)

@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
-from demucs_tf.utils.collector import without_collector
 from demucs_tf.utils.context import during
+from demucs_tf.utils.memory import without_collector
 
 
 @contextmanager
@@ -67,15 +67,28 @@ def import_tensorflow(*, keras: bool = True) -> Any:
 
     Without `keras`, a part of the time is left for when Keras is needed, if ever.
     """
-    if "tensorflow" not in sys.modules or (keras and "keras" not in sys.modules):
-        silently = quiet(unless=not _silent.get())
-        with undisturbed(), silently, _without(_for_later(keras)), without_collector():
+    if not is_whole() or (keras and "keras" not in sys.modules):
+        with importing(), _without(_for_later(keras)):
             if keras:
                 import keras as _keras  # noqa: F401  and with it TensorFlow
             import tensorflow
+
+            tensorflow.__version__  # noqa: B018  what `import_runtime` has begun, runs now
     import tensorflow
 
     return tensorflow
+
+
+def is_whole() -> bool:
+    """Whether TensorFlow is there, and not only what `demucs_tf.utils.runtime` needs of it."""
+    return "__version__" in vars(sys.modules.get("tensorflow", object))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import large libraries inside the block, see `import_tensorflow`."""
+    with undisturbed(), quiet(unless=not _silent.get()), without_collector():
+        yield
 
 
 def _for_later(keras: bool) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def _quicken() -> None:
     import keras
     import tensorflow as tf
 
-    from demucs_tf.utils.collector import leave_all
+    from demucs_tf.utils.memory import leave_all
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.debugging.disable_traceback_filtering()

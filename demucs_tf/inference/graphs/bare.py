@@ -23,8 +23,9 @@ from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
 from demucs_tf.utils.aligned import aligned
-from demucs_tf.utils.collector import without_collector
+from demucs_tf.utils.memory import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 
 
 class BareModel:
@@ -143,8 +144,8 @@ def model_of(folder: Kept, package: Package, path: Path, dtype: str | None) -> C
     begun = _begun(folder, package, dtype or package.dtype)
 
     def model() -> Any:
-        devices = import_tensorflow(keras=False).config.list_logical_devices
-        bare = begun and not devices("GPU") and _bare(folder, package.state, *begun)
+        gpus = import_runtime().list_logical_devices("GPU")
+        bare = begun and not gpus and _bare(folder, package.state, *begun)
         return bare or port_of(package, path, dtype)
 
     return model

@@ -26,7 +26,7 @@ from demucs_tf.models.config import Config
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.cache import cache_folder
 from demucs_tf.utils.context import during
-from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 from demucs_tf.utils.version import VERSION
 
 _FORMAT = 2
@@ -76,8 +76,7 @@ class Kept:
     def find(self, key: str) -> Any:
         """The graph of that name, a GraphDef; None: not there, or not whole."""
         data = self._read(f"{key}.graph")
-        graph_def = import_tensorflow(keras=False).compat.v1.GraphDef
-        return None if data is None else graph_def.FromString(data)
+        return None if data is None else import_runtime().GraphDef.FromString(data)
 
     def put(self, key: str, graph: Any) -> None:
         """Keep a graph, if there is room and it may be written."""
@@ -156,8 +155,7 @@ def _made_by() -> list[Any]:
 
 def _traced_for() -> list[Any]:
     """The TensorFlow, its settings and the processor that a graph is for."""
-    tf = import_tensorflow(keras=False)
-    return [_made_by(), tf.version.VERSION, _processor(), _settings()]
+    return [_made_by(), import_runtime().VERSION, _processor(), _settings()]
 
 
 @cache

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 
 _log = logging.getLogger("demucs_tf")
 
@@ -48,8 +49,7 @@ def unrounded() -> None:
     It holds for the whole process. So commands call it, and no other function does.
     """
     if "tensorflow" in sys.modules:  # else an exported file is run, on the processor
-        tf = import_tensorflow(keras=False)
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+        import_runtime().enable_tensor_float_32_execution(False)
 
 
 @cache

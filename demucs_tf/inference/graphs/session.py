@@ -19,8 +19,9 @@ import numpy.typing as npt
 from demucs_tf.inference.graphs.bare import BareModel
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.inference.graphs.trace import MIX, STEMS, WEIGHT, graph_of
-from demucs_tf.utils.collector import without_collector
+from demucs_tf.utils.memory import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
+from demucs_tf.utils.runtime import import_runtime
 
 Array = npt.NDArray[Any]
 
@@ -73,10 +74,10 @@ class Graphs:
 
 
 def _loaded(graph_def: Any) -> Any:
-    tf = import_tensorflow(keras=False)
-    graph = tf.Graph()
+    runtime = import_runtime()
+    graph = runtime.Graph()
     with graph.as_default(), without_collector():
-        tf.import_graph_def(graph_def, name="")
+        runtime.import_graph_def(graph_def, name="")
     return graph
 
 
@@ -90,13 +91,12 @@ class _Session:
     """
 
     def __init__(self, graph: Any, put: Any = None, optimised: bool = False) -> None:
-        tf = import_tensorflow(keras=False)
+        runtime = import_runtime()
         self._put = put
-        threads = tf.config.threading
-        config = tf.compat.v1.ConfigProto(
+        config = runtime.ConfigProto(
             device_count={"GPU": 0},
-            intra_op_parallelism_threads=threads.get_intra_op_parallelism_threads(),
-            inter_op_parallelism_threads=threads.get_inter_op_parallelism_threads(),
+            intra_op_parallelism_threads=runtime.get_intra_op_parallelism_threads(),
+            inter_op_parallelism_threads=runtime.get_inter_op_parallelism_threads(),
         )
         if optimised:
             config.graph_options.rewrite_options.disable_meta_optimizer = True
@@ -107,7 +107,7 @@ class _Session:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT  # which swaps and recomputes
         feeds = [node.name for node in graph.get_operations() if node.type == "Placeholder"]
         self._feeds = sorted(feeds, key=_place)
-        session = tf.compat.v1.Session(graph=graph, config=config)
+        session = runtime.Session(graph=graph, config=config)
         self._run = session.make_callable(
             f"{STEMS}:0", [f"{name}:0" for name in self._feeds], accept_options=True
         )
@@ -117,9 +117,8 @@ class _Session:
         put, self._put = self._put, None
         if put is None:
             return np.asarray(self._run(*values))
-        tf = import_tensorflow(keras=False)
-        options = tf.compat.v1.RunOptions(output_partition_graphs=True)
-        told = tf.compat.v1.RunMetadata()
+        options = import_runtime().RunOptions(output_partition_graphs=True)
+        told = import_runtime().RunMetadata()
         out = self._run(*values, options=options, run_metadata=told)
         if len(told.partition_graphs) == 1:
             put(_with_names(told.partition_graphs[0]))
@@ -145,8 +144,7 @@ def _place(feed: str) -> tuple[int, int]:
 
 def _with_names(graph: Any) -> Any:
     """What a session has made of a graph, with inputs and outputs that have names again."""
-    tf = import_tensorflow(keras=False)
-    made = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    made = import_runtime().GraphDef(versions=graph.versions, library=graph.library)
     names: dict[str, str] = {}
     for node in graph.node:
         fed = re.fullmatch(r"_arg_(.+)_\d+_\d+", node.name)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from demucs_tf.inference.graphs.precision import Weights, lowered
-from demucs_tf.utils.collector import without_collector
+from demucs_tf.utils.memory import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 
 

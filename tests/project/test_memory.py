@@ -1,17 +1,21 @@
-"""Memory that is free goes back to the system."""
+"""Memory that is free goes back to the system, and Python's search for it can wait."""
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+
+from demucs_tf.utils.memory import without_collector
 
 SCRIPT = """
 import os
 import numpy as np
-from demucs_tf.utils.allocator import give_back_memory, give_back_now
+from demucs_tf.utils.memory import give_back_memory, give_back_now
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -35,3 +39,19 @@ def test_small_blocks_go_back_when_that_is_asked_for() -> None:
     by_itself, asked_for = map(int, done.stdout.split())
     assert by_itself < 10 << 20
     assert asked_for > 90 << 20
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_it_is_held_back_and_then_as_it_was(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(KeyError), without_collector():
+            assert not gc.isenabled()
+            with without_collector():
+                assert not gc.isenabled()
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
