@@ -159,7 +159,10 @@ def _by_shared_blocks(x: Any, weight: Any, bias: Any, stride: int) -> Any:
     # The last block of an item and the first of the next gave a row as well, but for the last item.
     between = min(batch - 1, 1) if isinstance(batch, int) else tf.minimum(batch - 1, 1)
     y = pad_axis(y, 0, between, axis=0)
-    return reshape(y, [batch, count + between, width])[:, :count]
+    y = reshape(y, [batch, count + between, width])[:, :count]
+    if isinstance(count, int):  # which TensorFlow has lost, if it does not know the batch
+        y.set_shape([None, count, width])
+    return y
 
 
 def _in_parts(

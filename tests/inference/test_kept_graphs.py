@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from demucs_tf.blocks.dconv import DConv
 from demucs_tf.inference import engine
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.graphs import kept, session
@@ -205,3 +206,19 @@ def test_what_is_constant_is_in_a_graph_once() -> None:
         if node.op == "Const"
     ]
     assert len(values) == len({*values}) > 20
+
+
+def test_a_graph_for_a_length_knows_that_of_every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is worked out from unknown ones is a third more operations, each in every pass."""
+    shapes: list[Any] = []
+    call = DConv.call
+
+    def watched(self: DConv, x: Any) -> Any:
+        shapes.append(x.shape)
+        return call(self, x)
+
+    monkeypatch.setattr(DConv, "call", watched)
+    model = HTDemucsTF(["drums", "vocals"], **TRANSFORMER)
+    graph_of(model, model.training_length)
+    assert len(shapes) == 4  # of two encoder layers in frequency, and two in time
+    assert all(None not in shape[1:] for shape in shapes), shapes
