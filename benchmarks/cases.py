@@ -120,7 +120,8 @@ def _commands() -> Iterator[Case]:
         options = {"model": "htdemucs", "seconds": seconds}
         name, full = f"command/htdemucs, {seconds} s", seconds > 10
         yield Case(name, "commands", both, "demucs", COMMAND, rounds, options, full=full)
-    yield Case("start/htdemucs", "starts", both, "demucs", MODEL, 2, {"model": "htdemucs"})
+    ways = ("demucs-tf", "demucs-tf, graph kept", "demucs")
+    yield Case("start/htdemucs", "starts", ways, "demucs", MODEL, 2, {"model": "htdemucs"})
 
 
 def _curves() -> Iterator[Case]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def start(side: str, file: str, preset: str, threads: int, length: int, out: str
     """Import, load, trace and run twice; the stems of the second pass go to `out`.
 
     Args:
-        side: "demucs-tf" or "demucs".
+        side: see `SIDES`.
         file: weights, in safetensors.
         preset: what the reference's class and arguments are.
         threads: that either framework may use.
@@ -63,6 +64,24 @@ def _port(figures: Figures, file: str, preset: str, threads: int) -> Forward:
     shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
     _watch_tracing(figures)
     run = forward_function(model)
+    return lambda mix: run(mix, *shifts)
+
+
+def _port_of_the_command(figures: Figures, file: str, preset: str, threads: int) -> Forward:
+    """As `demucs-tf separate` does: with the graph of a run before this one, if there was one."""
+    with stage(figures, "import"):
+        from demucs_tf.inference.engine import forward_function
+        from demucs_tf.inference.graphs.kept import keep_graphs
+        from demucs_tf.inference.separator import Separator
+        from demucs_tf.utils.runtime import import_runtime
+
+        import_runtime().set_intra_op_parallelism_threads(threads)
+    _watch_tracing(figures)
+    with keep_graphs(Path(file).with_name("graphs")):
+        with stage(figures, "load"):
+            model = Separator(file).model
+        run = forward_function(model)
+    shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
     return lambda mix: run(mix, *shifts)
 
 
@@ -104,6 +123,7 @@ def _reference(figures: Figures, file: str, preset: str, threads: int) -> Forwar
 
 SIDES: dict[str, Callable[[Figures, str, str, int], Forward]] = {
     "demucs-tf": _port,
+    "demucs-tf, graph kept": _port_of_the_command,
     "demucs": _reference,
 }
 

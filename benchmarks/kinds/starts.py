@@ -1,4 +1,7 @@
-"""A start stage by stage, up to the second pass over a segment: every run is a fresh process."""
+"""A start stage by stage, up to the second pass over a segment: every run is a fresh process.
+
+The run that is verified, before any is timed, leaves the graph that is kept.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def job(case: Case, place: Place) -> Job:
 
 
 def ready(side: str, model: str, threads: int, place: Place) -> Run:
-    """A start of "demucs-tf" or "demucs" with so many threads."""
+    """A start of one side, see `benchmarks.child.SIDES`, with so many threads."""
     from demucs_tf import save_model
 
     file, out = place.folder / f"{model}.safetensors", place.folder / f"{model}-{side}.npy"

@@ -46,7 +46,8 @@ SECTIONS = (
     (
         "start",
         "A start, stage by stage",
-        "Import, load, trace, and the rest of the first pass; the second pass is what is left.",
+        "Import, load, trace, and the rest of the first pass; the second pass is what is left. As "
+        "in Python, and as in a command that has the graph of a run before.",
     ),
     (
         "length",

@@ -81,7 +81,8 @@ def import_tensorflow(*, keras: bool = True) -> Any:
 
 def is_whole() -> bool:
     """Whether TensorFlow is there, and not only what `demucs_tf.utils.runtime` needs of it."""
-    return "__version__" in vars(sys.modules.get("tensorflow", object))
+    there = sys.modules.get("tensorflow")
+    return there is not None and "__version__" in vars(there)
 
 
 @contextmanager

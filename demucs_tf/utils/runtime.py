@@ -60,10 +60,11 @@ def import_runtime() -> Any:
 
     Whoever imports TensorFlow after that gets a module that runs when it is asked for a name.
     """
-    if "tensorflow" not in sys.modules and not _has_plugins():
-        with suppress(ImportError, AttributeError), importing():
-            _begin()
-            _import_parts()
+    with _LOCK:
+        if "tensorflow" not in sys.modules and not _has_plugins():
+            with suppress(ImportError, AttributeError), importing():
+                _begin()
+                _import_parts()
     return _RUNTIME
 
 
@@ -78,7 +79,7 @@ class _Runtime:
         return attrgetter(public)(import_tensorflow(keras=False))
 
 
-_RUNTIME = _Runtime()
+_RUNTIME, _LOCK = _Runtime(), RLock()
 
 
 def _has_plugins() -> bool:
@@ -117,10 +118,9 @@ def _begin() -> None:
 def _import_parts() -> None:
     _read_library()
     os.environ["TF2_BEHAVIOR"] = "1"  # as the package does, first of all
-    for name in ("tensorflow.python.tf2", *{place for place, _ in _PLACES.values()}):
+    for name in {place for place, _ in _PLACES.values()}:
         import_module(name)
-    # As the package does, last of all: the rest counts on no graph having been made before.
-    sys.modules["tensorflow.python.tf2"].enable()
+    # As the package does, last of all: before anything makes a graph that nobody sees.
     sys.modules["tensorflow.python.framework.ops"].enable_eager_execution()
 
 

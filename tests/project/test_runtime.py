@@ -26,6 +26,8 @@ with graph.as_default():
 with rt.Session(graph=graph, config=rt.ConfigProto()) as session:
     assert session.run("y:0", {"x:0": 21.0}) == 42
 assert [each.device_type for each in rt.list_logical_devices()][:1] == ["CPU"]
+with rt.device_v2("CPU:0"):
+    pass
 assert rt.get_inter_op_parallelism_threads() == rt.get_intra_op_parallelism_threads() == 0
 """
 START = f"""
@@ -96,6 +98,26 @@ def test_threads_wait_for_the_rest() -> None:
         "print(json.dumps(found))"
     )
     assert in_a_new_process(code) == [True] * 16
+
+
+def test_the_library_need_not_be_read_before() -> None:
+    """As on Windows, where ctypes has no library of its own."""
+    code = "import ctypes, sys; ctypes.CDLL = None" + START + "print(json.dumps(is_whole()))"
+    assert in_a_new_process(code) is False
+
+
+def test_two_threads_begin_once() -> None:
+    code = START.replace(
+        "rt = import_runtime()",
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "import time\n"
+        "begun, begin = [], runtime._begin\n"
+        "runtime._has_plugins = lambda: time.sleep(0.2)\n"
+        "runtime._begin = lambda: (begun.append(1), begin())\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    rt, *_ = pool.map(lambda _: import_runtime(), range(4))",
+    )
+    assert in_a_new_process(code + "print(json.dumps([len(begun), is_whole()]))") == [1, False]
 
 
 def test_all_is_imported_where_a_part_has_moved() -> None:
