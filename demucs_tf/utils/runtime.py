@@ -117,11 +117,9 @@ def _begin() -> None:
 
 def _import_parts() -> None:
     _read_library()
-    os.environ["TF2_BEHAVIOR"] = "1"  # as the package does, first of all
-    for name in {place for place, _ in _PLACES.values()}:
+    os.environ["TF2_BEHAVIOR"] = "1"  # as the package does, first of all: eager, not version 1
+    for name in dict.fromkeys(place for place, _ in _PLACES.values()):
         import_module(name)
-    # As the package does, last of all: before anything makes a graph that nobody sees.
-    sys.modules["tensorflow.python.framework.ops"].enable_eager_execution()
 
 
 def _read_library() -> None:
