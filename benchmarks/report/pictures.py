@@ -36,7 +36,7 @@ def png(chart: Chart, path: Path) -> Path:
     figure, axes = pyplot.subplots(figsize=(9, tall), layout="constrained")
     _DRAWN[chart.kind](axes, chart)
     axes.set_title(chart.title, loc="left", fontsize=11)
-    axes.legend(fontsize=8, loc="best")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))  # beside what is drawn
     axes.grid(alpha=0.3)
     content = io.BytesIO()
     figure.savefig(content, dpi=110, metadata={"Software": None})
