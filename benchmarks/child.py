@@ -57,39 +57,33 @@ def _port(figures: Figures, file: str, preset: str, threads: int) -> Forward:
         import tensorflow as tf
 
         import demucs_tf
-        from demucs_tf.inference.engine import forward_function
+        import demucs_tf.inference.engine
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     with stage(figures, "load"):
         model = demucs_tf.load_model(file)
-    shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
-    _watch_tracing(figures)
-    run = forward_function(model)
-    return lambda mix: run(mix, *shifts)
+    return _watched(figures, model)
 
 
 def _port_of_the_command(figures: Figures, file: str, preset: str, threads: int) -> Forward:
     """As `demucs-tf separate` does: with the graph of a run before this one, if there was one."""
     with stage(figures, "import"):
-        from demucs_tf.inference.engine import forward_function
         from demucs_tf.inference.graphs.kept import keep_graphs
         from demucs_tf.inference.separator import Separator
         from demucs_tf.utils.runtime import import_runtime
 
         import_runtime().set_intra_op_parallelism_threads(threads)
-    _watch_tracing(figures)
     with keep_graphs(Path(file).with_name("graphs")):
         with stage(figures, "load"):
             model = Separator(file).model
-        run = forward_function(model)
-    shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
-    return lambda mix: run(mix, *shifts)
+        return _watched(figures, model)
 
 
-def _watch_tracing(figures: Figures) -> None:
-    """Count the time in which a graph is made of layers, which the first pass brings.
+def _watched(figures: Figures, model: Any) -> Forward:
+    """Run a model, and count the time in which a graph is made of its layers.
 
-    A package that finds its graph elsewhere traces nothing, and this says so.
+    The first pass brings that. Who finds the graph elsewhere traces nothing, and this says so.
     """
+    from demucs_tf.inference.engine import forward_function
     from demucs_tf.inference.graphs import session
 
     figures["trace"] = 0.0
@@ -100,6 +94,9 @@ def _watch_tracing(figures: Figures) -> None:
             return make(*arguments)
 
     session.graph_of = watched  # type: ignore[assignment]
+    run = forward_function(model)
+    shifts = [np.zeros(1, np.int32)] if hasattr(model, "draw_shift") else []
+    return lambda mix: run(mix, *shifts)
 
 
 def _reference(figures: Figures, file: str, preset: str, threads: int) -> Forward:

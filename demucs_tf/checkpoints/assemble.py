@@ -79,7 +79,10 @@ def _load_package(
 
     with ThreadPoolExecutor(1) as pool:  # what takes longest runs beside it, once in a process
         rest = pool.submit(begun)
-        (import_tensorflow if make is None else import_runtime)()
+        if make is None:
+            import_tensorflow()
+        else:
+            import_runtime()
         with device():
             return rest.result()()
 

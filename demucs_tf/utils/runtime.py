@@ -84,7 +84,7 @@ _RUNTIME, _LOCK = _Runtime(), RLock()
 
 def _has_plugins() -> bool:
     places = [Path(path, "tensorflow-plugins") for path in sys.path]
-    places.append(Path(_spec().origin or "").with_name("core") / "kernels")
+    places.append(_folder() / "core" / "kernels")
     return any(map(os.environ.get, _PLUGINS)) or any(place.exists() for place in places)
 
 
@@ -93,6 +93,10 @@ def _spec() -> ModuleSpec:
     if spec is None:
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
     return spec
+
+
+def _folder() -> Path:
+    return Path(_spec().origin or "").parent
 
 
 def _begin() -> None:
@@ -126,5 +130,5 @@ def _read_library() -> None:
     """Read TensorFlow's library, and let other threads go on: an import of Python's holds them."""
     with suppress(OSError, AttributeError, TypeError):
         dlopen = ctypes.CDLL(None).dlopen
-        for library in Path(_spec().origin or "").parent.glob("libtensorflow_cc.*"):
+        for library in _folder().glob("libtensorflow_cc.*"):
             dlopen(os.fsencode(library), os.RTLD_NOW)

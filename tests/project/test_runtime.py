@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,15 @@ import tensorflow as tf
 from demucs_tf.utils import runtime
 from demucs_tf.utils.quiet import is_whole
 from demucs_tf.utils.runtime import import_runtime
+from tests.project.test_import import in_a_fresh_python
 
 # Adds two numbers in a session: what a process does whose graphs are kept.
-RUN = """
+START = """
+import json, sys
+from demucs_tf.utils import runtime
+from demucs_tf.utils.quiet import import_tensorflow, is_whole
+from demucs_tf.utils.runtime import import_runtime
+rt = import_runtime()
 graph = rt.Graph()
 definition = rt.GraphDef()
 definition.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
@@ -31,24 +35,11 @@ with rt.device_v2("CPU:0"):
     pass
 assert rt.get_inter_op_parallelism_threads() == rt.get_intra_op_parallelism_threads() == 0
 """
-START = f"""
-import json, sys
-from demucs_tf.utils import runtime
-from demucs_tf.utils.quiet import import_tensorflow, is_whole
-from demucs_tf.utils.runtime import import_runtime
-rt = import_runtime()
-{RUN}
-"""
 
 
 def in_a_new_process(code: str) -> Any:
     """What the code prints last, as JSON."""
-    # TensorFlow has left a setting in this process.
-    environment = {name: each for name, each in os.environ.items() if name != "TF2_BEHAVIOR"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(in_a_fresh_python(code).splitlines()[-1])
 
 
 def test_graphs_run_with_a_fraction_of_the_modules() -> None:

@@ -144,8 +144,8 @@ def model_of(folder: Kept, package: Package, path: Path, dtype: str | None) -> C
     begun = _begun(folder, package, dtype or package.dtype)
 
     def model() -> Any:
-        gpus = import_runtime().list_logical_devices("GPU")
-        bare = begun and not gpus and _bare(folder, package.state, *begun)
+        devices = import_runtime().list_logical_devices
+        bare = begun and not devices("GPU") and _bare(folder, package.state, *begun)
         return bare or port_of(package, path, dtype)
 
     return model

@@ -117,8 +117,8 @@ class _Session:
         put, self._put = self._put, None
         if put is None:
             return np.asarray(self._run(*values))
-        options = import_runtime().RunOptions(output_partition_graphs=True)
-        told = import_runtime().RunMetadata()
+        runtime = import_runtime()
+        options, told = runtime.RunOptions(output_partition_graphs=True), runtime.RunMetadata()
         out = self._run(*values, options=options, run_metadata=told)
         if len(told.partition_graphs) == 1:
             put(_with_names(told.partition_graphs[0]))
