@@ -11,6 +11,7 @@ import tensorflow as tf
 from demucs_tf.layers.base import BFTC, BTC, Layer, is_joined, is_portable, uniform, with_gradient
 from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, reshape, size
+from demucs_tf.utils.processor import has_avx512
 
 # TensorFlow's CPU convolutions add up their kernel_size * in_channels products one by one. PyTorch
 # adds blockwise, and over 1,500 products its float32 error is a quarter of ours, and with trained
@@ -97,7 +98,9 @@ class Conv1d(Layer):
         """Convolve to few channels."""
         taps, channels, _ = weight.shape
         keeps = 2 * self.padding == self.dilation * (taps - 1)
-        if not is_joined() or not keeps or taps * channels > _LONGEST_SUM:
+        convolves = keeps and taps * channels <= _LONGEST_SUM
+        # Without AVX-512, oneDNN dilates in one thread.
+        if not is_joined() or not convolves or (self.dilation > 1 and not has_avx512()):
             return add_bias(self._by_taps(x, weight), bias)
 
         def convolve(x: Any, weight: Any) -> Any:

@@ -24,6 +24,7 @@ from demucs_tf.inference.separator import Separator
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.htdemucs import HTDemucsTF
+from demucs_tf.utils import processor
 from tests.support.fakes import FakeTF, noise
 
 # Half the distance of two neighbours in bfloat16, relative: what one rounding costs at most.
@@ -203,7 +204,7 @@ def test_without_bfloat16_it_says_so_once_and_stays_in_float32(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    processor(tmp_path, monkeypatch, flags, setting)
+    with_processor(tmp_path, monkeypatch, flags, setting)
     port = model("small")
     with caplog.at_level(logging.WARNING, "demucs_tf"):
         forward_function(port, precision="bfloat16")
@@ -220,11 +221,11 @@ def test_without_bfloat16_it_says_so_once_and_stays_in_float32(
 def test_processors_that_have_it(
     flags: str, most: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processor(tmp_path, monkeypatch, flags, {"ONEDNN_MAX_CPU_ISA": most})
+    with_processor(tmp_path, monkeypatch, flags, {"ONEDNN_MAX_CPU_ISA": most})
     assert precision.in_reach("bfloat16", "CPU:0") == "bfloat16"
 
 
-def processor(
+def with_processor(
     folder: Path, patch: pytest.MonkeyPatch, flags: str | None, setting: dict[str, str]
 ) -> None:
     """Let the machine say that its processor has these flags, or nothing at all."""
@@ -234,7 +235,7 @@ def processor(
         patch.setenv(name, value)
     if flags is not None:
         (folder / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    patch.setattr(precision, "_CPUINFO", folder / "cpuinfo")
+    patch.setattr(processor, "_CPUINFO", folder / "cpuinfo")
 
 
 @pytest.mark.parametrize(("capability", "found"), [((7, 5), "float32"), ((8, 0), "bfloat16")])

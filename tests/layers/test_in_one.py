@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.norm import fold
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.models.demucs import DemucsTF
+from demucs_tf.utils import processor
 
 DCONV: dict[str, Any] = {"compress": 4, "depth": 2, "init": 0.5}
 COMMON: dict[str, Any] = {
@@ -194,6 +196,26 @@ def test_a_norm_behind_many_channels_is_not_folded(monkeypatch: pytest.MonkeyPat
             np.testing.assert_allclose(layer(x), plain, rtol=0, atol=1e-11 * np.abs(plain).max())
             counts.append(len(folded))
     assert counts == [2, 2]  # one for each of two branches, and no more
+
+
+@pytest.mark.parametrize(
+    ("flags", "most", "dilates"),
+    [("avx2 avx512bw", "", True), ("avx2 avx512bw", "avx2", False), ("avx2", "", False)],
+)
+def test_without_avx512_no_convolution_is_dilated(
+    flags: str, most: str, dilates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+    layer, x = fill(dconv()()), draw(2, 21, 16)
+    with joined():
+        graph = tf.function(lambda x: layer(x), autograph=False)
+        operations = graph.get_concrete_function(x).graph.get_operations()
+    convolutions = [each.get_attr("dilations") for each in operations if each.type == "Conv2D"]
+    assert [1, 1, 1, 1] in convolutions
+    assert ([1, 1, 2, 1] in convolutions) == dilates
+    np.testing.assert_allclose(graph(x), layer(x), rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -23,6 +23,7 @@ from typing import Any
 
 from demucs_tf.checkpoints.weights import Place
 from demucs_tf.models.config import Config
+from demucs_tf.utils import processor
 from demucs_tf.utils.atomic import write_whole
 from demucs_tf.utils.cache import cache_folder
 from demucs_tf.utils.context import during
@@ -160,11 +161,7 @@ def _traced_for() -> list[Any]:
 
 @cache
 def _processor() -> list[str]:
-    found = [platform.machine(), platform.processor()]
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        found += [line for line in lines if line.startswith(("flags", "Features"))][:1]
-    return found
+    return [platform.machine(), platform.processor(), processor.described() or ""]
 
 
 def _settings() -> list[list[str]]:

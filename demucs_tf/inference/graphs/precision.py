@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from demucs_tf.utils import processor
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.runtime import import_runtime
 
@@ -20,11 +20,9 @@ _log = logging.getLogger("demucs_tf")
 # Numbers of a weight for each number that its product reads and writes. Below, a product waits for
 # memory, and conversions would cost more than it gains.
 _WORTH = 64
-# What /proc/cpuinfo calls the instructions, on x86 and ARM.
-_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # on x86 and ARM
 # Settings of ONEDNN_MAX_CPU_ISA that do not let it use them.
-_WITHOUT = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-_CPUINFO = Path("/proc/cpuinfo")
+_WITHOUT = (*processor.BEFORE_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI")
 _CAPABILITY = (8, 0)  # of GPUs
 
 
@@ -74,15 +72,10 @@ def _missing(place: str | None) -> str | None:
 
 
 def _missing_on_cpu() -> str | None:
-    try:
-        lines = _CPUINFO.read_text().splitlines()
-    except OSError:
-        lines = []
-    described = [line for line in lines if line.startswith(("flags", "Features"))]
-    if not _FLAGS & set(" ".join(described).split()):
+    if not processor.has(*_FLAGS):
         return "this processor has no products in bfloat16 (AVX512_BF16 or AMX_BF16)"
-    most = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
-    if most.upper() in _WITHOUT:
+    most = processor.held_to()
+    if most in _WITHOUT:
         return f"ONEDNN_MAX_CPU_ISA={most} keeps oneDNN from products in bfloat16"
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return "TF_ENABLE_ONEDNN_OPTS=0 leaves out oneDNN, which has the products in bfloat16"
