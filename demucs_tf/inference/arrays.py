@@ -16,8 +16,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from demucs_tf.audio.convert import Array, Range, Samples
+from demucs_tf.audio.convert import Array, Range, Samples, blocks_of
+from demucs_tf.errors import AudioError
 from demucs_tf.utils.atomic import Closing
+
+# For `np.errstate`: infinite samples are dealt with where they come out.
+SILENT: Any = {"over": "ignore", "invalid": "ignore"}
 
 
 class Store(Samples, Protocol):
@@ -79,6 +83,30 @@ class Levelled:
 
     def __getitem__(self, key: Range) -> Array:
         return ((self.samples[key] - self.mean) / self.std)[None]
+
+
+def track_statistics(wav: Samples) -> tuple[Any, Any]:
+    """Mean and deviation of the mono mix, as scalars of wav's dtype, added up in float64.
+
+    The deviation is unbiased and the epsilon is added outside the root.
+
+    Raises:
+        AudioError: they overflow.
+
+    Reference: demucs/api.py:269-271
+    """
+    count = wav.shape[-1]
+    with np.errstate(**SILENT):
+        mean = sum(block.mean(0).sum(dtype=np.float64) for block in blocks_of(wav)) / count
+        squares = sum(np.square(block.mean(0) - mean).sum() for block in blocks_of(wav))
+        std = np.sqrt(squares / (count - 1))
+        scalar = wav.dtype.type
+        level = scalar(mean), scalar(std) + scalar(1e-8)
+    if not np.isfinite(level).all():
+        raise AudioError(
+            f"wav has samples that are too large to work with in {wav.dtype}: full scale is 1."
+        )
+    return level
 
 
 class DiskArray(Closing):

@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from demucs_tf.audio.checks import check_rate, check_samples
-from demucs_tf.audio.convert import blocks_of, convert_audio, convert_blocks
+from demucs_tf.audio.convert import convert_audio, convert_blocks
 from demucs_tf.audio.reader import open_audio
 from demucs_tf.checkpoints.load import load_located
 from demucs_tf.checkpoints.locate import locate
 from demucs_tf.errors import AudioError, CheckpointError
 from demucs_tf.inference.apply import Application, needed_members
 from demucs_tf.inference.arrays import (
+    SILENT,
     Allocate,
     Array,
     DiskArray,
@@ -27,13 +28,13 @@ from demucs_tf.inference.arrays import (
     Samples,
     as_array,
     in_memory,
+    track_statistics,
 )
 from demucs_tf.inference.engine import check_engine, checked_precision, device_name, runtime_of
 from demucs_tf.inference.graphs.bare import model_of
 from demucs_tf.inference.graphs.kept import kept
 from demucs_tf.inference.settings import Settings, named, takes_settings
 from demucs_tf.inference.single import Model, check_segment, segment_and_stride
-from demucs_tf.inference.streams import SILENT
 from demucs_tf.models.bag import BagOfModels, longest_segment
 from demucs_tf.models.ranges import check_dtype
 from demucs_tf.runtimes.load import exported_path, load_model
@@ -220,7 +221,7 @@ class Separator:
                 f"at once, which is at most {self.max_allowed_segment:g} s: leave out --no-split "
                 "(split=False)."
             )
-        mean, std = _track_statistics(wav)
+        mean, std = track_statistics(wav)
         info = {**(settings.callback_arg or {}), "audio_length": length}
         application = Application(
             self._model, replace(settings, callback_arg=info), self._computed(), allocate
@@ -360,30 +361,6 @@ def _check_finite(stems: dict[str, Array], start: int) -> None:
                 'damaged, or too large for float32: try --dtype float64 (dtype="float64"), or '
                 "another checkpoint."
             )
-
-
-def _track_statistics(wav: Samples) -> tuple[Any, Any]:
-    """Mean and deviation of the mono mix, as scalars of wav's dtype, added up in float64.
-
-    The deviation is unbiased and the epsilon is added outside the root.
-
-    Raises:
-        AudioError: they overflow.
-
-    Reference: demucs/api.py:269-271
-    """
-    count = wav.shape[-1]
-    with np.errstate(**SILENT):
-        mean = sum(block.mean(0).sum(dtype=np.float64) for block in blocks_of(wav)) / count
-        squares = sum(np.square(block.mean(0) - mean).sum() for block in blocks_of(wav))
-        std = np.sqrt(squares / (count - 1))
-        scalar = wav.dtype.type
-        level = scalar(mean), scalar(std) + scalar(1e-8)
-    if not np.isfinite(level).all():
-        raise AudioError(
-            f"wav has samples that are too large to work with in {wav.dtype}: full scale is 1."
-        )
-    return level
 
 
 def _load(

@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from demucs_tf.inference.arrays import Array, Store
+from demucs_tf.inference.arrays import SILENT, Array, Store
 
 T = TypeVar("T")
 
@@ -40,10 +40,6 @@ def summed(
                         yield total
                     else:
                         room[..., start:stop] = total
-
-
-# For `np.errstate`: infinite samples are dealt with where they come out.
-SILENT: Any = {"over": "ignore", "invalid": "ignore"}
 
 
 def without_warnings(blocks: Iterator[Array]) -> Generator[Array, None, None]:

@@ -12,7 +12,13 @@ from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, TypeVar
 
-from demucs_tf.models.ranges import check_segment, check_sources, check_step, checked
+from demucs_tf.models.ranges import (
+    check_hybrid,
+    check_segment,
+    check_sources,
+    check_step,
+    checked,
+)
 
 Self = TypeVar("Self", bound="Config")
 
@@ -240,7 +246,7 @@ class HDemucsConfig(Config):
     stft: Literal["fft", "dft"] = field(default="fft", kw_only=True)
 
     def _check(self) -> None:
-        _check_hybrid(self)
+        check_hybrid(self)
 
 
 @dataclass(frozen=True)
@@ -342,7 +348,7 @@ class HTDemucsConfig(Config):
                     f"{name}=True asks for sparse attention, which is not supported: the reference "
                     "needs xformers for it, and no published model has it."
                 )
-        _check_hybrid(self)
+        check_hybrid(self)
 
     @property
     def training_length(self) -> int:
@@ -378,24 +384,6 @@ class HTDemucsConfig(Config):
 
 
 HybridConfig = HDemucsConfig | HTDemucsConfig
-
-
-def _check_hybrid(config: HybridConfig) -> None:
-    if config.nfft % 4:
-        raise ValueError(f"nfft must be a multiple of 4, got {config.nfft}.")
-    if config.hybrid_old and not config.hybrid:
-        raise ValueError("hybrid_old is a kind of hybrid model: it needs hybrid=True.")
-    if config.hybrid and config.wiener_iters != config.end_iters:
-        raise ValueError(
-            "A hybrid model needs wiener_iters equal to end_iters, got "
-            f"{config.wiener_iters} and {config.end_iters}."
-        )
-    if not config.cac and config.wiener_iters > 0 and config.audio_channels > 2:
-        raise ValueError(
-            "Wiener filtering is for one or two audio channels, got "
-            f"{config.audio_channels}: set wiener_iters to 0 or less."
-        )
-
 
 # By the names that a checkpoint may have; the last is the old one of HDemucs.
 CONFIGS: dict[str, type[Config]] = {

@@ -181,3 +181,21 @@ def check_step(step: int) -> None:
             f"The innermost layer takes {brief(step)} samples at once, wanted at most "
             f"{_LONGEST_STEP}: make stride, time_stride, kernel_size or depth smaller."
         )
+
+
+def check_hybrid(config: Any) -> None:
+    """Refuse arguments of a hybrid model that do not belong together."""
+    if config.nfft % 4:
+        raise ValueError(f"nfft must be a multiple of 4, got {config.nfft}.")
+    if config.hybrid_old and not config.hybrid:
+        raise ValueError("hybrid_old is a kind of hybrid model: it needs hybrid=True.")
+    if config.hybrid and config.wiener_iters != config.end_iters:
+        raise ValueError(
+            "A hybrid model needs wiener_iters equal to end_iters, got "
+            f"{config.wiener_iters} and {config.end_iters}."
+        )
+    if not config.cac and config.wiener_iters > 0 and config.audio_channels > 2:
+        raise ValueError(
+            "Wiener filtering is for one or two audio channels, got "
+            f"{config.audio_channels}: set wiener_iters to 0 or less."
+        )

@@ -20,7 +20,7 @@ from parity.faults.change import no_shift
 fault = Faults()
 _APPLY, _TRACK = "^ apply_model$", "^ Separator$"
 _WEIGHT, _TABLE = (single, "transition_weight"), (bag, "_table")
-_LENGTHS, _LEVEL = (single, "segment_and_stride"), (separator, "_track_statistics")
+_LENGTHS, _LEVEL = (single, "segment_and_stride"), (separator, "track_statistics")
 # The originals, before anything is replaced.
 _padded, _table, _load_state = TensorChunk.padded, bag._table, weights.load_state
 _lengths = single.segment_and_stride

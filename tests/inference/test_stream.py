@@ -87,7 +87,7 @@ def test_no_more_than_a_window_is_asked_for(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(2, 9000).T, 100, subtype="FLOAT")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DiskArray, "__getitem__", note)
-        patch.setattr("demucs_tf.inference.separator.blocks_of", lambda x: blocks_of(x, 256))
+        patch.setattr("demucs_tf.inference.arrays.blocks_of", lambda x: blocks_of(x, 256))
         streamed(Separator(BagOfModels([FakeTF(), FakeTF()]), shifts=2), tmp_path / "a.wav")
     assert max(asked) <= 256
 

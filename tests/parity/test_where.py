@@ -351,7 +351,7 @@ TRACKS = len(whole_track.CASES)  # one of which is separated whole
         ("TensorChunk.padded", "TensorChunk.padded", TRACKS, "chunks-padded-with-zeros"),
         ("BagOfModels", "BagOfModels", 2, "bag-table-shifted"),
         ("BagOfModels.max_allowed_segment", "BagOfModels.max_allowed_segment", 0, ""),
-        ("api.py:271", "_track_statistics", 1, "track-level-biased"),
+        ("api.py:271", "track_statistics", 1, "track-level-biased"),
         ("api.py:204", "_load", 0, ""),
     ],
 )
