@@ -16,6 +16,10 @@ from demucs_tf.utils.text import shown
 Array = npt.NDArray[Any]
 # A file may have more keys than fit on any screen.
 _MAX_LISTED = 30
+# Bytes of a line of the processor's cache. TensorFlow's tensors begin with one, NumPy's arrays
+# at any multiple of 16.
+_LINE = 64
+_LARGE = 1 << 20  # bytes, from which on the order of copying is felt
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def load_state(model: Any, state: Mapping[str, Array]) -> None:
     dtype = str(model.compute_dtype)
     arrays = arranged(places, state, dtype, type(model).__name__)
     for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array.astype(dtype))
+        variable.assign(laid_out(array, dtype))
 
 
 def arranged(
@@ -187,6 +191,22 @@ def arranged(
             "Check that its constructor arguments belong to these weights."
         )
     return found
+
+
+def laid_out(array: Array, dtype: str) -> Array:
+    """A copy in C order that becomes a tensor without being copied once more."""
+    wanted = np.dtype(dtype)
+    room = np.empty(array.size * wanted.itemsize + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    copy = room[start : start + array.size * wanted.itemsize].view(wanted).reshape(array.shape)
+    if array.flags.c_contiguous or array.nbytes < _LARGE:
+        copy[...] = array
+        return copy
+    # NumPy would write row by row, and read each number from another line of the processor's cache.
+    columns = _LINE // wanted.itemsize
+    for start in range(0, array.shape[-1], columns):
+        copy[..., start : start + columns] = array[..., start : start + columns]
+    return copy
 
 
 def _is_too_large(array: Array, dtype: np.dtype[Any]) -> bool:

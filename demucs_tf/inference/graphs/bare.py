@@ -14,22 +14,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from demucs_tf.checkpoints.assemble import constructor_arguments, port_of, within
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
 from demucs_tf.checkpoints.formats.untrusted import check_segment
-from demucs_tf.checkpoints.weights import Place, arranged, places_of
+from demucs_tf.checkpoints.weights import Place, arranged, laid_out, places_of
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
 from demucs_tf.utils.memory import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
 from demucs_tf.utils.runtime import import_runtime
-
-Array = npt.NDArray[Any]
 
 
 class BareModel:
@@ -38,7 +33,7 @@ class BareModel:
     Args:
         config: all arguments of the reference.
         dtype: "float32" or "float64".
-        weights: arrays in the order of the model's variables; see `_aligned`.
+        weights: arrays in the order of the model's variables; see `laid_out`.
         outline: see `outlined`; None: it is made when it is needed.
 
     Shape: (B, A, T) -> (B, S, A, T), as the model itself, whose layers a call makes.
@@ -189,17 +184,4 @@ def _bare(
 
 
 def _weights(places: Sequence[Place], state: Any, dtype: str, about: str) -> list[Any]:
-    return [_aligned(array, dtype) for array in arranged(places, state, dtype, about)]
-
-
-_BYTES = 64  # of which TensorFlow's tensors begin at a multiple; NumPy's begin at one of 16
-
-
-def _aligned(array: Array, dtype: str) -> Array:
-    """A copy in C order that becomes a tensor without being copied once more."""
-    wanted = np.dtype(dtype)
-    room = np.empty(array.size * wanted.itemsize + _BYTES, np.uint8)
-    start = -room.ctypes.data % _BYTES
-    copy = room[start : start + array.size * wanted.itemsize].view(wanted).reshape(array.shape)
-    copy[...] = array
-    return copy
+    return [laid_out(array, dtype) for array in arranged(places, state, dtype, about)]
