@@ -204,8 +204,8 @@ def laid_out(array: Array, dtype: str) -> Array:
         return copy
     # NumPy would write row by row, and read each number from another line of the processor's cache.
     columns = _LINE // wanted.itemsize
-    for start in range(0, array.shape[-1], columns):
-        copy[..., start : start + columns] = array[..., start : start + columns]
+    for column in range(0, array.shape[-1], columns):
+        copy[..., column : column + columns] = array[..., column : column + columns]
     return copy
 
 

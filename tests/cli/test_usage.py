@@ -12,8 +12,8 @@ from demucs_tf.cli.main import main
 from demucs_tf.errors import UsageError
 from demucs_tf.inference.graphs import precision
 from demucs_tf.tracks import outputs
-from demucs_tf.utils import processor
 from tests.support.command import files, refused, run
+from tests.support.fakes import with_processor
 
 
 @pytest.mark.parametrize("out", ["song.wav", "song.wav/deep", "/proc/none", "n" * 256, "loop"])
@@ -186,7 +186,7 @@ def test_a_precision_that_the_processor_lacks(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(processor, "_CPUINFO", folder / "none")
+    with_processor(folder, monkeypatch, None, {})
     precision._warn_once.cache_clear()
     run("song.wav", "-n", checkpoint, "--precision", "bfloat16")
     [record] = caplog.records  # which goes to stderr where nobody listens

@@ -24,8 +24,7 @@ from demucs_tf.inference.separator import Separator
 from demucs_tf.layers.attention import MultiheadAttention
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.htdemucs import HTDemucsTF
-from demucs_tf.utils import processor
-from tests.support.fakes import FakeTF, noise
+from tests.support.fakes import FakeTF, noise, with_processor
 
 # Half the distance of two neighbours in bfloat16, relative: what one rounding costs at most.
 ROUNDING = 2.0**-8
@@ -223,19 +222,6 @@ def test_processors_that_have_it(
 ) -> None:
     with_processor(tmp_path, monkeypatch, flags, {"ONEDNN_MAX_CPU_ISA": most})
     assert precision.in_reach("bfloat16", "CPU:0") == "bfloat16"
-
-
-def with_processor(
-    folder: Path, patch: pytest.MonkeyPatch, flags: str | None, setting: dict[str, str]
-) -> None:
-    """Let the machine say that its processor has these flags, or nothing at all."""
-    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
-        patch.delenv(name, raising=False)
-    for name, value in setting.items():
-        patch.setenv(name, value)
-    if flags is not None:
-        (folder / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    patch.setattr(processor, "_CPUINFO", folder / "cpuinfo")
 
 
 @pytest.mark.parametrize(("capability", "found"), [((7, 5), "float32"), ((8, 0), "bfloat16")])

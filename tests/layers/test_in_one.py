@@ -22,7 +22,7 @@ from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.norm import fold
 from demucs_tf.layers.resample import resample_frac
 from demucs_tf.models.demucs import DemucsTF
-from demucs_tf.utils import processor
+from tests.support.fakes import with_processor
 
 DCONV: dict[str, Any] = {"compress": 4, "depth": 2, "init": 0.5}
 COMMON: dict[str, Any] = {
@@ -205,9 +205,7 @@ def test_a_norm_behind_many_channels_is_not_folded(monkeypatch: pytest.MonkeyPat
 def test_without_avx512_no_convolution_is_dilated(
     flags: str, most: str, dilates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+    with_processor(tmp_path, monkeypatch, flags, {"ONEDNN_MAX_CPU_ISA": most})
     layer, x = fill(dconv()()), draw(2, 21, 16)
     with joined():
         graph = tf.function(lambda x: layer(x), autograph=False)

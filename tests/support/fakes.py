@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
+
+from demucs_tf.utils import processor
 
 Array = npt.NDArray[Any]
 
@@ -99,3 +103,16 @@ def sums_in_float64(*modules: Any) -> Iterator[None]:
         torch.set_default_dtype(single)
         for hook in hooks:
             hook.remove()
+
+
+def with_processor(
+    folder: Path, patch: pytest.MonkeyPatch, flags: str | None, setting: dict[str, str]
+) -> None:
+    """Let the machine say that its processor has these flags, or nothing at all."""
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
+        patch.delenv(name, raising=False)
+    for name, value in setting.items():
+        patch.setenv(name, value)
+    if flags is not None:
+        (folder / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    patch.setattr(processor, "_CPUINFO", folder / "cpuinfo")
