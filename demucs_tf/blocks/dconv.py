@@ -10,7 +10,7 @@ from demucs_tf.blocks.blstm import BLSTM
 from demucs_tf.blocks.layer_scale import LayerScale
 from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.layers.activation import GELU, GLU, ReLU
-from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined, is_plain
+from demucs_tf.layers.base import BTC, Layer, Sequential, is_joined, is_plain, once_there
 from demucs_tf.layers.conv import Conv1d
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.norm import GroupNorm, fold, norm_or_identity
@@ -115,7 +115,7 @@ def _at_once(layers: list[Any], x: Any) -> Any:
     *start, conv, norm, _, scale = layers
     for layer in start:
         x = layer(x)
-    x, weight = fold(x, tf.squeeze(conv.weight, 0), conv.bias, norm)
+    x, weight = fold(x, tf.squeeze(once_there(x, conv.weight), 0), conv.bias, norm)
     (weight, of_gate), (bias, gate_bias) = parts(weight, 2), parts(norm.bias, 2)
     gate = product(x, of_gate, gate_bias, tf.sigmoid)
     return product(x, weight * scale.scale, bias * scale.scale) * gate

@@ -14,6 +14,7 @@ from demucs_tf.layers.base import (
     Dropout,
     Layer,
     is_portable,
+    once_there,
     uniform_within,
     weights_are_blank,
 )
@@ -76,7 +77,7 @@ class MultiheadAttention(Layer):
 
     def _project(self, x: Any, index: int) -> Any:
         part = slice(index * self.embed_dim, (index + 1) * self.embed_dim)
-        return product(x, self.in_proj_weight[:, part], self.in_proj_bias[part])
+        return product(x, once_there(x, self.in_proj_weight)[:, part], self.in_proj_bias[part])
 
     def _merge(self, heads: Any) -> Any:
         merged = reshape(heads, [*lengths(heads)[:2], self.embed_dim])

@@ -251,6 +251,19 @@ def with_gradient(function: Callable[..., Any], gradient: Callable[..., Any], *i
     return call(*tensors)
 
 
+def once_there(x: Any, weight: Any) -> Any:
+    """Return a weight of which a graph makes nothing until `x` is there.
+
+    All that weights alone decide, TensorFlow would do first of all: where a layer cuts its weight
+    or turns it round, the copy would lie in memory from the start on until that layer's turn.
+    """
+    weight = tf.convert_to_tensor(weight)
+    if not is_joined() or is_portable():
+        return weight
+    with tf.control_dependencies([x]):
+        return tf.identity(weight)
+
+
 def is_plain(layer: Any, *kinds: type) -> bool:
     """Whether a layer does what one of `kinds` does: no subclass, and nobody replaced its call."""
     return type(layer) in kinds and "call" not in vars(layer)

@@ -8,7 +8,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BFTC, BTC, Layer, is_joined, is_portable, uniform, with_gradient
+from demucs_tf.layers.base import (
+    BFTC,
+    BTC,
+    Layer,
+    is_joined,
+    is_portable,
+    once_there,
+    uniform,
+    with_gradient,
+)
 from demucs_tf.layers.linear import add_bias, as_type, product
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, parts, reshape, size
 from demucs_tf.utils.processor import has_avx512
@@ -64,7 +73,7 @@ class Conv1d(Layer):
 
     def part(self, x: BTC, weight: Any, bias: Any, activation: Activation = None) -> BTC:
         """The same with the part of both variables that belongs to some output channels."""
-        weight = tf.convert_to_tensor(weight)
+        weight = once_there(x, weight)
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             weight = reshape(weight, [channels, width])
@@ -121,7 +130,7 @@ class Conv1d(Layer):
 
 def gated(conv: Conv1d | Conv2d, x: Any) -> Any:
     """Convolve, and apply a gated linear unit: both halves by themselves, which saves passes."""
-    (weight, of_gate), (bias, gate_bias) = parts(conv.weight, 2), parts(conv.bias, 2)
+    (weight, of_gate), (bias, gate_bias) = parts(once_there(x, conv.weight), 2), parts(conv.bias, 2)
     return conv.part(x, weight, bias) * conv.part(x, of_gate, gate_bias, tf.sigmoid)
 
 
@@ -246,7 +255,7 @@ class _Transposed(Layer):
     def _phases(self, x: Any, activation: Activation = None) -> Any:
         """Convolve over axis 1: (B, L, ..., C) -> (B, L + taps - 1, ..., stride C')."""
         taps = ceil_div(self.kernel_size, self.stride)
-        weight, order = self._weight_of_phases(taps), range(taps)
+        weight, order = self._weight_of_phases(x, taps), range(taps)
         bias = tf.tile(tf.convert_to_tensor(self.bias), [self.stride])
         dtype = x.dtype
         x = as_type(x, weight.dtype)
@@ -268,10 +277,10 @@ class _Transposed(Layer):
         y = as_type(plus(y, as_type(bias, weight.dtype)), dtype)
         return y if activation is None else activation(y)
 
-    def _weight_of_phases(self, taps: int) -> Any:
+    def _weight_of_phases(self, x: Any, taps: int) -> Any:
         """Sort the weight by phases: (taps, C, stride C')."""
         stride = self.stride
-        weight = reshape(self.weight, [self.kernel_size, self.out_channels, -1])
+        weight = reshape(once_there(x, self.weight), [self.kernel_size, self.out_channels, -1])
         weight = pad_axis(weight, 0, taps * stride - self.kernel_size, axis=0)
         weight = reshape(weight, [taps, stride, self.out_channels, -1])
         weight = tf.transpose(weight, [0, 3, 1, 2])
@@ -338,7 +347,7 @@ class Conv2d(Layer):
 
     def part(self, x: BFTC, weight: Any, bias: Any, activation: Activation = None) -> BFTC:
         """The same with the part of both variables that belongs to some output channels."""
-        weight = tf.convert_to_tensor(weight)
+        weight = once_there(x, weight)
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, reshape(weight, [*weight.shape[2:]]), bias, activation)
         dtype = x.dtype

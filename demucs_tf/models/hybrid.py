@@ -139,7 +139,7 @@ class HybridModel(Spectrogram, Model):
         index = self.step("frequencies", lambda: tf.range(x.shape[1], dtype=tf.int64))  # (F)
         return self.step(
             "embedding",
-            lambda vectors, x: x + self.freq_emb_scale * vectors[:, None],
+            lambda vectors, x: x + self.freq_emb_scale * tf.expand_dims(vectors, 1),
             embedding(index),  # (F, C)
             x,
         )

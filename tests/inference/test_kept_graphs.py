@@ -13,12 +13,10 @@ import keras
 import numpy as np
 import pytest
 
-from demucs_tf.blocks.dconv import DConv
 from demucs_tf.inference import engine
 from demucs_tf.inference.engine import forward_function
 from demucs_tf.inference.graphs import kept, session
 from demucs_tf.inference.graphs.kept import Kept, keep_graphs
-from demucs_tf.inference.graphs.trace import graph_of
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.htdemucs import HTDemucsTF
 from tests.support.fakes import noise
@@ -197,28 +195,3 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     first, second = map(np.load, places)
     assert np.array_equal(first, second)
     assert len(list(graphs.glob("*.graph"))) == 1
-
-
-def test_what_is_constant_is_in_a_graph_once() -> None:
-    values = [
-        node.attr["value"].SerializeToString()
-        for node in graph_of(small(), None).as_graph_def().node
-        if node.op == "Const"
-    ]
-    assert len(values) == len({*values}) > 20
-
-
-def test_a_graph_for_a_length_knows_that_of_every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is worked out from unknown ones is a third more operations, each in every pass."""
-    shapes: list[Any] = []
-    call = DConv.call
-
-    def watched(self: DConv, x: Any) -> Any:
-        shapes.append(x.shape)
-        return call(self, x)
-
-    monkeypatch.setattr(DConv, "call", watched)
-    model = HTDemucsTF(["drums", "vocals"], **TRANSFORMER)
-    graph_of(model, model.training_length)
-    assert len(shapes) == 4  # of two encoder layers in frequency, and two in time
-    assert all(None not in shape[1:] for shape in shapes), shapes
