@@ -228,10 +228,11 @@ def converted(model: Model, dtype: str) -> Model:
     return port
 
 
-# The reference's formats, and all formats.
+# The reference's formats, and all formats. What is made of a package widens half precision while it
+# lays its weights out, so that they are written to memory once.
 PACKAGES: dict[str, Callable[[Path], Package]] = {
-    ".th": read_package,
-    ".safetensors": read_safetensors,
+    ".th": partial(read_package, keep_half=True),
+    ".safetensors": partial(read_safetensors, keep_half=True),
 }
 READERS: dict[str, Callable[[Path, str | None], Model]] = {
     **{suffix: partial(_load_package, read) for suffix, read in PACKAGES.items()},

@@ -199,7 +199,7 @@ def laid_out(array: Array, dtype: str) -> Array:
     room = np.empty(array.size * wanted.itemsize + _LINE, np.uint8)
     start = -room.ctypes.data % _LINE
     copy = room[start : start + array.size * wanted.itemsize].view(wanted).reshape(array.shape)
-    if array.flags.c_contiguous or array.nbytes < _LARGE:
+    if array.flags.c_contiguous or copy.nbytes < _LARGE:
         copy[...] = array
         return copy
     # NumPy would write row by row, and read each number from another line of the processor's cache.

@@ -51,29 +51,33 @@ _DTYPES = {
 }
 
 
-def read_safetensors(path: Path) -> Package:
+def read_safetensors(path: Path, keep_half: bool = False) -> Package:
     """Read a `.safetensors` checkpoint as demucs 4.1.0 publishes them.
+
+    Args:
+        path: of the file.
+        keep_half: leave weights in float16 as they are, for who copies them anyway.
 
     Raises:
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or lacks what makes it a Demucs checkpoint.
     """
     with reading(path) as file:
-        return _read(file)
+        return _read(file, keep_half)
 
 
-def _read(file: BinaryIO) -> Package:
+def _read(file: BinaryIO, keep_half: bool) -> Package:
     header = _header(file)
     metadata = header.pop("__metadata__", None)
     texts = _texts(metadata)
     klass = known_class(texts["klass"])
     args = _arguments(texts["args"], "args", list)
     kwargs = _arguments(texts["kwargs"], "kwargs", dict)
-    tree: Any = None
-    if "structure" in texts:  # checked before any tensor is read
-        tree = parse_json(texts["structure"], "its structure", _MAX_HEADER)
-    tensors = _tensors(file, header)
-    state = _Nesting(tensors).unfold(tree) if "structure" in texts else tensors
+    if "structure" not in texts:
+        return Package(klass, tuple(args), kwargs, state_of(_tensors(file, header, keep_half)))
+    # Checked before any tensor is read.
+    tree = parse_json(texts["structure"], "its structure", _MAX_HEADER)
+    state = _Nesting(_tensors(file, header)).unfold(tree)
     return Package(klass, tuple(args), kwargs, state_of(state))
 
 
@@ -139,7 +143,9 @@ def _with_fractions(value: Any) -> Any:
     return Fraction(top, bottom)
 
 
-def _tensors(file: BinaryIO, header: Mapping[str, Any]) -> dict[str, Array]:
+def _tensors(
+    file: BinaryIO, header: Mapping[str, Any], keep_half: bool = False
+) -> dict[str, Array]:
     from safetensors import deserialize
 
     for key, entry in header.items():
@@ -150,12 +156,12 @@ def _tensors(file: BinaryIO, header: Mapping[str, Any]) -> dict[str, Array]:
                 f"{', '.join(_DTYPES)}"
             )
     file.seek(0)
-    return {key: _array(entry) for key, entry in deserialize(file.read())}
+    return {key: _array(entry, keep_half) for key, entry in deserialize(file.read())}
 
 
-def _array(entry: Mapping[str, Any]) -> Array:
+def _array(entry: Mapping[str, Any], keep_half: bool) -> Array:
     stored = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return widened(stored, is_bfloat16=entry["dtype"] == "BF16")
+    return widened(stored, is_bfloat16=entry["dtype"] == "BF16", keep_half=keep_half)
 
 
 class _Nesting:

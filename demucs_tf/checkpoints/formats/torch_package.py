@@ -37,8 +37,8 @@ _MAX_GROWTH = 4
 class Package:
     """What a checkpoint says: the class, its constructor arguments and the weights.
 
-    Floating weights are float32 or float64 (half precision is widened, exactly). Those that diffq
-    packed are decoded once the shapes of the model are known.
+    Floating weights are float32 or float64: half precision is widened, exactly, unless the reader
+    was told to keep it. Those that diffq packed are decoded once the shapes of the model are known.
     """
 
     klass: str
@@ -65,18 +65,22 @@ class Package:
         return self.state.decode(shapes) if isinstance(self.state, Quantized) else self.state
 
 
-def read_package(path: Path) -> Package:
+def read_package(path: Path, keep_half: bool = False) -> Package:
     """Read a `.th` checkpoint of the reference.
+
+    Args:
+        path: of the file.
+        keep_half: leave weights in float16 as they are, for who copies them anyway.
 
     Raises:
         ModelNotFoundError: there is no such file.
         CheckpointError: the file is damaged, unsafe, or something else than a package.
     """
     with reading(path) as file:
-        return _read(torch_zip.Archive(file))
+        return _read(torch_zip.Archive(file), keep_half)
 
 
-def _read(archive: torch_zip.Archive) -> Package:
+def _read(archive: torch_zip.Archive, keep_half: bool) -> Package:
     content = pickle_data.read_pickle(
         archive.pickle(pickle_data.MAX_BYTES),
         _NAMES,
@@ -104,7 +108,7 @@ def _read(archive: torch_zip.Archive) -> Package:
         raise CheckpointError(
             f"its tensors add up to {total} bytes, more than {archive.size * _MAX_GROWTH}"
         )
-    return Package(name, args, kwargs, state_of(state))
+    return Package(name, args, kwargs, state_of(state, keep_half))
 
 
 def _some(content: dict[object, object]) -> str:
@@ -123,11 +127,12 @@ def _tensors(state: object) -> list[torch_zip.Tensor]:
     return []
 
 
-def state_of(state: object) -> dict[str, Array] | Quantized:
+def state_of(state: object, keep_half: bool = False) -> dict[str, Array] | Quantized:
     """The weights of a package by name, or still packed by diffq.
 
     Args:
         state: a dictionary, nested if diffq packed it, of tensors or arrays.
+        keep_half: leave tensors in float16 as they are.
 
     Raises:
         CheckpointError: it is something else, or a weight is NaN or infinite.
@@ -137,7 +142,7 @@ def state_of(state: object) -> dict[str, Array] | Quantized:
     if state.get("__quantized") is True:
         packed = {key: _arrays(value) for key, value in state.items()}
         return read_quantized(packed)
-    return _weights(state)
+    return _weights(state, keep_half)
 
 
 def _arrays(value: object) -> object:
@@ -151,7 +156,7 @@ def _arrays(value: object) -> object:
     return value
 
 
-def _weights(state: Mapping[object, object]) -> dict[str, Array]:
+def _weights(state: Mapping[object, object], keep_half: bool) -> dict[str, Array]:
     tensors = {}
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, torch_zip.Tensor | np.ndarray):
@@ -160,7 +165,7 @@ def _weights(state: Mapping[object, object]) -> dict[str, Array]:
             )
         tensors[key] = value
     return {
-        key: finite(key, value.array() if isinstance(value, torch_zip.Tensor) else value)
+        key: finite(key, value.array(keep_half) if isinstance(value, torch_zip.Tensor) else value)
         for key, value in tensors.items()
     }
 

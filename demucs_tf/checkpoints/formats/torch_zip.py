@@ -134,8 +134,12 @@ class Tensor:
         """Bytes as stored."""
         return math.prod(self.shape) * np.dtype(DTYPES[self.element]).itemsize
 
-    def array(self) -> np.ndarray:
-        """The values: half precision widened to float32, every other type as it is."""
+    def array(self, keep_half: bool = False) -> np.ndarray:
+        """The values: half precision widened to float32, every other type as it is.
+
+        Args:
+            keep_half: leave float16 as it is.
+        """
         archive = self.storage.archive
         stored = np.dtype(DTYPES[self.element]).newbyteorder(archive.order)
         if math.prod(self.shape):
@@ -145,7 +149,7 @@ class Tensor:
             view = np.ndarray(self.shape, stored, data, place, steps)
         else:
             view = np.zeros(self.shape, stored)
-        return widened(view, is_bfloat16=self.element == "bfloat16")
+        return widened(view, is_bfloat16=self.element == "bfloat16", keep_half=keep_half)
 
 
 def open_storage(archive: Archive, identity: object) -> Storage:

@@ -84,6 +84,14 @@ def test_element_types(tmp_path: Path, name: str, dtype: str, wanted: str) -> No
     assert state["w"].tobytes() == values.astype(wanted).tobytes()
 
 
+def test_half_precision_is_kept_for_who_copies_it(tmp_path: Path) -> None:
+    values = np.array([[0.1, -0.2, 65504], [6e-8, -0.0, 1]], "f2")
+    path = write(tmp_path / "a.safetensors", pack(metadata(), {"w": ("F16", values)}))
+    state = read_safetensors(path, keep_half=True).state
+    assert isinstance(state, dict)
+    np.testing.assert_array_equal(state["w"], values, strict=True)
+
+
 def test_bfloat16_is_widened_exactly(tmp_path: Path) -> None:
     values = np.array([[1.0, -2.5, 3.140625], [0.0, 1e30, -1.5]], np.float32)
     values = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)

@@ -87,6 +87,27 @@ def test_element_types(tmp_path: Path, kind: str, dtype: str, wanted: str, order
     assert found.tobytes() == values.astype(wanted).tobytes()
 
 
+@pytest.mark.parametrize(("order", "wanted"), [("little", "f2"), ("big", "f4")])
+def test_half_precision_is_kept_for_who_copies_it(tmp_path: Path, order: str, wanted: str) -> None:
+    values = np.array([[0.1, -0.2, 65504], [6e-8, -0.0, 1]], "f2")
+    stored = values.astype(values.dtype.newbyteorder("<" if order == "little" else ">"))
+    content = {"data/0": stored.tobytes(), "byteorder": order.encode()}
+    state = dict_of(w=tensor(storage("0", 6, "HalfStorage"), (3, 2), (1, 3)))
+    path = write(tmp_path / "a.th", package(state=state), content)
+    found = weights(read_package(path, keep_half=True))["w"]
+    np.testing.assert_array_equal(found, values.T.astype(wanted), strict=True)
+
+
+@pytest.mark.parametrize("keep_half", [False, True])
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
+def test_half_precision_that_is_not_finite(tmp_path: Path, bad: float, keep_half: bool) -> None:
+    values = np.array([65504, bad, 6e-8, bad, -65504, 0], "f2")
+    state = dict_of(w=tensor(storage("0", 6, "HalfStorage"), (3, 2), (1, 3)))
+    path = write(tmp_path / "a.th", package(state=state), {"data/0": values.tobytes()})
+    with pytest.raises(CheckpointError, match="the weight w has 2 values that are NaN or Inf"):
+        read_package(path, keep_half=keep_half)
+
+
 def test_bfloat16_is_widened_exactly(tmp_path: Path) -> None:
     values = np.array([[1.0, -2.5, 3.140625], [0.0, 1e30, -1.5]], np.float32)
     values = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
