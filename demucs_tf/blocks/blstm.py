@@ -55,6 +55,8 @@ class BLSTM(Layer):
             y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
         elif is_portable():
             y = self._unknown(x, self.max_steps)
+        elif self._is_late():
+            y = self._framed_late(x, self.max_steps)
         else:
             width = self.max_steps
             y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
@@ -71,7 +73,7 @@ class BLSTM(Layer):
         return self.step("unframe", tf.identity, self._recurrent(x))
 
     def _framed(self, x: Any, width: int) -> Any:
-        if is_joined() and not is_portable() and self.lstm.num_layers > 1:
+        if self._is_late():
             return self._framed_late(x, width)
         length = size(x, 1)
 
@@ -85,19 +87,27 @@ class BLSTM(Layer):
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
 
+    def _is_late(self) -> bool:
+        return is_joined() and not is_portable() and self.lstm.num_layers > 1
+
     def _framed_late(self, x: Any, width: int) -> Any:
         """As `_framed`, without what would be worked out twice, or for nothing.
 
         What a position is multiplied by does not depend on its frame. And frames give the middle
         half of the last layer's outputs; only the first one gives its first quarter as well.
-        """
-        lstm, last, quarter = self.lstm, self.lstm.num_layers - 1, width // 4
-        batch, length = size(x, 0), size(x, 1)
-        blocks = tf.transpose(_blocks(x, width // 2), [2, 0, 1, 3])  # (stride, B, N + 1, C)
 
-        def cut(gates: Any) -> Any:  # into (width, B N, 4 D)
-            frames = tf.concat([gates[:, :, :-1], gates[:, :, 1:]], 0)
-            return reshape(frames, [width, -1, frames.shape[-1]])
+        Of an input of unknown length that fits into one frame, the frame is that input, and gives
+        all of it: a branch for that would have loops of its own.
+        """
+        lstm, last = self.lstm, self.lstm.num_layers - 1
+        batch, length = size(x, 0), size(x, 1)
+        stride, steps, quarter, count = _measures(length, width)
+        kept = steps - quarter  # by the last layer, in either direction
+        blocks = tf.transpose(_blocks(x, stride, count), [2, 0, 1, 3])  # (stride, B, N + 1, C)
+
+        def cut(gates: Any) -> Any:  # into (steps, B N, 4 D)
+            frames = tf.concat([gates[:, :, :-1], gates[:, :, 1:]], 0)[:steps]
+            return reshape(frames, [steps, -1, frames.shape[-1]])
 
         def firsts(rows: Any) -> Any:  # (..., B N, C) -> (..., B, C)
             steps = [size(rows, axis) for axis in range(len(rows.shape) - 2)]
@@ -106,13 +116,14 @@ class BLSTM(Layer):
         y, _, _ = lstm.recur([cut(lstm.gates(blocks, 0, reverse)) for reverse in (False, True)], 0)
         for n in range(1, last):
             y, _, _ = lstm.layer(y, n)
-        inputs = [lstm.gates(y[:-quarter], last, False), lstm.gates(y[quarter:], last, True)]
+        inputs = [lstm.gates(y[:kept], last, False), lstm.gates(y[quarter:], last, True)]
         outputs, h, c = lstm.recur(inputs, last)
         ahead, behind = tf.split(outputs, 2, -1)
-        rest = lstm.gates(firsts(y[:quarter]), last, True)
+        some = quarter if isinstance(quarter, int) else tf.maximum(quarter, 1)  # no loop of nothing
+        rest = lstm.gates(firsts(y[:some]), last, True)
         rest = lstm.go_on_backwards(rest, last, firsts(h[1]), firsts(c[1]))
-        first = tf.concat([firsts(ahead[:quarter]), rest], -1)
-        middle = tf.concat([ahead[quarter:], behind[:-quarter]], -1)
+        first = tf.concat([firsts(ahead[:quarter]), rest[:quarter]], -1)
+        middle = tf.concat([ahead[quarter:], behind[: kept - quarter]], -1)
         middle = reshape(tf.transpose(middle, [1, 0, 2]), [batch, -1, 2 * self.dim])
         row = tf.concat([tf.transpose(first, [1, 0, 2]), middle], 1)
         return self.linear(row[:, :length])
@@ -141,6 +152,19 @@ class BLSTM(Layer):
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
 
 
+def _measures(length: Any, width: int) -> tuple[Any, Any, Any, Any]:
+    """How frames lie: how far apart, of how many steps, what a side of each drops, how many.
+
+    One that all fits into has as many steps as there are, and drops none.
+    """
+    if isinstance(length, int):
+        return width // 2, width, width // 4, ceil_div(length, width // 2)
+    stride = tf.minimum(ceil_div(length, 2), width // 2)
+    several = tf.cast(length > width, tf.int32)
+    count = 1 + several * (ceil_div(length, stride) - 1)
+    return stride, tf.minimum(length, width), several * (width // 4), count
+
+
 def frame(x: Any, width: int) -> Any:
     """Cut time into frames of `width` every `width // 2` samples, zeros on the right.
 
@@ -149,13 +173,13 @@ def frame(x: Any, width: int) -> Any:
     Reference: demucs/utils.py::unfold
     """
     # With half-overlapping frames, frame n is block n followed by block n + 1.
-    blocks = _blocks(x, width // 2)
+    stride = width // 2
+    blocks = _blocks(x, stride, ceil_div(size(x, 1), stride))
     return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
 
 
-def _blocks(x: Any, stride: int) -> Any:
-    """Cut time into blocks, and one of zeros more: (B, T, C) -> (B, N + 1, stride, C)."""
-    count = ceil_div(size(x, 1), stride)
+def _blocks(x: Any, stride: Any, count: Any) -> Any:
+    """Cut time into N blocks, and one of zeros more: (B, T, C) -> (B, N + 1, stride, C)."""
     x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
     return reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])
 

@@ -20,13 +20,13 @@ _ROW = 256
 
 
 def total(x: Any) -> Any:
-    """Add up the last axis, row by row: (B, N) -> (B, 1)."""
-    length = size(x, 1)
+    """Add up the last axis, row by row: (B, N) -> (B, 1), or (B, 1, N) of an unknown length N."""
+    length = size(x, -1)
     while not isinstance(length, int) or length > 2 * _ROW:
         count = ceil_div(length, _ROW)
         missing = count * _ROW - length
         if not isinstance(missing, int) or missing:
-            x = pad_axis(x, 0, missing, axis=1)
+            x = pad_axis(x, 0, missing, axis=-1)
         x = tf.reduce_sum(reshape(x, _rows(x, count)), -1)
         if not isinstance(length, int):
             return tf.reduce_sum(x, 1, keepdims=True)
@@ -69,7 +69,7 @@ def _mean(flat: Any) -> Any:
 
 
 def _count(flat: Any) -> Any:
-    return _number(size(flat, 1), flat.dtype)
+    return _number(size(flat, -1), flat.dtype)
 
 
 def _number(count: Any, dtype: Any) -> Any:
@@ -243,7 +243,7 @@ def _mean_of_rows(rows: Any) -> Any:
     if rows.shape[1] > 1:
         count = tf.constant(rows.shape[1] * rows.shape[2], rows.dtype)
         return tf.reduce_sum(tf.reduce_sum(rows, -1, keepdims=True), 1, keepdims=True) / count
-    return tf.expand_dims(_mean(tf.squeeze(rows, 1)), 1)
+    return tf.expand_dims(_mean(rows if rows.shape[2] is None else tf.squeeze(rows, 1)), 1)
 
 
 def _group_mean(grouped: Any) -> Any:

@@ -11,13 +11,61 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.layers.base import is_portable
+from demucs_tf.layers.base import is_joined, is_portable
 
 
 def size(x: Any, axis: int) -> Any:
     """Return the length of one axis: an int if it is known, else a scalar int32 tensor."""
     static = x.shape[axis]
-    return tf.shape(x)[axis] if static is None else static
+    if static is not None:
+        return static
+    if not is_joined() or is_portable():
+        return tf.shape(x)[axis]
+    x, axis = _as_long(x, axis % len(x.shape))
+    if x.shape.rank == 0:
+        return x
+    known, key = _asked_for(tf.compat.v1.get_default_graph()), (x.ref(), axis)
+    if key not in known:
+        known[key] = tf.shape(x)[axis]
+    return known[key]
+
+
+# A graph of unknown lengths asks for them at every step, and an answer takes operations: more of
+# them than the arithmetic has. But where a length comes from can be followed back through what
+# leaves it alone.
+_UNARY = {
+    *("Abs", "AddN", "BiasAdd", "Cast", "Erf", "Identity", "Neg", "OnesLike", "Relu", "Sigmoid"),
+    *("Softmax", "Sqrt", "Square", "StopGradient", "Tanh"),
+}
+_BINARY = {"AddV2", "Mul", "RealDiv", "Sub"}
+
+
+def _as_long(x: Any, axis: int) -> tuple[Any, int]:
+    """Find an earlier tensor with an axis of the same unknown length; or the length, a scalar."""
+    op = x.op
+    if op.type in _UNARY:
+        return _as_long(op.inputs[0], axis)
+    if op.type in _BINARY:
+        # What is broadcast along the axis has a known length of 1 there, or no such axis.
+        places = [(each, axis + len(each.shape) - len(x.shape)) for each in op.inputs]
+        long = [place for place in places if place[1] >= 0 and place[0].shape[place[1]] is None]
+        first, *others = [_as_long(*place) for place in long]
+        if all(other[0] is first[0] and other[1] == first[1] for other in others):
+            return first
+    if op.type == "Reshape" and op.inputs[1].op.type == "Pack":
+        length = op.inputs[1].op.inputs[axis]
+        if length.op.type != "Const":  # which is -1
+            return length, 0
+    return x, axis
+
+
+def _asked_for(graph: Any) -> dict[tuple[Any, int], Any]:
+    """The lengths that were asked for in a graph, by tensor and axis."""
+    collection = graph.get_collection_ref("demucs_tf_lengths")
+    if not collection:
+        collection.append({})
+    known: dict[tuple[Any, int], Any] = collection[0]
+    return known
 
 
 def lengths(x: Any) -> list[Any]:

@@ -216,7 +216,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     # Guards
     Equivalent(
-        "layers.conv Conv2d.part: weight = tf.convert_to_tensor(*",
+        "layers.conv Conv2d.part: weight = once_there(*",
         "* -> left out",
         "A variable is read by whatever takes it, once more each time.",
     ),

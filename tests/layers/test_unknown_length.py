@@ -15,7 +15,7 @@ from demucs_tf.blocks.local_state import LocalState
 from demucs_tf.blocks.spectrogram import pad1d
 from demucs_tf.layers import attention
 from demucs_tf.layers.attention import MultiheadAttention
-from demucs_tf.layers.base import portable
+from demucs_tf.layers.base import joined, portable
 from demucs_tf.layers.resample import resample_frac
 
 
@@ -35,6 +35,11 @@ ROWS: dict[str, tuple[Callable[[], Callable[[Any], Any]], int, list[int]]] = {
         1,
         [1, 7, 8, 9, 12, 21],
     ),
+    "LSTM of two layers in frames": (
+        lambda: BLSTM(4, layers=2, max_steps=8, skip=True, dtype="float64"),
+        1,
+        [1, 2, 3, 7, 8, 9, 12, 13, 21],
+    ),
     "attention with decay": (lambda: LocalState(4, 2, 2, dtype="float64"), 1, [1, 6]),
     "reflection": (lambda: lambda x: pad1d(x, 3, 6, True), 2, [1, 3, 4, 6, 7, 20]),
     "reflection on the left": (lambda: lambda x: pad1d(x, 6, 3, True), 2, [1, 3, 4, 6, 7, 20]),
@@ -44,16 +49,16 @@ ROWS: dict[str, tuple[Callable[[], Callable[[Any], Any]], int, list[int]]] = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_graph_of_unknown_length_equals_a_known_one(row: str, elsewhere: bool) -> None:
-    """Also one for other runtimes, in float64 to its last digits."""
+@pytest.mark.parametrize("way", [nullcontext, portable, joined])
+def test_a_graph_of_unknown_length_equals_a_known_one(row: str, way: Any) -> None:
+    """Also one for other runtimes, and one that tracks are separated with, to its last digits."""
     make, axis, lengths = ROWS[row]
     function = make()
     shape: list[int | None] = [2, 4, 4]
     shape[axis] = None
 
     def call(x: Any) -> Any:
-        with portable() if elsewhere else nullcontext():
+        with way():
             return function(x)
 
     signature = [tf.TensorSpec(shape, tf.float64)]
