@@ -22,12 +22,7 @@ def size(x: Any, axis: int) -> Any:
     if not is_joined() or is_portable():
         return tf.shape(x)[axis]
     x, axis = _as_long(x, axis % len(x.shape))
-    if x.shape.rank == 0:
-        return x
-    known, key = _asked_for(tf.compat.v1.get_default_graph()), (x.ref(), axis)
-    if key not in known:
-        known[key] = tf.shape(x)[axis]
-    return known[key]
+    return tf.shape(x)[axis] if x.shape.rank else x
 
 
 # A graph of unknown lengths asks for them at every step, and an answer takes operations: more of
@@ -57,15 +52,6 @@ def _as_long(x: Any, axis: int) -> tuple[Any, int]:
         if length.op.type != "Const":  # which is -1
             return length, 0
     return x, axis
-
-
-def _asked_for(graph: Any) -> dict[tuple[Any, int], Any]:
-    """The lengths that were asked for in a graph, by tensor and axis."""
-    collection = graph.get_collection_ref("demucs_tf_lengths")
-    if not collection:
-        collection.append({})
-    known: dict[tuple[Any, int], Any] = collection[0]
-    return known
 
 
 def lengths(x: Any) -> list[Any]:

@@ -61,23 +61,34 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     return graph
 
 
+# Operations that are made once for the same inputs: constants, which else are 4 of 10, and what
+# lengths are reckoned with.
+_ONCE = {
+    *("Const", "Shape", "StridedSlice", "Pack", "AddV2", "Sub", "Mul", "FloorDiv", "Minimum"),
+    *("Maximum", "Cast"),
+}
+
+
 def _graph() -> Any:
-    """An empty graph, in which what is constant is there once: else it is 4 of 10 operations."""
+    """An empty graph, in which what is worked out already is not worked out again; see `_ONCE`."""
     tf = import_tensorflow()
 
     class Graph(tf.Graph):  # type: ignore[name-defined]
         """Should TensorFlow no longer call this so, there are more operations, and nothing else."""
 
-        def _create_op_internal(self, op_type: str, *args: Any, **kwargs: Any) -> Any:
-            known = (kwargs.get("attrs") or {}).get("value")
-            if op_type != "Const" or known is None:
-                return super()._create_op_internal(op_type, *args, **kwargs)
-            value = known.SerializeToString()
-            if value not in constants:
-                constants[value] = super()._create_op_internal(op_type, *args, **kwargs)
-            return constants[value]
+        def _create_op_internal(
+            self, op_type: str, inputs: Any = None, *args: Any, **kwargs: Any
+        ) -> Any:
+            attributes = kwargs.get("attrs")
+            if op_type not in _ONCE or inputs is None or attributes is None:
+                return super()._create_op_internal(op_type, inputs, *args, **kwargs)
+            values = {name: value.SerializeToString() for name, value in attributes.items()}
+            key = op_type, *(each.ref() for each in inputs), *sorted(values.items())
+            if key not in made:
+                made[key] = super()._create_op_internal(op_type, inputs, *args, **kwargs)
+            return made[key]
 
-    constants: dict[bytes, Any] = {}
+    made: dict[Any, Any] = {}
     return Graph()
 
 
