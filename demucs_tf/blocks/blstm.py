@@ -101,9 +101,9 @@ class BLSTM(Layer):
         """
         lstm, last = self.lstm, self.lstm.num_layers - 1
         batch, length = size(x, 0), size(x, 1)
-        stride, steps, quarter, count = _measures(length, width)
+        count, steps, quarter = _measures(length, width)
         kept = steps - quarter  # by the last layer, in either direction
-        blocks = tf.transpose(_blocks(x, stride, count), [2, 0, 1, 3])  # (stride, B, N + 1, C)
+        blocks = tf.transpose(_blocks(x, width // 2, count), [2, 0, 1, 3])  # (stride, B, N + 1, C)
 
         def cut(gates: Any) -> Any:  # into (steps, B N, 4 D)
             frames = tf.concat([gates[:, :, :-1], gates[:, :, 1:]], 0)[:steps]
@@ -152,17 +152,17 @@ class BLSTM(Layer):
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
 
 
-def _measures(length: Any, width: int) -> tuple[Any, Any, Any, Any]:
-    """How frames lie: how far apart, of how many steps, what a side of each drops, how many.
+def _measures(length: Any, width: int) -> tuple[Any, Any, Any]:
+    """How many frames there are, of how many steps, and how many each drops on either side.
 
-    One that all fits into has as many steps as there are, and drops none.
+    One that all fits into has as many steps as there are, and drops none. A length that is known is
+    more than `width`.
     """
+    count, quarter = ceil_div(length, width // 2), width // 4
     if isinstance(length, int):
-        return width // 2, width, width // 4, ceil_div(length, width // 2)
-    stride = tf.minimum(ceil_div(length, 2), width // 2)
+        return count, width, quarter
     several = tf.cast(length > width, tf.int32)
-    count = 1 + several * (ceil_div(length, stride) - 1)
-    return stride, tf.minimum(length, width), several * (width // 4), count
+    return 1 + several * (count - 1), tf.minimum(length, width), several * quarter
 
 
 def frame(x: Any, width: int) -> Any:
@@ -178,7 +178,7 @@ def frame(x: Any, width: int) -> Any:
     return tf.concat([blocks[:, :-1], blocks[:, 1:]], axis=2)
 
 
-def _blocks(x: Any, stride: Any, count: Any) -> Any:
+def _blocks(x: Any, stride: int, count: Any) -> Any:
     """Cut time into N blocks, and one of zeros more: (B, T, C) -> (B, N + 1, stride, C)."""
     x = pad_axis(x, 0, (count + 1) * stride - size(x, 1), axis=1)
     return reshape(x, [*lengths(x)[:1], count + 1, stride, x.shape[2]])

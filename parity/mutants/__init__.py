@@ -77,7 +77,8 @@ def checks(heard: Heard) -> list[Heard]:
 def _files_of_tests() -> list[Path]:
     patterns = (
         "layers/test_*.py", "models/test_*.py", "inference/test_apply_bag.py",
-        "inference/test_precision.py", "audio/test_resampler.py", "export/test_keras_door.py",
+        "inference/test_precision.py", "inference/test_traced_graphs.py", "audio/test_resampler.py",
+        "export/test_keras_door.py",
     )  # fmt: skip
     return sorted(path for pattern in patterns for path in TESTS.glob(pattern))
 

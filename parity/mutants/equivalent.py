@@ -39,6 +39,7 @@ PLAIN = "With a gradient of ours or TensorFlow's own, what is given is the same.
 CASTS = "A product casts what it is given as well."
 SUM = "A sum has the same value whichever comes first."
 WIDER = "A wider band has more of what is next to zero."
+MORE = "What frames beyond the last one give is cut off: a matter of time."
 TURNS = "The loop ends by its other bound as well."
 
 EQUIVALENT: tuple[Equivalent, ...] = (
@@ -68,6 +69,10 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
     Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
     Equivalent("layers.resample resample_frac: if is_joined() *", "* and * -> * or *", WAYS),
+    Equivalent("blocks.blstm BLSTM._is_late: *", "*", WAYS),
+    Equivalent("blocks.blstm _measures: *", "2 -> 3", MORE),
+    Equivalent("blocks.blstm _measures: *", "1 -> 2", MORE),
+    Equivalent("blocks.blstm _measures: *", "count - 1 -> count + 1", MORE),
     Equivalent("layers.norm GroupNorm.call: return *", "groups > 1 -> groups >= 1", WAYS),
     Equivalent("layers.norm GroupNorm.call: return *", "*> 3 -> *>= 3", WAYS),
     Equivalent("layers.norm _gram: if *", "length <= 2 * _ROW -> length < 2 * _ROW", WAYS),
@@ -207,6 +212,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "np.errstate(*",
         "It keeps NumPy from warning of a width of 2, whose number is the same.",
     ),
+    Equivalent("layers.shape _as_long: return (length, 0)", "0 -> 1", "A scalar has no axis."),
     Equivalent("layers.norm _rows: *", "batch < 0 -> batch <= 0", NEVER),
     Equivalent("layers.norm _rows: *", "0 -> 1", NEVER),
     Equivalent("layers.norm _group_mean: rows = *", "batch < 0 -> batch <= 0", NEVER),

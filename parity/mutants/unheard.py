@@ -75,7 +75,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("models/base.py Model.check", "if not is_portable(): *-> return mix", FILES),
     Reason("models/base.py Model.export", "* -> (never called)", FILES),
     # Any length
-    Reason("blocks/blstm.py BLSTM.call", "elif is* -> *", LENGTHS),
+    Reason("blocks/blstm.py BLSTM.call", "elif * -> *", LENGTHS),
     Reason("blocks/embedding.py sin_embedding_2d", "if isinstance(width, int): -> *", LENGTHS),
     Reason("blocks/embedding.py _interleaved", "* -> return tf.*", LENGTHS),
     Reason("blocks/transformer.py *._sinusoids", "if static: -> *", LENGTHS),
@@ -95,6 +95,9 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/norm.py fold", "* -> (never called)", JOINED),
     Reason("layers/norm.py _by_column", "* -> (never called)", JOINED),
     Reason("layers/norm.py _gram", "* -> (never called)", JOINED),
+    Reason("layers/base.py once_there", "if not is_joined() or * -> with *", JOINED),
+    Reason("layers/shape.py size", "if not is_joined() or * -> x, axis = *", JOINED),
+    Reason("layers/shape.py _as_long", "* -> (never called)", JOINED),
     # The way back
     Reason("*.gradient", "* -> (never called)", BACKWARD),
     Reason("layers/linear.py _over_*", "* -> (never called)", BACKWARD),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import product as product_of
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,8 @@ def test_the_length_is_that_of_the_tensor(name: str, asked: list[Any]) -> None:
         graph = tf.function(call, input_signature=signature, autograph=False)
         graph.get_concrete_function()
     for shape in SHAPES:
-        for other in {shape, (1, *shape[1:]), (shape[0], 1, 3)}:
-            made, found = graph(tf.ones(shape), tf.ones(other))
+        for pair in product_of([shape, (1, *shape[1:]), (shape[0], 1, 3)], repeat=2):
+            made, found = graph(*map(tf.ones, pair))
             assert found
             assert all(made.shape[axis] == length for axis, length in found)
 
