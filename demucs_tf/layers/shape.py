@@ -22,7 +22,7 @@ def size(x: Any, axis: int) -> Any:
     if not is_joined() or is_portable():
         return tf.shape(x)[axis]
     x, axis = _as_long(x, axis % len(x.shape))
-    return tf.shape(x)[axis] if x.shape.rank else x
+    return tf.unstack(tf.shape(x))[axis] if x.shape.rank else x
 
 
 # A graph of unknown lengths asks for them at every step, and an answer takes operations: more of
@@ -91,11 +91,25 @@ def ceil_div(a: Any, b: int) -> Any:
 
 def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
-    paddings = [[0, 0] for _ in x.shape]
-    paddings[axis] = [left, right]
+    sides = np.zeros([2, len(x.shape), 2], np.int32)
+    sides[0, axis, 0] = sides[1, axis, 1] = 1
     if isinstance(left, int) and isinstance(right, int):  # outside of graphs in a fifth of the time
-        return told(tf.raw_ops.Pad(input=x, paddings=np.array(paddings, np.int32)))
-    return told(tf.pad(x, paddings))
+        return told(tf.raw_ops.Pad(input=x, paddings=left * sides[0] + right * sides[1]))
+    if is_portable():
+        paddings = [[0, 0] for _ in x.shape]
+        paddings[axis] = [left, right]
+        return told(tf.pad(x, paddings))
+    # A list is packed twice, number by number; but from one, TensorFlow sees which axes stay.
+    first, *others = [
+        count * side
+        for count, side in zip((left, right), sides, strict=True)
+        if not isinstance(count, int) or count
+    ]
+    y = tf.raw_ops.Pad(input=x, paddings=sum(others, first))
+    known = x.shape.as_list()
+    known[axis] = None
+    y.set_shape(known)
+    return y
 
 
 def told(x: Any) -> Any:
