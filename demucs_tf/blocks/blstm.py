@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import BTC, Layer, is_joined, is_portable
+from demucs_tf.layers.base import BTC, Layer, is_joined_here, is_portable
 from demucs_tf.layers.linear import Linear
 from demucs_tf.layers.recurrent import LSTM
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size, told
@@ -88,7 +88,7 @@ class BLSTM(Layer):
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
 
     def _is_late(self) -> bool:
-        return is_joined() and not is_portable() and self.lstm.num_layers > 1
+        return is_joined_here() and self.lstm.num_layers > 1
 
     def _framed_late(self, x: Any, width: int) -> Any:
         """As `_framed`, without what would be worked out twice, or for nothing.

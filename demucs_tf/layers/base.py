@@ -145,6 +145,11 @@ def is_joined() -> bool:
     return _joined.get() and _observer.get() is None
 
 
+def is_joined_here() -> bool:
+    """Tell whether layers are joined in a graph that TensorFlow runs: in no file for others."""
+    return is_joined() and not is_portable()
+
+
 class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
 
@@ -258,7 +263,7 @@ def once_there(x: Any, weight: Any) -> Any:
     or turns it round, the copy would lie in memory from the start on until that layer's turn.
     """
     weight = tf.convert_to_tensor(weight)
-    if not is_joined() or is_portable():
+    if not is_joined_here():
         return weight
     with tf.control_dependencies([x]):
         return tf.identity(weight)

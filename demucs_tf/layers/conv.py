@@ -13,6 +13,7 @@ from demucs_tf.layers.base import (
     BTC,
     Layer,
     is_joined,
+    is_joined_here,
     is_portable,
     once_there,
     uniform,
@@ -101,7 +102,7 @@ class Conv1d(Layer):
 
     def _shares_blocks(self, weight: Any) -> bool:
         half = self.kernel_size == 2 * self.stride and self.dilation == 1
-        return half and is_joined() and not is_portable() and weight.dtype != tf.bfloat16
+        return half and is_joined_here() and weight.dtype != tf.bfloat16
 
     def _to_few(self, x: Any, weight: Any, bias: Any) -> Any:
         """Convolve to few channels."""

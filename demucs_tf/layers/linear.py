@@ -8,7 +8,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from demucs_tf.layers.base import Layer, is_joined, is_portable, normal, uniform, with_gradient
+from demucs_tf.layers.base import (
+    Layer,
+    is_joined,
+    is_joined_here,
+    is_portable,
+    normal,
+    uniform,
+    with_gradient,
+)
 from demucs_tf.layers.shape import ceil_div, lengths, pad_axis, reshape, size
 
 # Rows that a gradient adds up one after the other.
@@ -104,7 +112,7 @@ def as_type(x: Any, dtype: Any) -> Any:
 def add_bias(x: Any, bias: Any) -> Any:
     """Add a vector to every position: (..., C), (C) -> (..., C)."""
     # What TensorFlow fuses with a product or a convolution is this operation.
-    fused = len(x.shape) != 3 or (is_joined() and not is_portable())
+    fused = len(x.shape) != 3 or is_joined_here()
     plus = tf.nn.bias_add if fused else tf.add
     if is_joined() or is_portable():
         return plus(x, bias)

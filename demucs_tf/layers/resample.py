@@ -125,7 +125,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     """
     import tensorflow as tf
 
-    from demucs_tf.layers.base import is_joined, is_portable
+    from demucs_tf.layers.base import is_joined_here, is_portable
     from demucs_tf.layers.shape import lengths, reshape, size
 
     common = math.gcd(old_sr, new_sr)
@@ -137,7 +137,7 @@ def resample_frac(x: Any, old_sr: int, new_sr: int) -> Any:
     before = rows[:, :1] * tf.ones([1, width], x.dtype)
     after = rows[:, -1:] * tf.ones([1, width + old_sr], x.dtype)
     rows = tf.concat([before, rows, after], axis=1)
-    if is_joined() and not is_portable():
+    if is_joined_here():
         phases = _from_blocks(rows, kernel, old_sr)
     else:
         weight = tf.constant(kernel.T[:, None, :], x.dtype)  # (K, 1, phases)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from demucs_tf.layers.base import is_joined, is_portable
+from demucs_tf.layers.base import is_joined_here, is_portable
 
 
 def size(x: Any, axis: int) -> Any:
@@ -19,7 +19,7 @@ def size(x: Any, axis: int) -> Any:
     static = x.shape[axis]
     if static is not None:
         return static
-    if not is_joined() or is_portable():
+    if not is_joined_here():
         return tf.shape(x)[axis]
     x, axis = _as_long(x, axis % len(x.shape))
     return tf.unstack(tf.shape(x))[axis] if x.shape.rank else x
@@ -27,20 +27,20 @@ def size(x: Any, axis: int) -> Any:
 
 # A graph of unknown lengths asks for them at every step, and an answer takes operations: more of
 # them than the arithmetic has. But where a length comes from can be followed back through what
-# leaves it alone.
-_UNARY = {
-    *("Abs", "AddN", "BiasAdd", "Cast", "Erf", "Identity", "Neg", "OnesLike", "Relu", "Sigmoid"),
-    *("Softmax", "Sqrt", "Square", "StopGradient", "Tanh"),
-}
-_BINARY = {"AddV2", "Mul", "RealDiv", "Sub"}
+# leaves it alone: operations that keep the shape of their first input, and those that broadcast.
+_ALIKE = {
+    "Abs", "AddN", "BiasAdd", "Cast", "Erf", "Identity", "Neg", "OnesLike", "Relu", "Sigmoid",
+    "Softmax", "Sqrt", "Square", "StopGradient", "Tanh",
+}  # fmt: skip
+_PAIRS = {"AddV2", "Mul", "RealDiv", "Sub"}
 
 
 def _as_long(x: Any, axis: int) -> tuple[Any, int]:
     """Find an earlier tensor with an axis of the same unknown length; or the length, a scalar."""
     op = x.op
-    if op.type in _UNARY:
+    if op.type in _ALIKE:
         return _as_long(op.inputs[0], axis)
-    if op.type in _BINARY:
+    if op.type in _PAIRS:
         # What is broadcast along the axis has a known length of 1 there, or no such axis.
         places = [(each, axis + len(each.shape) - len(x.shape)) for each in op.inputs]
         long = [place for place in places if place[1] >= 0 and place[0].shape[place[1]] is None]

@@ -95,8 +95,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("layers/norm.py fold", "* -> (never called)", JOINED),
     Reason("layers/norm.py _by_column", "* -> (never called)", JOINED),
     Reason("layers/norm.py _gram", "* -> (never called)", JOINED),
-    Reason("layers/base.py once_there", "if not is_joined() or * -> with *", JOINED),
-    Reason("layers/shape.py size", "if not is_joined() or * -> x, axis = *", JOINED),
+    Reason("layers/base.py once_there", "if not is_joined_here(): -> with *", JOINED),
+    Reason("layers/shape.py size", "if not is_joined_here(): -> x, axis = *", JOINED),
     Reason("layers/shape.py _as_long", "* -> (never called)", JOINED),
     # The way back
     Reason("*.gradient", "* -> (never called)", BACKWARD),

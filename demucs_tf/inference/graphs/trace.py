@@ -64,20 +64,9 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
 # Operations that are made once for the same inputs: constants, which else are 4 of 10, and what
 # lengths are reckoned with.
 _ONCE = {
-    *(
-        "Const",
-        "Shape",
-        "StridedSlice",
-        "Unpack",
-        "Pack",
-        "AddV2",
-        "Sub",
-        "Mul",
-        "FloorDiv",
-        "Minimum",
-    ),
-    *("Maximum", "Cast"),
-}
+    "Const", "Shape", "StridedSlice", "Unpack", "Pack",
+    "AddV2", "Sub", "Mul", "FloorDiv", "Minimum", "Maximum", "Cast",
+}  # fmt: skip
 
 
 def _graph() -> Any:
