@@ -29,7 +29,6 @@ from demucs_tf.utils.processor import has_avx512
 # takes no longer.
 _LONGEST_SUM = 448
 
-
 Activation = Callable[[Any], Any] | None
 
 
@@ -153,8 +152,7 @@ def _by_blocks(x: Any, weight: Any, bias: Any, stride: int, activation: Any) -> 
     blocks = reshape(x, [*lengths(x)[:1], count + span - 1, stride, *lengths(x)[2:]])
     if len(x.shape) == 4:
         blocks = tf.transpose(blocks, [0, 1, 3, 2, 4])
-    shape = [*lengths(blocks)[:-2], stride * channels]
-    blocks = reshape(blocks, shape)
+    blocks = reshape(blocks, [*lengths(blocks)[:-2], stride * channels])
     rows = tf.concat([blocks[:, start : start + count] for start in range(span)], -1)
     return product(rows, reshape(weight, [taps * channels, width]), bias, activation)
 
@@ -178,9 +176,7 @@ def _by_shared_blocks(x: Any, weight: Any, bias: Any, stride: int) -> Any:
     return y
 
 
-def _in_parts(
-    convolve: Callable[[Any, Any], Any], x: Any, weight: Any, bias: Any, taps: int
-) -> Any:
+def _in_parts(convolve: Callable[..., Any], x: Any, weight: Any, bias: Any, taps: int) -> Any:
     """Sum up convolutions over parts of the channels, each at most `_LONGEST_SUM` long."""
     channels = x.shape[-1]
     parts = min(channels, ceil_div(taps * channels, _LONGEST_SUM))
