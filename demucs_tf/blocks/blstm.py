@@ -49,14 +49,14 @@ class BLSTM(Layer):
 
     def call(self, x: BTC) -> BTC:
         length = size(x, 1)
-        if self.max_steps is None:
+        if self.max_steps is None or (isinstance(length, int) and length <= self.max_steps):
             y = self._whole(x)
+        elif is_joined_here() and self.lstm.num_layers > 1:
+            y = self._framed_late(x, self.max_steps)
         elif isinstance(length, int):
-            y = self._framed(x, self.max_steps) if length > self.max_steps else self._whole(x)
+            y = self._framed(x, self.max_steps)
         elif is_portable():
             y = self._unknown(x, self.max_steps)
-        elif self._is_late():
-            y = self._framed_late(x, self.max_steps)
         else:
             width = self.max_steps
             y = tf.cond(length > width, lambda: self._framed(x, width), lambda: self._whole(x))
@@ -73,8 +73,6 @@ class BLSTM(Layer):
         return self.step("unframe", tf.identity, self._recurrent(x))
 
     def _framed(self, x: Any, width: int) -> Any:
-        if self._is_late():
-            return self._framed_late(x, width)
         length = size(x, 1)
 
         def cut(x: Any) -> Any:
@@ -86,9 +84,6 @@ class BLSTM(Layer):
             return tf.ensure_shape(unframe(frames, length), x.shape)
 
         return self.step("unframe", join, self._recurrent(self.step("frame", cut, x)))
-
-    def _is_late(self) -> bool:
-        return is_joined_here() and self.lstm.num_layers > 1
 
     def _framed_late(self, x: Any, width: int) -> Any:
         """As `_framed`, without what would be worked out twice, or for nothing.

@@ -69,11 +69,10 @@ class Conv1d(Layer):
 
     def activated(self, x: BTC, activation: Activation = None) -> BTC:
         """Convolve, and apply an activation."""
-        return self.part(x, self.weight, self.bias, activation)
+        return self.part(x, once_there(x, self.weight), self.bias, activation)
 
     def part(self, x: BTC, weight: Any, bias: Any, activation: Activation = None) -> BTC:
         """The same with the part of both variables that belongs to some output channels."""
-        weight = once_there(x, weight)
         taps, channels, width = weight.shape
         if self.kernel_size == 1 and self.stride == 1 and self.padding == 0:
             weight = reshape(weight, [channels, width])
@@ -340,11 +339,10 @@ class Conv2d(Layer):
 
     def activated(self, x: BFTC, activation: Activation = None) -> BFTC:
         """Convolve, and apply an activation."""
-        return self.part(x, self.weight, self.bias, activation)
+        return self.part(x, once_there(x, self.weight), self.bias, activation)
 
     def part(self, x: BFTC, weight: Any, bias: Any, activation: Activation = None) -> BFTC:
         """The same with the part of both variables that belongs to some output channels."""
-        weight = once_there(x, weight)
         if self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0):
             return product(x, reshape(weight, [*weight.shape[2:]]), bias, activation)
         dtype = x.dtype

@@ -91,15 +91,15 @@ def ceil_div(a: Any, b: int) -> Any:
 
 def pad_axis(x: Any, left: Any, right: Any, axis: int) -> Any:
     """Zero-pad one axis."""
-    sides = np.zeros([2, len(x.shape), 2], np.int32)
-    sides[0, axis, 0] = sides[1, axis, 1] = 1
+    paddings = [[0, 0] for _ in x.shape]
+    paddings[axis] = [left, right]
     if isinstance(left, int) and isinstance(right, int):  # outside of graphs in a fifth of the time
-        return told(tf.raw_ops.Pad(input=x, paddings=left * sides[0] + right * sides[1]))
+        return told(tf.raw_ops.Pad(input=x, paddings=np.array(paddings, np.int32)))
     if is_portable():
-        paddings = [[0, 0] for _ in x.shape]
-        paddings[axis] = [left, right]
         return told(tf.pad(x, paddings))
     # A list is packed twice, number by number; but from one, TensorFlow sees which axes stay.
+    sides = np.zeros([2, len(x.shape), 2], np.int32)
+    sides[0, axis, 0] = sides[1, axis, 1] = 1
     first, *others = [
         count * side
         for count, side in zip((left, right), sides, strict=True)

@@ -67,7 +67,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("layers.linear add_bias: fused = *", "*", WAYS),
     Equivalent("layers.linear add_bias: plus = *", "tf.nn.bias_add if fused else *", WAYS),
     Equivalent("layers.linear _times: if *", "*> _SMALL -> *>= _SMALL", WAYS),
-    Equivalent("blocks.blstm BLSTM._is_late: *", "*", WAYS),
+    Equivalent("blocks.blstm BLSTM.call: if is_joined_here() *", "*", WAYS),
     Equivalent("blocks.blstm _measures: *", "2 -> 3", MORE),
     Equivalent("blocks.blstm _measures: *", "1 -> 2", MORE),
     Equivalent("blocks.blstm _measures: *", "count - 1 -> count + 1", MORE),
@@ -219,11 +219,6 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "layers.spectral _divide: ones = *", "* * tf.ones(* -> * / tf.ones(*", "They are ones."
     ),
     # Guards
-    Equivalent(
-        "layers.conv Conv2d.part: weight = once_there(*",
-        "* -> left out",
-        "A variable is read by whatever takes it, once more each time.",
-    ),
     Equivalent(
         "models.htdemucs HTDemucsTF.call: mix = tf.ensure_shape(*",
         "* -> left out",

@@ -75,7 +75,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("models/base.py Model.check", "if not is_portable(): *-> return mix", FILES),
     Reason("models/base.py Model.export", "* -> (never called)", FILES),
     # Any length
-    Reason("blocks/blstm.py BLSTM.call", "elif * -> *", LENGTHS),
+    Reason("blocks/blstm.py BLSTM.call", "elif is* -> *", LENGTHS),
     Reason("blocks/embedding.py sin_embedding_2d", "if isinstance(width, int): -> *", LENGTHS),
     Reason("blocks/embedding.py _interleaved", "* -> return tf.*", LENGTHS),
     Reason("blocks/transformer.py *._sinusoids", "if static: -> *", LENGTHS),
@@ -90,6 +90,8 @@ REASONS: tuple[Reason, ...] = (
     # Joined layers
     Reason("blocks/dconv.py DConv.call", "if is_joined() and * -> *", JOINED),
     Reason("blocks/dconv.py _at_once", "* -> (never called)", JOINED),
+    Reason("blocks/blstm.py BLSTM._framed_late", "* -> (never called)", JOINED),
+    Reason("blocks/blstm.py _measures", "* -> (never called)", JOINED),
     Reason("layers/conv.py Conv2d.part", "if activation and * -> *", JOINED),
     Reason("layers/conv.py _by_blocks", "if len(x.shape) == 4: -> *", JOINED),
     Reason("layers/norm.py fold", "* -> (never called)", JOINED),

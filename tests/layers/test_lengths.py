@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import nullcontext
 from itertools import product as product_of
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from demucs_tf.layers.base import joined, portable
+from demucs_tf.layers.base import joined
 from demucs_tf.layers.linear import product
 from demucs_tf.layers.shape import reshape, size
+from tests.layers.test_in_one import in_a_file
 
 SHAPES = [(2, 7, 3), (1, 1, 3), (3, 1, 3), (1, 5, 3)]
 WEIGHT = np.ones((3, 4), np.float32)
@@ -79,14 +80,11 @@ def test_the_length_is_that_of_the_tensor(name: str, asked: list[Any]) -> None:
             assert all(made.shape[axis] == length for axis, length in found)
 
 
-@pytest.mark.parametrize("elsewhere", [False, True])
-def test_layer_by_layer_and_in_files_nothing_is_followed(elsewhere: bool, asked: list[Any]) -> None:
+@pytest.mark.parametrize("way", [nullcontext, in_a_file])
+def test_layer_by_layer_and_in_files_nothing_is_followed(way: Any, asked: list[Any]) -> None:
     def call(x: Any) -> tuple[Any, Any]:
         made = tf.sigmoid(x)
-        with ExitStack() as stack:
-            if elsewhere:
-                stack.enter_context(joined())
-                stack.enter_context(portable())
+        with way():
             return made, size(made, 1)
 
     graph = tf.function(call, input_signature=[tf.TensorSpec([None, None, 3])], autograph=False)
