@@ -20,6 +20,9 @@ _MAX_LISTED = 30
 # at any multiple of 16.
 _LINE = 64
 _LARGE = 1 << 20  # bytes, from which on the order of copying is felt
+# Columns that are copied at a time: each takes a line of the cache, and before each time NumPy
+# waits for Python's lock, which another thread may keep for 5 ms.
+_COLUMNS = 512
 
 
 @dataclass(frozen=True)
@@ -203,9 +206,8 @@ def laid_out(array: Array, dtype: str) -> Array:
         copy[...] = array
         return copy
     # NumPy would write row by row, and read each number from another line of the processor's cache.
-    columns = _LINE // wanted.itemsize
-    for column in range(0, array.shape[-1], columns):
-        copy[..., column : column + columns] = array[..., column : column + columns]
+    for column in range(0, array.shape[-1], _COLUMNS):
+        copy[..., column : column + _COLUMNS] = array[..., column : column + _COLUMNS]
     return copy
 
 

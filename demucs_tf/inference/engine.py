@@ -178,14 +178,14 @@ def _graph(model: Any, jit: bool, place: str | None, precision: str) -> Callable
         )
         graph = _Graph(make, parts)
     known[key] = _graphs[key] = graph
-    if bare:
-        return partial(graph.function, model.weights)
-    weights = Weights(model, precision)
+    weights = model.weights if bare else Weights(model, precision)
+    if here:
+        return partial(graph.function, weights)
 
     def run(*inputs: Any) -> Any:
         return graph.function(weights(), *inputs)
 
-    return run if here else _placed(run, place)
+    return _placed(run, place)
 
 
 def _placed(function: Callable[..., Any], place: str | None) -> Callable[..., Any]:

@@ -6,7 +6,8 @@ To make some hundred Keras layers takes as long as to import TensorFlow.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ from demucs_tf.checkpoints.assemble import constructor_arguments, port_of, withi
 from demucs_tf.checkpoints.formats.diffq_state import Quantized
 from demucs_tf.checkpoints.formats.torch_package import Package
 from demucs_tf.checkpoints.formats.untrusted import check_segment
-from demucs_tf.checkpoints.weights import Place, arranged, laid_out, places_of
+from demucs_tf.checkpoints.weights import arranged, laid_out, places_of
 from demucs_tf.errors import CheckpointError
 from demucs_tf.inference.graphs.kept import Kept
 from demucs_tf.models.config import CONFIGS, Config, HTDemucsConfig
@@ -33,14 +34,14 @@ class BareModel:
     Args:
         config: all arguments of the reference.
         dtype: "float32" or "float64".
-        weights: arrays in the order of the model's variables; see `laid_out`.
+        weights: gives arrays in the order of the model's variables; see `laid_out`.
         outline: see `outlined`; None: it is made when it is needed.
 
     Shape: (B, A, T) -> (B, S, A, T), as the model itself, whose layers a call makes.
     """
 
     def __init__(
-        self, config: Config, dtype: str, weights: Sequence[Any], outline: Any = None
+        self, config: Config, dtype: str, weights: Callable[[], list[Any]], outline: Any = None
     ) -> None:
         self.config = config
         self.port = config.port
@@ -79,7 +80,7 @@ class BareModel:
             if self._model is None:
                 with blank_weights():
                     model = _made(self.config, self.compute_dtype)
-                for variable, weight in zip(model.variables, self.weights, strict=True):
+                for variable, weight in zip(model.variables, self.weights(), strict=True):
                     variable.assign(weight)
                 self._model = model
             self._model.segment = self.segment
@@ -164,24 +165,30 @@ def _begun(
         config = kind(**constructor_arguments(kind, package, kind.port))
         check_segment(config.segment)
         places = folder.find_places(kind.port, config)
-        return config, dtype, None if places is None else _weights(places, state, dtype, kind.port)
+        if places is None:
+            return config, dtype, None
+        return config, dtype, _laid_out(arranged(places, state, dtype, kind.port), dtype)
     return None
 
 
 def _bare(
     folder: Kept, state: Any, config: Config, dtype: str, weights: list[Any] | None
 ) -> BareModel | None:
-    bare, outline = BareTransformer if isinstance(config, HTDemucsConfig) else BareModel, None
+    bare = BareTransformer if isinstance(config, HTDemucsConfig) else BareModel
+    if weights is not None:
+        return bare(config, dtype, lambda: weights)
     with suppress(CheckpointError, ValueError, TypeError):
-        if weights is None:
-            with within(sum(array.size for array in state.values()), len(state)):
-                outline = outlined(config, dtype)
-            places = places_of(outline)
-            folder.put_places(config.port, config, places)
-            weights = _weights(places, state, dtype, config.port)
-        return bare(config, dtype, weights, outline)
+        with within(sum(array.size for array in state.values()), len(state)):
+            outline = outlined(config, dtype)
+        places = places_of(outline)
+        folder.put_places(config.port, config, places)
+        found = arranged(places, state, dtype, config.port)
+        pool = ThreadPoolExecutor(1)
+        laid = pool.submit(_laid_out, found, dtype)  # while the model is traced
+        pool.shutdown(wait=False)
+        return bare(config, dtype, laid.result, outline)
     return None
 
 
-def _weights(places: Sequence[Place], state: Any, dtype: str, about: str) -> list[Any]:
-    return [laid_out(array, dtype) for array in arranged(places, state, dtype, about)]
+def _laid_out(arrays: Iterable[Any], dtype: str) -> list[Any]:
+    return [laid_out(array, dtype) for array in arrays]
