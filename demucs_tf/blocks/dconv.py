@@ -39,6 +39,8 @@ class DConv(Layer):
     Reference: demucs/demucs.py::DConv
     """
 
+    repeated = True
+
     def __init__(
         self,
         channels: int,

@@ -40,6 +40,7 @@ class _AttentionLayer(Layer):
         layer_scale: learnt factors of both residual branches.
     """
 
+    repeated = True
     # Attributes are set in the reference's order: states that diffq packed rely on it.
     attention: str
     norms: int

@@ -150,16 +150,34 @@ def is_joined_here() -> bool:
     return is_joined() and not is_portable()
 
 
+class Caller(Protocol):
+    """What calls a layer in its place."""
+
+    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """Return what a layer's `function(*inputs)` gives."""
+
+
+_repeating: ContextVar[Caller | None] = ContextVar("demucs_tf_repeating", default=None)
+
+
+def repeating(caller: Caller) -> AbstractContextManager[None]:
+    """Let `caller` call the layers that are `repeated` inside the block, if nobody watches."""
+    return during(_repeating, caller)
+
+
 class Observable:
     """Mixin in front of a Keras class: its calls and named steps can be observed."""
+
+    # Whether models have several of a kind, which take long to trace: see `repeating`.
+    repeated = False
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the layer as Keras does, seen by the observer if there is one."""
         run = super().__call__  # type: ignore[misc]
-        observer = _observer.get()
-        if observer is None:
+        caller = _observer.get() or (_repeating.get() if self.repeated else None)
+        if caller is None:
             return run(*inputs, **kwargs)
-        return observer.call(self, lambda *tensors: run(*tensors, **kwargs), inputs)
+        return caller.call(self, lambda *tensors: run(*tensors, **kwargs), inputs)
 
     def step(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
         """Run `function(*inputs)`, a step that the reference does without a module.

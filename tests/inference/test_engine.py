@@ -18,7 +18,9 @@ from demucs_tf.inference.engine import forward_function
 from demucs_tf.layers.base import Identity, is_joined
 from demucs_tf.models.demucs import DemucsTF
 from demucs_tf.models.hdemucs import HDemucsTF
+from demucs_tf.models.htdemucs import HTDemucsTF
 from tests.support.fakes import FakeTF, noise
+from tests.support.tiny_models import TRANSFORMER
 
 SOURCES = ["drums", "vocals"]
 
@@ -59,6 +61,12 @@ def test_models_of_the_same_arguments_share_a_graph(kind: str, traced: list[obje
     for model, out in zip(models, outs, strict=True):
         np.testing.assert_allclose(out, model(mix), rtol=0, atol=1e-6)
     assert np.abs(outs[0] - outs[1]).max() > 1e-4  # each with its own weights
+
+
+def test_models_with_a_transformer_share_a_graph_too(traced: list[object]) -> None:
+    for _ in range(2):
+        forward_function(HTDemucsTF(SOURCES, **TRANSFORMER))
+    assert len(traced) == 1
 
 
 def test_new_weights_need_no_new_graph(traced: list[object]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from demucs_tf.inference.graphs.copies import Copies
 from demucs_tf.inference.graphs.precision import Weights, lowered
 from demucs_tf.utils.memory import without_collector
 from demucs_tf.utils.quiet import import_tensorflow
@@ -48,6 +49,8 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     Args: see `traced`, which gives the same operations and takes longer.
     """
     tf = import_tensorflow()
+    from demucs_tf.layers.base import repeating
+
     weights, inputs = _signature(model, length, precision)
     graph = _graph()
     with graph.as_default(), without_collector():
@@ -56,7 +59,9 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
             tf.compat.v1.placeholder(spec.dtype, spec.shape, name)
             for spec, name in zip([*weights, *inputs], names, strict=False)
         ]
-        out = with_values(model, values[: len(weights)], *values[len(weights) :])
+        variables = map(id, getattr(model, "variables", []))
+        with repeating(Copies(dict(zip(variables, values, strict=False)))):
+            out = with_values(model, values[: len(weights)], *values[len(weights) :])
         tf.identity(out, STEMS)
     return graph
 
