@@ -107,11 +107,15 @@ def limited(budget: Budget) -> AbstractContextManager[None]:
 # observer that adds one context lookup to a call and changes nothing else.
 
 
-class Observer(Protocol):
-    """What sees a forward pass: the harness has one."""
+class Caller(Protocol):
+    """What calls layers in their place."""
 
     def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """Run a layer's `function(*inputs)` and return what the pass goes on with."""
+
+
+class Observer(Caller, Protocol):
+    """What sees a forward pass: the harness has one."""
 
     def step(
         self, layer: Any, name: str, function: Callable[..., Any], inputs: tuple[Any, ...]
@@ -148,13 +152,6 @@ def is_joined() -> bool:
 def is_joined_here() -> bool:
     """Tell whether layers are joined in a graph that TensorFlow runs: in no file for others."""
     return is_joined() and not is_portable()
-
-
-class Caller(Protocol):
-    """What calls a layer in its place."""
-
-    def call(self, layer: Any, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
-        """Return what a layer's `function(*inputs)` gives."""
 
 
 _repeating: ContextVar[Caller | None] = ContextVar("demucs_tf_repeating", default=None)
