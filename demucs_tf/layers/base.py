@@ -171,7 +171,8 @@ class Observable:
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the layer as Keras does, seen by the observer if there is one."""
         run = super().__call__  # type: ignore[misc]
-        caller = _observer.get() or (_repeating.get() if self.repeated else None)
+        observer = _observer.get()
+        caller = _repeating.get() if observer is None and self.repeated else observer
         if caller is None:
             return run(*inputs, **kwargs)
         return caller.call(self, lambda *tensors: run(*tensors, **kwargs), inputs)

@@ -22,7 +22,7 @@ from tests.support.fakes import noise
 from tests.support.tiny_models import TRANSFORMER
 
 SOURCES = ["drums", "vocals"]
-# Channels do not grow, so that layers of other depths are alike, and so are branches by name.
+# Channels do not grow, so that layers of other depths are alike.
 DEEP: dict[str, Any] = {"channels": 16, "growth": 1, "depth": 2, "dconv_mode": 3, "norm_starts": 1}
 DEEP |= {"dconv_lstm": 1, "dconv_attn": 1}
 MODELS: dict[str, Callable[[], Any]] = {
@@ -38,16 +38,18 @@ def the_same_weights() -> None:
 
 
 def _copied(model: Any, length: int | None = None) -> list[str]:
-    operations = graph_of(model, length).get_operations()
-    return [
-        each.name for each in operations if "/copy" in each.name or each.name.startswith("copy")
-    ]
+    names = [each.name for each in graph_of(model, length).get_operations()]
+    return [name for name in names if "copy" in name]
+
+
+def _inputs(model: Any, length: int = 4000) -> list[Any]:
+    shift = [np.array([0, 3], np.int32)] if hasattr(model, "draw_shift") else []
+    return [noise(2, 2, length), *shift]
 
 
 def _out(model: Any, length: int = 4000) -> Any:
-    mix = noise(2, 2, length).astype(np.float32)
-    shift = [np.array([0, 3], np.int32)] if hasattr(model, "draw_shift") else []
-    return Graphs(model, None)(lambda: [each.value for each in model.variables], mix, *shift)
+    weights = [each.value for each in model.variables]
+    return Graphs(model, None)(lambda: weights, *_inputs(model, length))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -76,17 +78,13 @@ def test_a_layer_with_another_attribute_is_traced_by_itself() -> None:
     after = _out(model)
     assert len(_copied(model)) < every
     assert not np.array_equal(before, after)
-    np.testing.assert_allclose(after, _layer_by_layer(model), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(after, model(*_inputs(model)), rtol=0, atol=1e-5)
 
 
 def test_a_layer_with_another_call_is_traced_by_itself() -> None:
     model = MODELS["HTDemucs"]()
     model.decoder[-1].dconv.call = lambda x: -x
-    np.testing.assert_allclose(_out(model), _layer_by_layer(model), rtol=0, atol=1e-5)
-
-
-def _layer_by_layer(model: Any) -> Any:
-    return model(noise(2, 2, 4000).astype(np.float32), np.array([0, 3], np.int32))
+    np.testing.assert_allclose(_out(model), model(*_inputs(model)), rtol=0, atol=1e-5)
 
 
 class Scaled(Layer):

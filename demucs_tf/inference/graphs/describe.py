@@ -20,8 +20,6 @@ def description(model: Any, parts: list[Any]) -> tuple[Any, ...]:
     """
     from demucs_tf.models.base import Model
 
-    if not isinstance(model, Model):
-        parts.append(model)
     return (None if isinstance(model, Model) else id(model), *likeness(model, parts))
 
 

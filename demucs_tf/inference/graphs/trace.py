@@ -54,14 +54,15 @@ def graph_of(model: Any, length: int | None, precision: str = "float32") -> Any:
     weights, inputs = _signature(model, length, precision)
     graph = _graph()
     with graph.as_default(), without_collector():
-        names = [f"{WEIGHT}{number}" for number in range(len(weights))] + [MIX, SHIFT]
-        values = [
-            tf.compat.v1.placeholder(spec.dtype, spec.shape, name)
-            for spec, name in zip([*weights, *inputs], names, strict=False)
-        ]
+
+        def placeholder(spec: Any, name: str) -> Any:
+            return tf.compat.v1.placeholder(spec.dtype, spec.shape, name)
+
+        values = [placeholder(spec, f"{WEIGHT}{number}") for number, spec in enumerate(weights)]
+        given = [placeholder(*pair) for pair in zip(inputs, (MIX, SHIFT), strict=False)]
         variables = map(id, getattr(model, "variables", []))
-        with repeating(Copies(dict(zip(variables, values, strict=False)))):
-            out = with_values(model, values[: len(weights)], *values[len(weights) :])
+        with repeating(Copies(dict(zip(variables, values, strict=True)))):
+            out = with_values(model, values, *given)
         tf.identity(out, STEMS)
     return graph
 
